@@ -1,0 +1,34 @@
+"""pitboss: a systematic trader's long jobs as durable, observable, cancellable runs.
+
+>>> import pitboss
+>>> result = pitboss.backtest("strategy.yaml", bars)     # doctest: +SKIP
+>>> client = pitboss.Client("http://127.0.0.1:8000")     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Client", "InvalidInput", "PitbossError", "backtest", "sweep"]
+
+if TYPE_CHECKING:
+    from pitboss.backtest.library import backtest, sweep
+    from pitboss.client.client import Client
+    from pitboss.core.errors import InvalidInput, PitbossError
+
+# numba and polars take a third of a second: they load at the first use, not at `import pitboss`
+_HOMES = {
+    "backtest": "pitboss.backtest.library",
+    "sweep": "pitboss.backtest.library",
+    "Client": "pitboss.client.client",
+    "InvalidInput": "pitboss.core.errors",
+    "PitbossError": "pitboss.core.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pitboss' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,154 @@
+"""The library: `pitboss.backtest` and `pitboss.sweep` on Polars frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pitboss.backtest.engine import Outcome, resolve, rules_of, run
+from pitboss.backtest.metrics import compute_metrics
+from pitboss.backtest.summary import summarize
+from pitboss.backtest.sweep import SweepJob, Variant, check_metric, rank, read_grid, run_sweep
+from pitboss.backtest.tables import equity_frame, orders_frame, trades_frame
+from pitboss.backtest.universe import Universe, infer_timeframe
+from pitboss.core.errors import InvalidInput
+from pitboss.core.timeframe import Timeframe
+from pitboss.kernel.panel import new_panel
+from pitboss.market.frames import resampled, to_arrays
+from pitboss.strategy.document import Document
+from pitboss.strategy.program import compile_document
+from pitboss.strategy.reader import read_document, read_document_file
+
+BarFrames = pl.DataFrame | Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """A finished backtest: `metrics`, `trades`, `orders`, `equity` and a printable `summary()`."""
+
+    outcome: Outcome
+    metrics: dict[str, Any]
+
+    @cached_property
+    def trades(self) -> pl.DataFrame:
+        return trades_frame(self.outcome)
+
+    @cached_property
+    def orders(self) -> pl.DataFrame:
+        return orders_frame(self.outcome)
+
+    @cached_property
+    def equity(self) -> pl.DataFrame:
+        return equity_frame(self.outcome)
+
+    def summary(self) -> str:
+        """Answer the metrics as aligned lines of text, per cent where a ratio reads better so."""
+        return summarize(self.metrics)
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """A finished sweep: `variants` in the order of the grid, `best` first by `metric`."""
+
+    variants: list[Variant]
+    metric: str
+
+    @property
+    def best(self) -> Variant:
+        return rank(self.variants, self.metric)[0]
+
+    @cached_property
+    def table(self) -> pl.DataFrame:
+        """One row a variant: its parameters and its metrics, best first."""
+        return variants_frame(rank(self.variants, self.metric))
+
+
+def backtest(
+    strategy: str | Path,
+    bars: BarFrames,
+    cash: float = 10_000,
+    parameters: Mapping[str, Any] | None = None,
+    costs: Mapping[str, Any] | None = None,
+    sizing: Mapping[str, Any] | None = None,
+) -> BacktestResult:
+    """Backtest a strategy document, given as its text or its path, over bars.
+
+    `bars` is a frame `ts, open, high, low, close, volume` (ts the bar's opening, UTC) or a dict of them by
+    symbol, all traded in that order from one account. `costs` and `sizing` override fields of the document.
+    Raises InvalidInput with every mistake in the document or the arguments.
+    """
+    document = load(strategy)
+    universe = universe_of(document, bars)
+    program = compile_document(document, parameters)
+    rules = rules_of(program, *resolve(document, sizing, costs))
+    outcome = run(program, rules, universe, check_cash(cash), new_panel())
+    return BacktestResult(outcome, compute_metrics(outcome))
+
+
+def sweep(
+    strategy: str | Path,
+    bars: BarFrames,
+    grid: Mapping[str, Any],
+    metric: str = "sharpe",
+    cash: float = 10_000,
+    parameters: Mapping[str, Any] | None = None,
+    costs: Mapping[str, Any] | None = None,
+    sizing: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+) -> SweepResult:
+    """Backtest every combination of `grid` (lists, or `{"low": 5, "high": 50, "step": 5}`) by parameter.
+
+    The other arguments are those of `backtest`; `threads` defaults to the number of cores.
+    """
+    document = load(strategy)
+    universe = universe_of(document, bars)
+    job = SweepJob(document, universe, check_cash(cash), sizing, costs, parameters or {})
+    variants = list(run_sweep(job, read_grid(document, grid), threads or os.cpu_count() or 1))
+    return SweepResult(sorted(variants, key=lambda variant: variant.index), check_metric(metric))
+
+
+def load(strategy: str | Path) -> Document:
+    """Read a document from its text, or from a path when it is one line that names a file."""
+    if isinstance(strategy, Path) or ("\n" not in strategy and strategy.endswith((".yaml", ".yml"))):
+        return read_document_file(Path(strategy))
+    return read_document(strategy)
+
+
+def check_cash(cash: float) -> float:
+    if isinstance(cash, bool) or not isinstance(cash, int | float) or not 0 < cash < 1e15:
+        raise InvalidInput(f"the starting cash {cash!r} is no amount", "write a number greater than 0", "cash")
+    return float(cash)
+
+
+def universe_of(document: Document, bars: BarFrames) -> Universe:
+    """Answer the bars at the document's timeframe, or at their own when it names none."""
+    frames = {"": bars} if isinstance(bars, pl.DataFrame) else dict(bars)
+    if "" in frames and len(frames) == 1:
+        frames = {"BARS": frames[""]}
+    arrays = {symbol: to_arrays(frame) for symbol, frame in frames.items()}
+    if not arrays or not all(len(own.ts) for own in arrays.values()):
+        raise InvalidInput("there are no bars", "give a frame with rows", "bars")
+    own = infer_timeframe(next(iter(arrays.values())))
+    timeframe: Timeframe = document.timeframe or own
+    if timeframe != own:
+        if timeframe < own or timeframe.micros % own.micros:
+            raise InvalidInput(f"{own} bars cannot make {timeframe} bars", "give bars of that timeframe or shorter", "bars")
+        arrays = {symbol: resampled(series, timeframe) for symbol, series in arrays.items()}
+    return Universe(tuple(arrays), arrays, timeframe)
+
+
+def variants_frame(variants: list[Variant]) -> pl.DataFrame:
+    """Answer variants as a table: parameters first, then every metric that is a single number or text."""
+    rows = [
+        {"variant": variant.index}
+        | dict(variant.parameters)
+        | {name: value for name, value in variant.metrics.items() if not isinstance(value, dict)}
+        for variant in variants
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)

@@ -1,0 +1,94 @@
+"""Trades, orders, equity and drawdown of a backtest as Polars frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from pitboss.backtest.engine import Outcome
+from pitboss.kernel import simulate as k
+from pitboss.kernel.series import drawdown_of
+
+_TS = pl.Datetime("us", "UTC")
+_ORDER_TYPES = {"stop_loss": "stop", "trailing_stop": "stop", "take_profit": "limit"}
+
+
+def _moments(outcome: Outcome, column: np.ndarray) -> pl.Series:
+    return pl.Series(outcome.universe.prices.ts[column.astype(np.int64)]).cast(_TS)
+
+
+def _named(names: tuple[str, ...], column: np.ndarray) -> pl.Series:
+    return pl.Series(names, dtype=pl.String).gather(column.astype(np.int64))
+
+
+def trades_frame(outcome: Outcome) -> pl.DataFrame:
+    """Answer one row a trade, in the order of their exits.
+
+    `pnl` is net of commission and borrow, `return` is pnl over the entry's notional, `bars` counts the
+    symbol's bars from entry to exit; a timestamp is the opening of the bar in which the fill fell.
+    """
+    rows = outcome.log.trades[: outcome.state.counts[k.N_TRADES]]
+    return pl.DataFrame(
+        {
+            "symbol": _named(outcome.universe.symbols, rows[:, k.T_SYMBOL]),
+            "side": _named(("short", "long"), (rows[:, k.T_SIDE] > 0)),
+            "quantity": rows[:, k.T_QUANTITY],
+            "entry_ts": _moments(outcome, rows[:, k.T_ENTRY]),
+            "entry_price": rows[:, k.T_ENTRY_PRICE],
+            "exit_ts": _moments(outcome, rows[:, k.T_EXIT]),
+            "exit_price": rows[:, k.T_EXIT_PRICE],
+            "pnl": rows[:, k.T_PNL],
+            "return": rows[:, k.T_PNL] / (rows[:, k.T_QUANTITY] * rows[:, k.T_ENTRY_PRICE]),
+            "commission": rows[:, k.T_COMMISSION],
+            "borrow": rows[:, k.T_BORROW],
+            "exit_reason": _named(k.EXIT_REASONS, rows[:, k.T_REASON]),
+            "bars": rows[:, k.T_BARS].astype(np.int64),
+        }
+    )
+
+
+def orders_frame(outcome: Outcome) -> pl.DataFrame:
+    """Answer one row an order: entries and exits that filled, and entries that were rejected and why."""
+    rows = outcome.log.trades[: outcome.state.counts[k.N_TRADES]]
+    rejected = outcome.log.rejected[: outcome.state.counts[k.N_REJECTED]]
+    long = rows[:, k.T_SIDE] > 0
+    reasons = _named(k.EXIT_REASONS, rows[:, k.T_REASON])
+    columns = ("symbol", "side", "type", "quantity", "placed_ts", "ts", "price", "status", "reason")
+
+    def table(symbol: np.ndarray, *values: object) -> pl.DataFrame:
+        names = _named(outcome.universe.symbols, symbol)
+        return pl.DataFrame(dict(zip(columns, (names, *values), strict=True)), schema_overrides={"status": pl.String})
+
+    count = len(rows)
+    entries = table(
+        rows[:, k.T_SYMBOL], _named(("sell", "buy"), long), pl.repeat("market", count, eager=True),
+        rows[:, k.T_QUANTITY], _moments(outcome, rows[:, k.T_ENTRY_SIGNAL]), _moments(outcome, rows[:, k.T_ENTRY]),
+        rows[:, k.T_ENTRY_PRICE], pl.repeat("filled", count, eager=True), pl.repeat("entry", count, eager=True),
+    )  # fmt: skip
+    exits = table(
+        rows[:, k.T_SYMBOL], _named(("buy", "sell"), long),
+        reasons.replace_strict(_ORDER_TYPES, default="market", return_dtype=pl.String),
+        rows[:, k.T_QUANTITY], _moments(outcome, rows[:, k.T_EXIT_SIGNAL]), _moments(outcome, rows[:, k.T_EXIT]),
+        rows[:, k.T_EXIT_PRICE], pl.repeat("filled", count, eager=True), reasons,
+    )  # fmt: skip
+    refused = table(
+        rejected[:, k.R_SYMBOL],
+        _named(("sell", "none", "buy"), rejected[:, k.R_SIDE] + 1),
+        pl.repeat("market", len(rejected), eager=True), np.zeros(len(rejected)),
+        _moments(outcome, rejected[:, k.R_SIGNAL]), _moments(outcome, rejected[:, k.R_FILL]),
+        rejected[:, k.R_PRICE], pl.repeat("rejected", len(rejected), eager=True),
+        _named(k.REJECTIONS, rejected[:, k.R_REASON]),
+    )  # fmt: skip
+    return pl.concat([entries, exits, refused]).sort("ts", "placed_ts", maintain_order=True)
+
+
+def equity_frame(outcome: Outcome) -> pl.DataFrame:
+    """Answer `ts, equity, drawdown` at each bar's close; drawdown is a fraction, 0 or below."""
+    equity = outcome.log.equity[: outcome.bars]
+    return pl.DataFrame(
+        {
+            "ts": pl.Series(outcome.universe.prices.ts[: outcome.bars]).cast(_TS),
+            "equity": equity,
+            "drawdown": drawdown_of(equity, outcome.cash),
+        }
+    )

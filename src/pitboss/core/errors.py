@@ -1,0 +1,123 @@
+"""Every error that pitboss raises on purpose.
+
+    PitbossError                     message, remedy; never shown with a traceback
+    ├── InvalidInput                 the caller's mistakes, all of them, as Problems
+    ├── NotFound                     no such thing, or not yours
+    ├── Conflict                     it exists, but its state forbids what was asked
+    ├── QueueFull                    try again after retry_after_seconds
+    ├── StaleLease                   a write by a worker that no longer holds the run
+    ├── RunCancelled                 raised inside a job that noticed its cancel
+    ├── StorageUnavailable           the database cannot be reached or is read-only
+    │   ├── DiskFull
+    │   └── SchemaMismatch           the database is newer than the program, or older and not migrated
+    └── AlreadyRunning               a second server on the same port
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake of a user: what is wrong, where, and what to do about it.
+
+    `line` and `column` count from 1; `text` is the piece of the user's text that is meant;
+    `where` names the field, flag or file when there is no position.
+    """
+
+    message: str
+    remedy: str = ""
+    line: int | None = None
+    column: int | None = None
+    text: str = ""
+    where: str = ""
+
+    def __str__(self) -> str:
+        place = f"line {self.line}, column {self.column}: " if self.line is not None else ""
+        if not place and self.where:
+            place = f"{self.where}: "
+        remedy = f" ({self.remedy})" if self.remedy else ""
+        return f"{place}{self.message}{remedy}"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class PitbossError(Exception):
+    """What happened, to what (`message`), and what to do next (`remedy`)."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.remedy})" if self.remedy else self.message
+
+
+class InvalidInput(PitbossError):
+    """The caller's mistakes, collected and reported together."""
+
+    def __init__(self, problems: Sequence[Problem] | Problem | str, remedy: str = "", where: str = "") -> None:
+        if isinstance(problems, str):
+            problems = Problem(problems, remedy, where=where)
+        self.problems: tuple[Problem, ...] = (
+            (problems,) if isinstance(problems, Problem) else tuple(problems)
+        )
+        super().__init__("; ".join(str(problem) for problem in self.problems))
+
+
+class NotFound(PitbossError):
+    """There is no such thing, or it belongs to somebody else."""
+
+
+class Conflict(PitbossError):
+    """It exists, but its present state forbids what was asked."""
+
+
+class QueueFull(PitbossError):
+    """The queue holds as many runs as `max_queue_size` allows."""
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message, f"try again in {retry_after_seconds} s or raise max_queue_size")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class StaleLease(PitbossError):
+    """A write was refused because its lease token is no longer that of the run."""
+
+
+class RunCancelled(PitbossError):
+    """Raised by `RunContext.check_cancel` inside a job whose cancel was requested."""
+
+
+class StorageUnavailable(PitbossError):
+    """The database or the data folder cannot be used at the moment."""
+
+
+class DiskFull(StorageUnavailable):
+    """There is no room left for what had to be written; nothing was recorded as done."""
+
+
+class SchemaMismatch(StorageUnavailable):
+    """The database was made by a newer pitboss, or waits for a migration."""
+
+
+class AlreadyRunning(PitbossError):
+    """Another server listens at that address."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Answer the remedy for an unknown `word`: its nearest neighbours, else some of what exists."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word.lower(), names, n=2, cutoff=0.6)
+    if near:
+        return "did you mean " + " or ".join(f"'{name}'" for name in near) + "?"
+    if not names:
+        return "there are none yet"
+    shown = ", ".join(names[:12])
+    return f"known: {shown}" + (", …" if len(names) > 12 else "")

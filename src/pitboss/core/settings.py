@@ -1,0 +1,105 @@
+"""Settings: a flag beats an environment variable beats `pitboss.toml` in the data folder beats the default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pitboss.core.errors import InvalidInput, Problem
+
+DEFAULT_DATA_DIR = Path("pitboss-data")
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Durations are seconds, sizes megabytes."""
+
+    model_config = SettingsConfigDict(env_prefix="PITBOSS_", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="folder of the database, bars, artifacts and logs")
+    database_url: str = Field("", description="SQLAlchemy address; empty means SQLite in the data folder")
+    slots: int = Field(
+        default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="runs at once per worker"
+    )
+    lease_seconds: float = Field(15.0, ge=1, description="how long a claim holds without renewal")
+    renew_seconds: float = Field(3.0, gt=0, description="how often a worker renews its leases")
+    cancel_grace_seconds: float = Field(
+        1.5, gt=0, le=1.8, description="from a cancel to SIGKILL of the process group"
+    )
+    shutdown_grace_seconds: float = Field(10.0, gt=0, description="from SIGTERM to the end of a worker")
+    idle_exit_seconds: float = Field(
+        5.0, ge=0, description="an automatically started worker ends when idle this long"
+    )
+    max_queue_size: int = Field(10_000, ge=1, description="queued runs beyond which a submit is refused (429)")
+    max_concurrent: int = Field(1024, ge=1, description="active runs over all workers")
+    kind_limits: dict[str, int] = Field(default_factory=dict, description="active runs for each kind")
+    owner_limit: int = Field(1024, ge=1, description="active runs for each owner")
+    ageing_seconds: float = Field(60.0, gt=0, description="waiting time that raises a priority by one")
+    max_execution_seconds: float = Field(
+        0.0, ge=0, description="time limit of a run unless it sets one; 0 is none"
+    )
+    memory_limit_mb: int = Field(0, ge=0, description="memory limit of a run unless it sets one; 0 is none")
+    min_free_memory_mb: int = Field(256, ge=0, description="no run starts with less free memory")
+    min_free_disk_mb: int = Field(64, ge=0, description="no run starts or is accepted with less free disk")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+
+    @property
+    def url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir / 'pitboss.db'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        folder = Path(init_settings().get("data_dir") or env_settings().get("data_dir") or DEFAULT_DATA_DIR)
+        toml = TomlConfigSettingsSource(settings_cls, folder / "pitboss.toml")
+        return init_settings, env_settings, toml
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings; `flags` that are None count as not given.
+
+    Raises InvalidInput naming each setting that does not hold.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        raise InvalidInput(
+            [
+                Problem(item["msg"], "see 'pitboss config show'", where=".".join(str(p) for p in item["loc"]))
+                for item in error.errors()
+            ]
+        ) from None
+    except ValueError as error:  # a pitboss.toml that is no TOML
+        raise InvalidInput(
+            f"cannot read pitboss.toml: {error}", "mend or remove it", where="pitboss.toml"
+        ) from None
+    return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
+
+
+def describe_settings(settings: Settings) -> list[dict[str, Any]]:
+    """Answer each setting with its value, its default and its meaning, for `config show` and the docs."""
+    return [
+        {
+            "name": name,
+            "value": getattr(settings, name),
+            "default": field.get_default(call_default_factory=True),
+            "environment": f"PITBOSS_{name.upper()}",
+            "meaning": field.description,
+        }
+        for name, field in Settings.model_fields.items()
+    ]

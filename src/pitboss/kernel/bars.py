@@ -1,0 +1,62 @@
+"""Bars as arrays, and their resampling to longer periods."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+
+class BarArrays(NamedTuple):
+    """One instrument's bars, ascending: `ts` is each bar's opening time in microseconds since 1970, UTC."""
+
+    ts: I64
+    open: F64
+    high: F64
+    low: F64
+    close: F64
+    volume: F64
+
+    def head(self, count: int) -> BarArrays:
+        """Answer the first `count` bars, as views."""
+        return BarArrays(*(column[:count] for column in self))
+
+
+@njit(cache=True, nogil=True)
+def resample(bars: BarArrays, period: int, anchor: int) -> BarArrays:
+    """Answer `bars` joined into periods of `period` microseconds that start at multiples since `anchor`.
+
+    A period without a bar has none in the answer. The last period may be incomplete.
+    """
+    n = len(bars.ts)
+    ts = np.empty(n, dtype=np.int64)
+    first, high, low = np.empty(n), np.empty(n), np.empty(n)
+    last, volume = np.empty(n), np.empty(n)
+    count = 0
+    for i in range(n):
+        start = (bars.ts[i] - anchor) // period * period + anchor
+        if count == 0 or ts[count - 1] != start:
+            ts[count] = start
+            first[count] = bars.open[i]
+            high[count] = bars.high[i]
+            low[count] = bars.low[i]
+            volume[count] = 0.0
+            count += 1
+        k = count - 1
+        high[k] = max(high[k], bars.high[i])
+        low[k] = min(low[k], bars.low[i])
+        last[k] = bars.close[i]
+        volume[k] += bars.volume[i]
+    return BarArrays(
+        ts[:count].copy(),
+        first[:count].copy(),
+        high[:count].copy(),
+        low[:count].copy(),
+        last[:count].copy(),
+        volume[:count].copy(),
+    )

@@ -1,0 +1,460 @@
+"""The fill loop: bars and signals in, trades and equity out. The rules are those of docs/reference/fills.md.
+
+All arrays are (symbols, bars) over one timeline; a symbol without a bar has NaN there and does nothing.
+The loop can be stopped after any bar and called again: all it remembers is in `State`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from pitboss.kernel import panel as slots
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
+LONG_ENTRY = 1
+SHORT_ENTRY = 2
+LONG_EXIT = 4
+SHORT_EXIT = 8
+
+SIZE_CASH = 0
+SIZE_QUANTITY = 1
+SIZE_EQUITY = 2
+SIZE_RISK = 3
+
+LEVEL_NONE = 0
+LEVEL_FRACTION = 1
+LEVEL_DISTANCE = 2
+
+EXIT_REASONS = ("signal", "stop_loss", "trailing_stop", "take_profit", "max_bars", "end_of_data")
+BY_SIGNAL, BY_STOP, BY_TRAILING, BY_TARGET, BY_MAX_BARS, BY_END = range(6)
+
+REJECTIONS = ("insufficient_cash", "undefined_level", "zero_quantity", "conflicting_signals")
+NO_CASH, NO_LEVEL, NO_QUANTITY, CONFLICT = range(4)
+
+# columns of a row of `Log.trades`
+T_SYMBOL, T_SIDE, T_QUANTITY, T_ENTRY, T_ENTRY_PRICE, T_EXIT, T_EXIT_PRICE = range(7)
+T_PNL, T_COMMISSION, T_BORROW, T_REASON, T_BARS, T_ENTRY_SIGNAL, T_EXIT_SIGNAL = range(7, 14)
+TRADE_COLUMNS = 14
+
+# columns of a row of `Log.rejected`
+R_SYMBOL, R_SIDE, R_SIGNAL, R_FILL, R_PRICE, R_REASON = range(6)
+REJECTED_COLUMNS = 6
+
+# columns of a row of `State.positions`
+SIDE, QUANTITY, ENTRY_PRICE, ENTRY_T, ENTRY_BAR, FEES, BORROW = range(7)
+STOP, TARGET, TRAIL_STEP, IS_TRAILED = range(7, 11)  # STOP is the nearer of stop loss and trailing stop
+EXIT_DUE, EXIT_SIGNAL, ENTRY_DUE, ENTRY_SIGNAL, MARK, BAR_NUMBER, LAST_T = range(11, 18)
+POSITION_COLUMNS = 18
+
+# slots of `State.account` and `State.counts`
+CASH, TURNOVER = range(2)
+N_TRADES, N_REJECTED, N_EXPOSED = range(3)
+
+MICROS_PER_YEAR = 365.0 * 86_400.0 * 1e6
+AFFORD = 1.0 + 1e-9  # tolerance of "can be paid", for the rounding of a size that takes all the cash
+
+
+class Bars(NamedTuple):
+    """Prices on one timeline: `ts` (bars,) in microseconds since 1970, the rest (symbols, bars)."""
+
+    ts: I64
+    open: F64
+    high: F64
+    low: F64
+    close: F64
+
+
+class Levels(NamedTuple):
+    """Distances of stop, target and trailing stop, each (symbols, bars), read at the signal's bar.
+
+    A kind is LEVEL_NONE, LEVEL_FRACTION (of the entry price; the array has one element) or
+    LEVEL_DISTANCE (in price).
+    """
+
+    stop_kind: int
+    stop: F64
+    target_kind: int
+    target: F64
+    trail_kind: int
+    trail: F64
+
+
+class Rules(NamedTuple):
+    """Sizing, costs and limits; fractions are fractions, money is the account's currency."""
+
+    sizing: int
+    size: float
+    lot: float
+    commission: float
+    per_share: float
+    per_order: float
+    minimum: float
+    slippage: float
+    borrow: float
+    max_bars: int
+
+
+class State(NamedTuple):
+    """All that the loop remembers between two calls."""
+
+    account: F64
+    positions: F64
+    counts: I64
+
+
+class Log(NamedTuple):
+    """What the loop writes: rows of trades and rejections, and equity at each bar's close."""
+
+    trades: F64
+    rejected: F64
+    equity: F64
+
+
+def new_state(symbols: int, cash: float) -> State:
+    """Answer a flat account of `symbols` instruments holding `cash`."""
+    positions = np.zeros((symbols, POSITION_COLUMNS))
+    positions[:, LAST_T] = -1
+    return State(np.array([cash, 0.0]), positions, np.zeros(3, dtype=np.int64))
+
+
+def new_log(bars: int, capacity: int = 4096) -> Log:
+    """Answer an empty log for `bars` bars with room for `capacity` rows of each kind."""
+    return Log(
+        np.empty((capacity, TRADE_COLUMNS)), np.empty((capacity, REJECTED_COLUMNS)), np.empty(bars)
+    )
+
+
+def grown(log: Log) -> Log:
+    """Answer `log` with room for twice as many rows, its rows kept."""
+    trades = np.empty((2 * len(log.trades), TRADE_COLUMNS))
+    trades[: len(log.trades)] = log.trades
+    rejected = np.empty((2 * len(log.rejected), REJECTED_COLUMNS))
+    rejected[: len(log.rejected)] = log.rejected
+    return Log(trades, rejected, log.equity)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def commission_of(quantity: float, price: float, rules: Rules) -> float:
+    charge = rules.commission * quantity * price + rules.per_share * quantity + rules.per_order
+    return max(charge, rules.minimum)
+
+
+@njit(cache=True, nogil=True)
+def quantity_for(budget: float, price: float, rules: Rules) -> float:
+    """Answer the quantity whose price and commission together cost `budget`."""
+    quantity = (budget - rules.per_order) / (price * (1.0 + rules.commission) + rules.per_share)
+    if rules.commission * quantity * price + rules.per_share * quantity + rules.per_order < rules.minimum:
+        quantity = (budget - rules.minimum) / price
+    return quantity
+
+
+@njit(cache=True, nogil=True, inline="always")
+def value_of(position: Any, price: float) -> float:
+    """Answer what an open position is worth: a short has set its entry value aside and owes the price."""
+    if position[SIDE] > 0:
+        return position[QUANTITY] * price
+    return position[QUANTITY] * (2.0 * position[ENTRY_PRICE] - price)
+
+
+@njit(cache=True, nogil=True)
+def equity_at_open(bars: Bars, state: State, t: int) -> float:
+    """Answer cash and positions at the open of bar `t`; a symbol without that bar counts at its last close."""
+    equity = state.account[CASH]
+    for s in range(state.positions.shape[0]):
+        position = state.positions[s]
+        if position[SIDE] != 0.0:
+            price = bars.open[s, t]
+            if np.isnan(price):
+                price = position[MARK]
+            equity += value_of(position, price)
+    return equity
+
+
+@njit(cache=True, nogil=True)
+def close_position(state: State, log: Log, rules: Rules, s: int, t: int, price: float, reason: int) -> None:
+    """Close the position of symbol `s` at `price` (slippage already in it) and write its trade."""
+    position = state.positions[s]
+    side = position[SIDE]
+    quantity = position[QUANTITY]
+    commission = commission_of(quantity, price, rules)
+    state.account[CASH] += value_of(position, price) - commission
+    state.account[TURNOVER] += quantity * price
+    fees = position[FEES] + commission
+    row = log.trades[state.counts[N_TRADES]]
+    row[T_SYMBOL] = s
+    row[T_SIDE] = side
+    row[T_QUANTITY] = quantity
+    row[T_ENTRY] = position[ENTRY_T]
+    row[T_ENTRY_PRICE] = position[ENTRY_PRICE]
+    row[T_EXIT] = t
+    row[T_EXIT_PRICE] = price
+    row[T_PNL] = side * quantity * (price - position[ENTRY_PRICE]) - fees - position[BORROW]
+    row[T_COMMISSION] = fees
+    row[T_BORROW] = position[BORROW]
+    row[T_REASON] = reason
+    row[T_BARS] = position[BAR_NUMBER] - position[ENTRY_BAR]
+    row[T_ENTRY_SIGNAL] = position[ENTRY_SIGNAL]
+    row[T_EXIT_SIGNAL] = t
+    if reason == BY_SIGNAL or reason == BY_MAX_BARS:
+        row[T_EXIT_SIGNAL] = position[EXIT_SIGNAL]
+    state.counts[N_TRADES] += 1
+    position[SIDE] = 0.0
+    position[EXIT_DUE] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def reject(state: State, log: Log, s: int, signal: int, t: int, price: float, reason: int) -> None:
+    row = log.rejected[state.counts[N_REJECTED]]
+    row[R_SYMBOL] = s
+    row[R_SIDE] = state.positions[s, ENTRY_DUE]
+    row[R_SIGNAL] = signal
+    row[R_FILL] = t
+    row[R_PRICE] = price
+    row[R_REASON] = reason
+    state.counts[N_REJECTED] += 1
+
+
+@njit(cache=True, nogil=True)
+def distance_of(kind: int, values: F64, s: int, signal: int, price: float) -> float:
+    """Answer a level's distance from `price`: 0 when there is none, NaN when it cannot be told."""
+    if kind == LEVEL_NONE:
+        return 0.0
+    distance = values[0, 0] * price if kind == LEVEL_FRACTION else values[s, signal]
+    return distance if distance > 0.0 else np.nan
+
+
+@njit(cache=True, nogil=True)
+def size_of(state: State, rules: Rules, equity: float, price: float, stop_distance: float) -> float:
+    """Answer the quantity to trade at `price`, rounded down to whole lots where lots are asked for."""
+    if rules.sizing == SIZE_CASH:
+        quantity = quantity_for(rules.size, price, rules)
+    elif rules.sizing == SIZE_QUANTITY:
+        quantity = rules.size
+    elif rules.sizing == SIZE_EQUITY:
+        quantity = quantity_for(rules.size * equity, price, rules)
+    else:
+        quantity = rules.size * equity / stop_distance
+    if rules.lot > 0.0:
+        quantity = np.floor(quantity / rules.lot * AFFORD) * rules.lot
+    return quantity
+
+
+@njit(cache=True, nogil=True)
+def open_position(bars: Bars, levels: Levels, rules: Rules, state: State, log: Log, s: int, t: int) -> None:
+    """Fill the entry due for symbol `s` at the open of bar `t`, or reject and count it."""
+    position = state.positions[s]
+    side = position[ENTRY_DUE]
+    signal = int(position[ENTRY_SIGNAL])
+    price = bars.open[s, t] * (1.0 + side * rules.slippage)
+    stop = distance_of(levels.stop_kind, levels.stop, s, signal, price)
+    target = distance_of(levels.target_kind, levels.target, s, signal, price)
+    trail = distance_of(levels.trail_kind, levels.trail, s, signal, price)
+    if np.isnan(stop) or np.isnan(target) or np.isnan(trail):
+        reject(state, log, s, signal, t, price, NO_LEVEL)
+        return
+    quantity = size_of(state, rules, equity_at_open(bars, state, t), price, stop)
+    if not quantity > 0.0:
+        reject(state, log, s, signal, t, price, NO_QUANTITY)
+        return
+    commission = commission_of(quantity, price, rules)
+    if quantity * price + commission > state.account[CASH] * AFFORD:
+        reject(state, log, s, signal, t, price, NO_CASH)
+        return
+    state.account[CASH] -= quantity * price + commission
+    state.account[TURNOVER] += quantity * price
+    position[SIDE] = side
+    position[QUANTITY] = quantity
+    position[ENTRY_PRICE] = price
+    position[ENTRY_T] = t
+    position[ENTRY_BAR] = position[BAR_NUMBER]
+    position[FEES] = commission
+    position[BORROW] = 0.0
+    position[STOP] = price - side * stop if stop > 0.0 else np.nan
+    position[TARGET] = price + side * target if target > 0.0 else np.nan
+    position[TRAIL_STEP] = trail
+    position[IS_TRAILED] = 0.0
+    if trail > 0.0:
+        raise_trail(position, price, trail)
+
+
+@njit(cache=True, nogil=True)
+def charge_borrow(bars: Bars, rules: Rules, state: State, s: int, t: int) -> None:
+    """Charge a short for the time since its symbol's last bar, on its value at that bar's close."""
+    position = state.positions[s]
+    held = bars.ts[t] - bars.ts[int(position[LAST_T])]
+    charge = position[QUANTITY] * position[MARK] * rules.borrow * held / MICROS_PER_YEAR
+    position[BORROW] += charge
+    state.account[CASH] -= charge
+
+
+@njit(cache=True, nogil=True)
+def exit_at_open(bars: Bars, rules: Rules, state: State, log: Log, s: int, t: int) -> None:
+    """Fill the exit due for symbol `s` at the open of bar `t`; an entry due with it has the same signal bar."""
+    position = state.positions[s]
+    price = bars.open[s, t] * (1.0 - position[SIDE] * rules.slippage)
+    close_position(state, log, rules, s, t, price, int(position[EXIT_DUE]) - 1)
+    if position[ENTRY_DUE] != 0.0:
+        position[ENTRY_SIGNAL] = position[EXIT_SIGNAL]
+
+
+@njit(cache=True, nogil=True)
+def raise_trail(position: Any, best: float, step: float) -> None:
+    """Move the stop to `step` behind `best` where that is nearer than it is."""
+    side = position[SIDE]
+    level = best - side * step
+    if np.isnan(position[STOP]) or side * level > side * position[STOP]:
+        position[STOP] = level
+        position[IS_TRAILED] = 1.0
+
+
+@njit(cache=True, nogil=True)
+def take_level(bars: Bars, rules: Rules, state: State, log: Log, s: int, t: int) -> None:
+    """Close the position of symbol `s` whose stop or target bar `t` reaches: the open first, then the stop."""
+    position = state.positions[s]
+    side, stop, target = position[SIDE], position[STOP], position[TARGET]
+    first = bars.open[s, t]
+    worst = bars.low[s, t] if side > 0 else bars.high[s, t]
+    slipped = 1.0 - side * rules.slippage
+    reason = BY_TRAILING if position[IS_TRAILED] != 0.0 else BY_STOP
+    if side * first <= side * stop:
+        close_position(state, log, rules, s, t, first * slipped, reason)
+    elif side * first > side * target:
+        close_position(state, log, rules, s, t, first, BY_TARGET)
+    elif side * worst <= side * stop:
+        close_position(state, log, rules, s, t, stop * slipped, reason)
+    else:
+        close_position(state, log, rules, s, t, target, BY_TARGET)
+
+
+@njit(cache=True, nogil=True)
+def take_signals(state: State, log: Log, rules: Rules, s: int, t: int, signal: int, price: float) -> None:
+    """Note what the signals at the close of bar `t` make due at the symbol's next open."""
+    position = state.positions[s]
+    side = position[SIDE]
+    if side != 0.0:
+        wanted = LONG_EXIT if side > 0 else SHORT_EXIT
+        if signal & wanted:
+            position[EXIT_DUE] = BY_SIGNAL + 1
+        elif rules.max_bars > 0 and position[BAR_NUMBER] - position[ENTRY_BAR] + 1 >= rules.max_bars:
+            position[EXIT_DUE] = BY_MAX_BARS + 1
+        if position[EXIT_DUE] == 0.0:
+            return
+        position[EXIT_SIGNAL] = t
+    entries = signal & (LONG_ENTRY | SHORT_ENTRY)
+    if entries == LONG_ENTRY | SHORT_ENTRY:
+        position[ENTRY_DUE] = 0.0
+        reject(state, log, s, t, t, price, CONFLICT)
+    elif entries:
+        position[ENTRY_DUE] = 1.0 if entries == LONG_ENTRY else -1.0
+        # an exit due at the same open still needs the signal bar of the open position
+        if side == 0.0:
+            position[ENTRY_SIGNAL] = t
+
+
+@njit(cache=True, nogil=True)
+def simulate(
+    bars: Bars,
+    signals: U8,
+    levels: Levels,
+    rules: Rules,
+    state: State,
+    log: Log,
+    panel: I64,
+    start: int,
+    stop: int,
+) -> int:
+    """Run bars `start` to `stop` and answer the bar reached.
+
+    Less than `stop` means that the panel's cancel flag went up, or that `log` is nearly full: grow it
+    and call again from the bar reached.
+    """
+    # arrays are taken out of their tuples once: doing so inside the loop costs more than the loop itself
+    opens, highs, lows, closes = bars.open, bars.high, bars.low, bars.close
+    moments, equity = bars.ts, log.equity
+    positions, counts, account = state.positions, state.counts, state.account
+    n_symbols = closes.shape[0]
+    has_levels = levels.stop_kind + levels.target_kind + levels.trail_kind != LEVEL_NONE
+    trail_fraction = levels.trail[0, 0]
+    last_bar = rules.max_bars - 1.0 if rules.max_bars > 0 else np.inf
+    room = min(log.trades.shape[0], log.rejected.shape[0]) - 3 * n_symbols
+    for t in range(start, stop):
+        if t & 1023 == 0:
+            panel[slots.DONE] = t
+            panel[slots.TRADES] = counts[N_TRADES]
+            panel[slots.CURRENT] = moments[t]
+            if panel[slots.CANCEL] != 0:
+                return t
+        if counts[N_TRADES] > room or counts[N_REJECTED] > room:
+            return t
+        for s in range(n_symbols):
+            if np.isnan(opens[s, t]):
+                continue
+            positions[s, BAR_NUMBER] += 1.0
+            if positions[s, SIDE] < 0.0 and rules.borrow > 0.0:
+                charge_borrow(bars, rules, state, s, t)
+            if positions[s, EXIT_DUE] != 0.0:
+                exit_at_open(bars, rules, state, log, s, t)
+        for s in range(n_symbols):
+            if positions[s, ENTRY_DUE] != 0.0 and not np.isnan(opens[s, t]):
+                open_position(bars, levels, rules, state, log, s, t)
+                positions[s, ENTRY_DUE] = 0.0
+        worth = 0.0
+        exposed = 0
+        for s in range(n_symbols):
+            close = closes[s, t]
+            if not np.isnan(close):
+                if positions[s, SIDE] != 0.0:
+                    exposed = 1
+                    if has_levels:
+                        is_long = positions[s, SIDE] > 0.0
+                        stop_at, target_at = positions[s, STOP], positions[s, TARGET]
+                        if is_long:
+                            is_hit = lows[s, t] <= stop_at or highs[s, t] > target_at
+                        else:
+                            is_hit = highs[s, t] >= stop_at or lows[s, t] < target_at
+                        if is_hit:
+                            take_level(bars, rules, state, log, s, t)
+                        elif levels.trail_kind != LEVEL_NONE:
+                            best = highs[s, t] if is_long else lows[s, t]
+                            step = positions[s, TRAIL_STEP]
+                            if levels.trail_kind == LEVEL_FRACTION:
+                                step = trail_fraction * best
+                            raise_trail(positions[s], best, step)
+                positions[s, MARK] = close
+                positions[s, LAST_T] = t
+                signal = signals[s, t]
+                is_old = positions[s, BAR_NUMBER] - positions[s, ENTRY_BAR] >= last_bar
+                if signal != 0 or (is_old and positions[s, SIDE] != 0.0):
+                    take_signals(state, log, rules, s, t, signal, close)
+            side = positions[s, SIDE]
+            if side > 0.0:
+                exposed = 1
+                worth += positions[s, QUANTITY] * positions[s, MARK]
+            elif side < 0.0:
+                exposed = 1
+                worth += positions[s, QUANTITY] * (2.0 * positions[s, ENTRY_PRICE] - positions[s, MARK])
+        equity[t] = account[CASH] + worth
+        counts[N_EXPOSED] += exposed
+    panel[slots.DONE] = stop
+    panel[slots.TRADES] = state.counts[N_TRADES]
+    panel[slots.CURRENT] = bars.ts[stop - 1]
+    return stop
+
+
+@njit(cache=True, nogil=True)
+def close_all(bars: Bars, rules: Rules, state: State, log: Log, end: int) -> None:
+    """Close what is open at each symbol's last close before bar `end`; the last equity pays the costs."""
+    for s in range(state.positions.shape[0]):
+        position = state.positions[s]
+        if position[SIDE] != 0.0:
+            price = position[MARK] * (1.0 - position[SIDE] * rules.slippage)
+            close_position(state, log, rules, s, int(position[LAST_T]), price, BY_END)
+    if end > 0:
+        log.equity[end - 1] = state.account[CASH]

@@ -1,0 +1,92 @@
+"""Bars as Polars frames (`ts, open, high, low, close, volume`) and as arrays, and what is wrong with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from pitboss.core.clock import parse_date
+from pitboss.core.errors import InvalidInput
+from pitboss.core.timeframe import Timeframe
+from pitboss.kernel.bars import BarArrays, resample
+
+PRICES = ("open", "high", "low", "close")
+COLUMNS = ("ts", *PRICES, "volume")
+SCHEMA = {"ts": pl.Datetime("us", "UTC"), **dict.fromkeys((*PRICES, "volume"), pl.Float64)}
+
+
+def to_arrays(frame: pl.DataFrame) -> BarArrays:
+    """Answer a frame of bars as arrays. Raises InvalidInput unless it holds clean, ascending bars."""
+    frame = conform(frame)
+    # a column that Parquet stored in pieces is joined once, here
+    ts = np.ascontiguousarray(frame["ts"].cast(pl.Int64).to_numpy())
+    arrays = BarArrays(ts, *(np.ascontiguousarray(frame[name].to_numpy()) for name in COLUMNS[1:]))
+    if len(ts) > 1 and not (ts[1:] > ts[:-1]).all():
+        raise InvalidInput("the bars are not in ascending order of ts", "sort by ts and drop duplicates", "bars")
+    for name in PRICES:
+        values = getattr(arrays, name)
+        if not (np.isfinite(values).all() and (values > 0).all()):
+            raise InvalidInput(f"column '{name}' holds NaN or prices <= 0", "drop those bars first", "bars")
+    return arrays
+
+
+def to_frame(bars: BarArrays) -> pl.DataFrame:
+    """Answer arrays of bars as a frame."""
+    columns = {"ts": pl.Series(bars.ts).cast(pl.Datetime("us", "UTC"))}
+    return pl.DataFrame(columns | {name: getattr(bars, name) for name in COLUMNS[1:]})
+
+
+def conform(frame: pl.DataFrame) -> pl.DataFrame:
+    """Answer `frame` with the columns and types of bars; a missing volume is 0.
+
+    Raises InvalidInput naming the columns that are missing or of the wrong type.
+    """
+    missing = [name for name in COLUMNS[:-1] if name not in frame.columns]
+    if missing:
+        raise InvalidInput(f"the bars have no column {', '.join(missing)}", f"needed: {', '.join(COLUMNS)}", "bars")
+    if "volume" not in frame.columns:
+        frame = frame.with_columns(volume=pl.lit(0.0))
+    if not frame.schema["ts"].is_temporal():
+        raise InvalidInput(f"column 'ts' is {frame.schema['ts']}", "make it a datetime in UTC", "bars")
+    if frame.schema["ts"] == SCHEMA["ts"] and all(frame.schema[n] == pl.Float64 for n in COLUMNS[1:]):
+        return frame.select(COLUMNS)
+    zone = getattr(frame.schema["ts"], "time_zone", None)
+    ts = pl.col("ts").cast(pl.Datetime("us")) if zone is None else pl.col("ts").dt.convert_time_zone("UTC")
+    if zone is None:
+        ts = ts.dt.replace_time_zone("UTC")
+    try:
+        return frame.select(ts.cast(SCHEMA["ts"]), *(pl.col(name).cast(pl.Float64) for name in COLUMNS[1:]))
+    except pl.exceptions.PolarsError as error:
+        raise InvalidInput(f"the bars hold what is no number: {error}", "mend the columns", "bars") from None
+
+
+def resampled(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
+    """Answer `bars` joined into bars of `timeframe`, labelled by their opening."""
+    return resample(bars, timeframe.micros, timeframe.anchor)
+
+
+def between(bars: BarArrays, start: str | None, end: str | None) -> BarArrays:
+    """Answer the bars from `start` on and before `end` (ISO 8601, UTC); a whole date as `end` is included.
+
+    Raises InvalidInput for what is no date, and for a range that is reversed.
+    """
+    low, high = range_of(start, end)
+    first = 0 if low is None else int(np.searchsorted(bars.ts, low, "left"))
+    last = len(bars.ts) if high is None else int(np.searchsorted(bars.ts, high, "left"))
+    return BarArrays(*(column[first:last] for column in bars))
+
+
+def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """Read a date range as microseconds [low, high); see `between`."""
+    bounds: list[int | None] = []
+    for name, text in (("start", start), ("end", end)):
+        try:
+            bounds.append(None if not text else parse_date(text))
+        except (ValueError, OverflowError, TypeError):
+            raise InvalidInput(f"'{str(text)[:40]}' is no date", "write 2018-01-31 or 2018-01-31T13:00", name) from None
+    low, high = bounds
+    if high is not None and end and len(end.strip()) == 10:
+        high += 86_400_000_000
+    if low is not None and high is not None and low >= high:
+        raise InvalidInput(f"the date range {start} to {end} is empty or reversed", "put the earlier date first", "start")
+    return low, high

@@ -1,0 +1,287 @@
+"""Type checking: every mistake of an expression, with its place and its remedy, before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pitboss.core.errors import InvalidInput, suggest
+from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.strategy.binding import fold
+from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Text, Unary
+from pitboss.strategy.functions import CALENDAR, PRICES, Function, check_talib, function_names, lookup
+from pitboss.strategy.types import Kind
+
+MAX_OFFSET = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One mistake: the character offset in the expression, what is wrong, and the remedy."""
+
+    at: int
+    length: int
+    message: str
+    remedy: str
+
+
+@dataclass
+class Checker:
+    """Finds the kind of expressions and collects their mistakes.
+
+    `parameters` are the values in force (fractions for per cent), `indicators` the expressions of the
+    document's named indicators, `kinds` what earlier ones turned out to be.
+    """
+
+    parameters: Mapping[str, Number]
+    indicators: Mapping[str, Node]
+    timeframe: Timeframe | None = None
+    kinds: dict[str, Kind] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+    lines: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    symbols: set[str] = field(default_factory=set)
+
+    def kind(self, node: Node) -> Kind:
+        """Answer what `node` is; after a mistake, Kind.UNKNOWN."""
+        match node:
+            case Number():
+                return Kind.PERCENT if node.is_percent else Kind.NUMBER
+            case Text():
+                return Kind.TEXT
+            case Name():
+                return self._name(node)
+            case Unary(op="not"):
+                self._want(node.operand, Kind.CONDITION, "'not' needs a condition")
+                return Kind.CONDITION
+            case Unary():
+                return self._number(node.operand, "'-'")
+            case Binary():
+                return self._binary(node)
+            case Offset():
+                return self._offset(node)
+            case Line():
+                return self._line(node)
+            case Call():
+                return self._call(node)
+        raise AssertionError(node)
+
+    def wrong(self, node: Node, message: str, remedy: str, length: int = 1) -> Kind:
+        self.mistakes.append(Mistake(node.at, length, message, remedy))
+        return Kind.UNKNOWN
+
+    def _name(self, node: Name) -> Kind:
+        name = node.name
+        if name in self.parameters:
+            return Kind.PERCENT if self.parameters[name].is_percent else Kind.NUMBER
+        if name in self.indicators:
+            if name not in self.kinds:
+                return self.wrong(
+                    node, f"'{name}' is used before it is defined", "define it above", len(name)
+                )
+            return self.kinds[name]
+        if name in PRICES or name in CALENDAR:
+            return Kind.SERIES
+        if lookup(name):
+            signature = lookup(name).signature  # type: ignore[union-attr]
+            return self.wrong(node, f"'{name}' is a function", f"call it: {signature}", len(name))
+        known = [*PRICES, *CALENDAR, *self.parameters, *self.indicators]
+        return self.wrong(node, f"unknown name '{name}'", suggest(name, known), len(name))
+
+    def _want(self, node: Node, wanted: Kind, why: str) -> None:
+        kind = self.kind(node)
+        if kind not in (wanted, Kind.UNKNOWN):
+            remedy = "compare it with something, such as > 0" if wanted is Kind.CONDITION else self._remedy(node, kind)
+            self.wrong(node, f"{why}, this is {kind.value}", remedy)
+
+    def _remedy(self, node: Node, kind: Kind) -> str:
+        if kind is Kind.LINES:
+            return "choose one line: " + ", ".join(f".{line}" for line in self._lines_of(node))
+        if kind is Kind.SYMBOL:
+            return "choose a price: .open, .high, .low, .close or .volume"
+        return "write a number or a series"
+
+    def _number(self, node: Node, where: str) -> Kind:
+        kind = self.kind(node)
+        if not kind.is_numeric:
+            return self.wrong(node, f"{where} needs a number or a series, this is {kind.value}", self._remedy(node, kind))
+        return kind
+
+    def _binary(self, node: Binary) -> Kind:
+        if node.op in ("and", "or"):
+            for side in (node.left, node.right):
+                self._want(side, Kind.CONDITION, f"'{node.op}' needs conditions on both sides")
+            return Kind.CONDITION
+        left, right = self._number(node.left, f"'{node.op}'"), self._number(node.right, f"'{node.op}'")
+        if node.op in ("<", "<=", ">", ">=", "==", "!="):
+            return Kind.CONDITION
+        if Kind.UNKNOWN in (left, right):
+            return Kind.UNKNOWN
+        if node.op == "/" and right.is_constant and self.constant(node.right) == 0:
+            return self.wrong(node, "division by zero", "divide by something else")
+        if Kind.SERIES in (left, right):
+            return Kind.SERIES
+        is_ratio = node.op == "/" and left is right
+        return Kind.NUMBER if is_ratio or Kind.PERCENT not in (left, right) else Kind.PERCENT
+
+    def _offset(self, node: Offset) -> Kind:
+        kind = self.kind(node.base)
+        if kind not in (Kind.SERIES, Kind.CONDITION, Kind.UNKNOWN):
+            self.wrong(node.base, f"an offset needs a series or a condition, this is {kind.value}",
+                       self._remedy(node.base, kind))  # fmt: skip
+        bars = self.kind(node.bars)
+        if bars is not Kind.NUMBER:
+            if bars is not Kind.UNKNOWN:
+                self.wrong(node.bars, f"an offset is a whole number of bars, this is {bars.value}",
+                           "write a constant or a parameter: close[1]")  # fmt: skip
+            return Kind.UNKNOWN
+        value = self.constant(node.bars)
+        if value is None:
+            return Kind.UNKNOWN
+        if value < 0:
+            return self.wrong(node.bars, f"the offset {value:g} would look into the future",
+                              "an offset counts bars into the past: close[1] is the bar before")  # fmt: skip
+        if value != int(value) or value > MAX_OFFSET:
+            return self.wrong(node.bars, f"the offset {value:g} is not a whole number of bars",
+                              f"write a whole number from 0 to {MAX_OFFSET:,}")  # fmt: skip
+        return kind
+
+    def _lines_of(self, node: Node) -> tuple[str, ...]:
+        if isinstance(node, Name):
+            return self.lines.get(node.name, ())
+        if isinstance(node, Offset):
+            return self._lines_of(node.base)
+        if isinstance(node, Call) and node.name == "on" and len(node.arguments) == 2:
+            return self._lines_of(node.arguments[1])
+        function = lookup(node.name) if isinstance(node, Call) else None
+        return function.lines if function else ()
+
+    def _line(self, node: Line) -> Kind:
+        kind = self.kind(node.base)
+        if kind is Kind.UNKNOWN:
+            return kind
+        known = PRICES if kind is Kind.SYMBOL else self._lines_of(node.base) if kind is Kind.LINES else ()
+        if not known:
+            return self.wrong(node, f"{kind.value} has no '.{node.name}'", "remove it", len(node.name) + 1)
+        if node.name not in known:
+            return self.wrong(node, f"there is no line '.{node.name}'", suggest(node.name, known), len(node.name) + 1)
+        return Kind.SERIES
+
+    def _call(self, node: Call) -> Kind:
+        if node.name in ("on", "symbol"):
+            return self._on(node) if node.name == "on" else self._symbol(node)
+        function = lookup(node.name)
+        if function is None:
+            for argument in node.children():
+                self.kind(argument)
+            if node.name in self.parameters or node.name in self.indicators or node.name in PRICES:
+                return self.wrong(node, f"'{node.name}' is no function", "remove the brackets", len(node.name))
+            remedy = suggest(node.name, function_names())
+            return self.wrong(node, f"unknown indicator '{node.name}'", remedy, len(node.name))
+        return self._apply(node, function)
+
+    def _apply(self, node: Call, function: Function) -> Kind:
+        series, constants = split_arguments(self, node, function)
+        if series is None:
+            return Kind.UNKNOWN
+        before = len(self.mistakes)
+        for argument, wanted in zip(series, function.inputs, strict=True):
+            if wanted is Kind.CONDITION:
+                self._want(argument, wanted, f"{function.name} needs a condition here")
+            else:
+                self._number(argument, function.name)
+        values = self._constants(node, function, constants)
+        if values is None or len(self.mistakes) > before:
+            return Kind.UNKNOWN
+        if not check_talib(function, values):
+            shown = ", ".join(f"{p.name}={v:g}" for p, v in zip(function.parameters, values, strict=True))
+            return self.wrong(node, f"{function.name} does not accept {shown}",
+                              "lengths are at least 1 or 2 and at most 100,000", len(node.name))  # fmt: skip
+        return Kind.LINES if len(function.lines) > 1 else function.result
+
+    def _constants(self, node: Call, function: Function, given: Mapping[str, Node]) -> tuple[float, ...] | None:
+        values = []
+        for parameter in function.parameters:
+            argument = given.get(parameter.name)
+            if argument is None:
+                if parameter.default is None:
+                    self.wrong(node, f"{function.name} needs '{parameter.name}'", f"write {function.signature}")
+                    return None
+                values.append(parameter.default)
+                continue
+            kind = self.kind(argument)
+            value = self.constant(argument) if kind.is_constant else None
+            if value is None:
+                if kind is not Kind.UNKNOWN:
+                    self.wrong(argument, f"'{parameter.name}' of {function.name} is a constant, this is {kind.value}",
+                               f"write a number or a parameter: {function.signature}")  # fmt: skip
+                return None
+            if parameter.is_whole and value != int(value):
+                self.wrong(argument, f"'{parameter.name}' of {function.name} is a whole number, not {value:g}",
+                           "round it")  # fmt: skip
+                return None
+            if not parameter.low <= value <= parameter.high:
+                self.wrong(argument, f"'{parameter.name}' of {function.name} is {value:g}",
+                           f"write {parameter.low:g} to {parameter.high:g}")  # fmt: skip
+                return None
+            values.append(value)
+        return tuple(values)
+
+    def _on(self, node: Call) -> Kind:
+        if len(node.arguments) != 2 or node.keywords or not isinstance(node.arguments[0], Text):
+            return self.wrong(node, "on takes a timeframe and an expression", 'write on("1h", ema(close, 50))', 2)
+        try:
+            timeframe = parse_timeframe(node.arguments[0].value)
+        except InvalidInput as error:
+            return self.wrong(node.arguments[0], error.problems[0].message, error.problems[0].remedy)
+        if self.timeframe and (timeframe < self.timeframe or timeframe.micros % self.timeframe.micros):
+            return self.wrong(node.arguments[0], f"{timeframe} is not a multiple of the document's {self.timeframe}",
+                              "name a longer timeframe made of whole bars")  # fmt: skip
+        kind = self.kind(node.arguments[1])
+        if kind.is_constant or kind in (Kind.TEXT, Kind.SYMBOL):
+            self.wrong(node.arguments[1], f"on needs a series or a condition, this is {kind.value}", "")
+            return Kind.UNKNOWN
+        return kind
+
+    def _symbol(self, node: Call) -> Kind:
+        if len(node.arguments) != 1 or node.keywords or not isinstance(node.arguments[0], Text):
+            return self.wrong(node, "symbol takes the name of a symbol", 'write symbol("SPY").close', 6)
+        self.symbols.add(node.arguments[0].value)
+        return Kind.SYMBOL
+
+    def constant(self, node: Node) -> float | None:
+        """Answer the value of a constant expression, None where it has none (a mistake is reported elsewhere)."""
+        folded = fold(node, self.parameters)
+        return folded.value if isinstance(folded, Number) else None
+
+
+def split_arguments(
+    checker: Checker, node: Call, function: Function
+) -> tuple[tuple[Node, ...] | None, dict[str, Node]]:
+    """Answer a call's series and its constants by name; (None, {}) after reporting what does not fit."""
+    count = len(function.inputs)
+    series, rest = assign_series(node, function, lambda argument: checker.kind(argument).is_constant)
+    names = [parameter.name for parameter in function.parameters]
+    if len(series) < count:
+        checker.wrong(node, f"{function.name} needs {count} series first", f"write {function.signature}", len(node.name))
+        return None, {}
+    if len(rest) > len(names):
+        checker.wrong(rest[len(names)], f"{function.name} has too many arguments", f"write {function.signature}")
+        return None, {}
+    constants = dict(zip(names, rest, strict=False))
+    for key, value in node.keywords:
+        if key not in names or key in constants:
+            checker.wrong(value, f"{function.name} has no further argument '{key}'", f"write {function.signature}")
+            return None, {}
+        constants[key] = value
+    return series, constants
+
+
+def assign_series(
+    node: Call, function: Function, is_constant: Callable[[Node], bool]
+) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+    """Answer the series arguments of a call and what follows them; TA-Lib's fixed prices may be left out."""
+    count = len(function.inputs)
+    arguments = node.arguments
+    if function.implicit and count and (not arguments or is_constant(arguments[0])):
+        return tuple(Name(node.at, price) for price in function.implicit), arguments
+    return arguments[:count], arguments[count:]

@@ -1,0 +1,214 @@
+"""Evaluation of bound expressions over bars: one array for each expression, shared work done once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pitboss.core.errors import InvalidInput, suggest
+from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.kernel import series
+from pitboss.kernel.bars import BarArrays, resample
+from pitboss.strategy.check import assign_series
+from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Text, Unary
+from pitboss.strategy.functions import CALENDAR, calendar, lookup
+
+Array = npt.NDArray[Any]
+
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+}
+_ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {"+": np.add, "-": np.subtract, "*": np.multiply}
+
+
+class ArrayCache:
+    """Keeps the indicators computed last, up to `max_bytes`; safe to share between threads."""
+
+    def __init__(self, max_bytes: int = 64 << 20) -> None:
+        self._max_bytes = max_bytes
+        self._size = 0
+        self._held: OrderedDict[Any, tuple[Array, ...]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Any, compute: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
+        """Answer what is kept under `key`, else the answer of `compute`, which is then kept."""
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
+        lines = compute()
+        with self._lock:
+            if key not in self._held:
+                self._held[key] = lines
+                self._size += sum(line.nbytes for line in lines)
+            while self._size > self._max_bytes and len(self._held) > 1:
+                _, dropped = self._held.popitem(last=False)
+                self._size -= sum(line.nbytes for line in dropped)
+        return lines
+
+
+class Scope:
+    """The bars one expression is computed on, and the way to other timeframes and symbols.
+
+    `universe` are the base bars of every symbol that may be named, at `timeframe`.
+    """
+
+    def __init__(
+        self,
+        universe: Mapping[str, BarArrays],
+        symbol: str,
+        timeframe: Timeframe,
+        cache: ArrayCache | None = None,
+    ) -> None:
+        if symbol not in universe:
+            raise InvalidInput(
+                f"the strategy names symbol '{symbol}', which was not given",
+                f"give its bars too; {suggest(symbol, universe)}",
+                "symbols",
+            )
+        self.universe = universe
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self.bars = universe[symbol]
+        self.cache = cache or ArrayCache()
+        self._scopes: dict[tuple[str, str], Scope] = {}
+
+    def evaluate(self, node: Node) -> Array:
+        """Answer a bound expression as an array of floats or of booleans, one element a bar."""
+        return np.broadcast_to(np.asarray(self._value(node)), (len(self.bars.ts),))
+
+    def _value(self, node: Node) -> Any:
+        match node:
+            case Number():
+                return node.value
+            case Name() if node.name in CALENDAR:
+                return self._kept(node, lambda: (calendar(node.name, self.bars.ts),))[0]
+            case Name():
+                return getattr(self.bars, node.name)
+            case Unary(op="not"):
+                return np.logical_not(self._value(node.operand))
+            case Unary():
+                return np.negative(self._value(node.operand))
+            case Binary():
+                return self._binary(node)
+            case Offset():
+                return self._offset(node)
+            case Line():
+                return self._line(node)
+            case Call(name="on"):
+                return self._on(node)[0]
+            case Call():
+                return self._call(node)[0]
+        raise AssertionError(node)
+
+    def _kept(self, node: Node, compute: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
+        return self.cache.get((self.symbol, self.timeframe.text, node), compute)
+
+    def _binary(self, node: Binary) -> Any:
+        left, right = self._value(node.left), self._value(node.right)
+        if node.op == "and":
+            return np.logical_and(left, right)
+        if node.op == "or":
+            return np.logical_or(left, right)
+        if node.op == "!=":  # true for NaN in IEEE 754, false here
+            return np.logical_or(np.less(left, right), np.greater(left, right))
+        if node.op == "/":
+            shape = np.broadcast_shapes(np.shape(left), np.shape(right))
+            divisor = np.asarray(right)
+            return np.divide(left, divisor, out=np.full(shape, np.nan), where=divisor != 0)
+        return (_COMPARE.get(node.op) or _ARITHMETIC[node.op])(left, right)
+
+    def _offset(self, node: Offset) -> Array:
+        assert isinstance(node.bars, Number)
+        values = self.evaluate(node.base)
+        bars = int(node.bars.value)
+        if values.dtype != np.bool_:
+            return series.shifted(values, bars)
+        out = np.zeros(len(values), dtype=np.bool_)
+        out[bars:] = values[: max(0, len(values) - bars)]
+        return out
+
+    def _line(self, node: Line) -> Array:
+        base = node.base
+        if isinstance(base, Call) and base.name == "symbol":
+            return self._of_symbol(base, node.name)
+        if isinstance(base, Offset):
+            return self._offset(Offset(base.at, Line(node.at, base.base, node.name), base.bars))
+        assert isinstance(base, Call)
+        if base.name == "on":
+            inner = Line(node.at, base.arguments[1], node.name)
+            return self._on(Call(base.at, "on", (base.arguments[0], inner)))[0]
+        function = lookup(base.name)
+        assert function is not None
+        return self._call(base)[function.lines.index(node.name)]
+
+    def _call(self, node: Call) -> tuple[Array, ...]:
+        function = lookup(node.name)
+        assert function is not None
+        inputs, rest = assign_series(node, function, lambda argument: isinstance(argument, Number))
+        given = dict(zip((p.name for p in function.parameters), rest, strict=False)) | dict(node.keywords)
+        constants = []
+        for parameter in function.parameters:
+            argument = given.get(parameter.name)
+            value = argument.value if isinstance(argument, Number) else parameter.default
+            assert value is not None
+            constants.append(value)
+
+        def compute() -> tuple[Array, ...]:
+            arrays = tuple(np.ascontiguousarray(self.evaluate(argument)) for argument in inputs)
+            return function.apply(self.bars, arrays, tuple(constants))
+
+        if function.lines == ("real",) and function.result.name == "CONDITION":
+            return compute()  # as cheap as a comparison, and seldom shared
+        return self._kept(node, compute)
+
+    def _on(self, node: Call) -> tuple[Array, ...]:
+        label, inner = node.arguments
+        assert isinstance(label, Text)
+        timeframe = parse_timeframe(label.value)
+        if timeframe.micros % self.timeframe.micros or timeframe < self.timeframe:
+            raise InvalidInput(
+                f'on("{timeframe}", …) cannot be made of {self.timeframe} bars',
+                "name a longer timeframe made of whole bars",
+                "strategy",
+            )
+        scope = self._scope(self.symbol, timeframe)
+        return self._kept(node, lambda: (self._aligned(scope, scope.evaluate(inner)),))
+
+    def _of_symbol(self, node: Call, price: str) -> Array:
+        name = node.arguments[0]
+        assert isinstance(name, Text)
+        scope = self._scope(name.value, self.timeframe)
+        return self._kept(Line(0, node, price), lambda: (self._aligned(scope, getattr(scope.bars, price)),))[0]
+
+    def _scope(self, symbol: str, timeframe: Timeframe) -> Scope:
+        key = (symbol, timeframe.text)
+        if key not in self._scopes:
+            scope = Scope(self.universe, symbol, self.timeframe, self.cache)
+            scope.timeframe = timeframe
+            if timeframe != self.timeframe:
+                scope.bars = resample(scope.bars, timeframe.micros, timeframe.anchor)
+                scope.universe = {
+                    name: resample(bars, timeframe.micros, timeframe.anchor)
+                    for name, bars in self.universe.items()
+                }
+            self._scopes[key] = scope
+        return self._scopes[key]
+
+    def _aligned(self, other: Scope, values: Array) -> Array:
+        """Answer `values` of another scope as known at each close here: completed bars only."""
+        at = series.last_completed(
+            other.bars.ts + other.timeframe.micros, self.bars.ts + self.timeframe.micros
+        )
+        if values.dtype == np.bool_:
+            return np.asarray(np.where(at >= 0, values[at], False)) if len(values) else np.zeros(len(at), np.bool_)
+        return np.asarray(np.where(at >= 0, values[at], np.nan)) if len(values) else np.full(len(at), np.nan)

@@ -1,0 +1,362 @@
+"""Reading a strategy document from YAML: safely, with the place of every mistake, all mistakes at once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import yaml
+
+from pitboss.core.errors import InvalidInput, Problem, suggest
+from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.strategy.binding import fold
+from pitboss.strategy.check import Checker
+from pitboss.strategy.document import (
+    LEVELS,
+    SIDES,
+    SIZINGS,
+    Costs,
+    Document,
+    ParameterSpec,
+    Sizing,
+    read_number,
+    remember,
+)
+from pitboss.strategy.expression import ExpressionError, Name, Node, Number, parse, walk
+from pitboss.strategy.functions import CALENDAR, PRICES
+from pitboss.strategy.types import Kind
+
+MAX_BYTES = 64 * 1024
+MAX_DEPTH = 8
+MAX_NODES = 2_000  # of one expression with its indicators put in
+MAX_HEIGHT = 120
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+KEYS = (
+    "name", "description", "source", "timeframe", "parameters", "indicators", "entry", "exit", "risk",
+    "sizing", "costs",
+)  # fmt: skip
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_document(text: str) -> Document:
+    """Read and check a document. Raises InvalidInput with every mistake and its position."""
+    document, problems = inspect_document(text)
+    if document is None or problems:
+        raise InvalidInput(problems)
+    return document
+
+
+def read_document_file(path: Path) -> Document:
+    """Read and check the document in a file. Raises InvalidInput when it cannot be read or has mistakes."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InvalidInput(_too_large(path.stat().st_size))
+        return read_document(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidInput(f"there is no file {path}", "check the path", "strategy") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is not UTF-8 text", "save it as UTF-8", "strategy") from None
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}", "check the path", "strategy") from None
+
+
+def inspect_document(text: str) -> tuple[Document | None, list[Problem]]:
+    """Answer the document and its mistakes in the order of the text; None when it is no mapping at all."""
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        return None, [_too_large(len(text))]
+    try:
+        unsafe = _unsafe(text)
+        if unsafe:
+            return None, unsafe
+        root = yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        return None, [
+            Problem(
+                f"not valid YAML: {error.problem}",
+                "check the indentation, and quote expressions that hold ': ', '#' or, in braces, ','",
+                mark.line + 1 if mark else None,
+                mark.column + 1 if mark else None,
+            )
+        ]
+    except yaml.YAMLError as error:
+        return None, [Problem(f"not valid YAML: {str(error).splitlines()[0]}", "remove control characters")]
+    if not isinstance(root, yaml.MappingNode):
+        return None, [Problem("a strategy document is a mapping", "start with 'name: my-strategy'", 1, 1)]
+    reader = _Reader(text)
+    document = reader.document(root)
+    reader.problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
+    return document, reader.problems
+
+
+def _too_large(size: int) -> Problem:
+    return Problem(f"the document has {size:,} bytes", f"at most {MAX_BYTES:,}: a strategy is a page of text")
+
+
+def _unsafe(text: str) -> list[Problem]:
+    """Answer what a strategy document has no use for: aliases, anchors, tags, deep nesting, more documents."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            return [Problem("YAML anchors and aliases are not allowed", "write the value out", line, column)]
+        if getattr(event, "tag", None):
+            return [Problem(f"the YAML tag '{event.tag}' is not allowed", "remove it", line, column)]
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            return [Problem("the document is nested too deeply", f"at most {MAX_DEPTH} levels", line, column)]
+        if documents > 1:
+            return [Problem("there is more than one document", "remove the '---'", line, column)]
+    return []
+
+
+class _Reader:
+    """Walks the YAML nodes of one document and collects its mistakes."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.lines = text.splitlines() or [""]
+        self.problems: list[Problem] = []
+        self.sources: dict[str, yaml.ScalarNode] = {}
+
+    def wrong(self, node: yaml.Node, message: str, remedy: str, where: str = "", at: int | None = None) -> None:
+        line, column = node.start_mark.line + 1, node.start_mark.column + 1
+        if at is not None:
+            line, column = self.position(node, at)
+        shown = self.lines[min(line, len(self.lines)) - 1].strip()[:200]
+        self.problems.append(Problem(message, remedy, line, column, shown, where))
+
+    def position(self, node: yaml.Node, at: int) -> tuple[int, int]:
+        """Answer line and column (from 1) of character `at` of a scalar, however YAML folded it."""
+        start = node.start_mark.index
+        if node.style in ("|", ">"):
+            start = self.text.index("\n", start) + 1
+        elif node.style in ("'", '"'):
+            start += 1
+        wanted = sum(not character.isspace() for character in node.value[:at])
+        index, seen = start, 0
+        while index < len(self.text) and (self.text[index].isspace() or seen < wanted):
+            seen += not self.text[index].isspace()
+            index += 1
+        before = self.text[:index]
+        return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
+
+    def mapping(self, node: yaml.Node, where: str, known: tuple[str, ...] = ()) -> dict[str, yaml.Node]:
+        """Answer a mapping's values by key; report what is no mapping, double, or not `known`."""
+        if not isinstance(node, yaml.MappingNode):
+            if not (isinstance(node, yaml.ScalarNode) and node.value in ("", "none", "null", "~")):
+                self.wrong(node, f"'{where}' is a mapping", f"write '{where}:' and indented 'key: value' lines", where)
+            return {}
+        found: dict[str, yaml.Node] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else ""
+            if known and name not in known:
+                self.wrong(key, f"unknown key '{name[:40]}'", suggest(name, known), where)
+            elif name in found:
+                self.wrong(key, f"'{name}' stands twice", "keep one of them", where)
+            elif not name:
+                self.wrong(key, "a key is missing", "write 'key: value'", where)
+            else:
+                found[name] = value
+        return found
+
+    def scalar(self, node: yaml.Node | None, where: str) -> str:
+        if node is None:
+            return ""
+        if not isinstance(node, yaml.ScalarNode):
+            self.wrong(node, f"'{where}' is one value", "write it on one line; quote it if it holds ',' or ':'", where)
+            return ""
+        return str(node.value).strip()
+
+    def document(self, root: yaml.MappingNode) -> Document:
+        top = self.mapping(root, "document", KEYS)
+        nothing = yaml.MappingNode("", [])
+        name = self.name(root, top.get("name"))
+        timeframe = self.timeframe(top.get("timeframe"))
+        parameters = self.parameters(top.get("parameters", nothing))
+        indicators = self.expressions(top.get("indicators", nothing), "indicators")
+        for taken in sorted(set(indicators) & {*parameters, *PRICES, *CALENDAR}):
+            self.wrong(self.sources[f"indicators.{taken}"], f"the name '{taken}' is taken", "choose another name")
+        entry = self.expressions(top.get("entry", nothing), "entry", SIDES)
+        leave = self.expressions(top.get("exit", nothing), "exit", SIDES)
+        risk = self.expressions(top.get("risk", nothing), "risk", (*LEVELS, "max_bars"))
+        values = {key: spec.default for key, spec in parameters.items()}
+        max_bars = risk.pop("max_bars", None)
+        document = Document(
+            name, self.text, timeframe, self.scalar(top.get("description"), "description"),
+            self.scalar(top.get("source"), "source"), parameters, indicators, entry, leave, risk, max_bars,
+            self.sizing(top.get("sizing", nothing), values, risk), self.costs(top.get("costs", nothing), values),
+        )  # fmt: skip
+        if not self.check_size(document):
+            return document
+        symbols = self.check(document, values)
+        return Document(**{f.name: getattr(document, f.name) for f in fields(document)} | {"symbols": symbols})
+
+    def name(self, root: yaml.Node, node: yaml.Node | None) -> str:
+        name = self.scalar(node, "name")
+        if not NAME_PATTERN.fullmatch(name):
+            self.wrong(node or root, "the document needs a name" if not name else f"'{name[:70]}' is no name",
+                       "name: letters, digits, '-', '_' and '.', at most 64, such as ema-cross", "name")  # fmt: skip
+        return name
+
+    def timeframe(self, node: yaml.Node | None) -> Timeframe | None:
+        text = self.scalar(node, "timeframe")
+        if node is None or not text:
+            return None
+        try:
+            return parse_timeframe(text)
+        except InvalidInput as error:
+            self.wrong(node, error.problems[0].message, error.problems[0].remedy, "timeframe")
+            return None
+
+    def parameters(self, node: yaml.Node) -> dict[str, ParameterSpec]:
+        specs = {}
+        for name, value in self.mapping(node, "parameters").items():
+            where = f"parameters.{name}"
+            if not name.isidentifier() or name in PRICES or name in CALENDAR:
+                self.wrong(value, f"'{name}' cannot name a parameter", "choose another name", where)
+                continue
+            parts = (
+                self.mapping(value, where, ("default", "low", "high"))
+                if isinstance(value, yaml.MappingNode)
+                else {"default": value}
+            )
+            numbers = {key: self.plain_number(part, f"{where}.{key}") for key, part in parts.items()}
+            default, low, high = numbers.get("default"), numbers.get("low"), numbers.get("high")
+            if "default" not in parts:
+                self.wrong(value, f"parameter '{name}' has no default", "write {default: 12, low: 5, high: 50}", where)
+            specs[name] = ParameterSpec(
+                default or Number(0, 1.0), low.value if low else None, high.value if high else None
+            )
+            self.check_range(value, name, specs[name], default is not None)
+        return specs
+
+    def check_range(self, node: yaml.Node, name: str, spec: ParameterSpec, has_default: bool) -> None:
+        low = -float("inf") if spec.low is None else spec.low
+        high = float("inf") if spec.high is None else spec.high
+        if low > high:
+            self.wrong(node, f"the range of '{name}' is reversed", "low is the lesser", f"parameters.{name}")
+        elif has_default and not low <= spec.default.value <= high:
+            self.wrong(node, f"the default of '{name}' is outside its range", "move one of them", f"parameters.{name}")
+
+    def plain_number(self, node: yaml.Node, where: str) -> Number | None:
+        number = read_number(self.scalar(node, where))
+        if number is None:
+            self.wrong(node, f"'{where}' is a number", "write a number such as 12 or 3%", where)
+        return number
+
+    def expressions(self, node: yaml.Node, where: str, known: tuple[str, ...] = ()) -> dict[str, Node]:
+        parsed = {}
+        for name, value in self.mapping(node, where, known).items():
+            place = f"{where}.{name}"
+            if not name.isidentifier():
+                self.wrong(value, f"'{name}' cannot be a name", "use letters, digits and '_'", place)
+            text = self.scalar(value, place)
+            if not isinstance(value, yaml.ScalarNode) or (known and text.lower() in ("", "none", "null", "~")):
+                continue
+            self.sources[place] = value
+            try:
+                parsed[name] = parse(value.value)
+            except ExpressionError as error:
+                self.wrong(value, error.message, error.remedy, place, error.offset)
+        return parsed
+
+    def check_size(self, document: Document) -> bool:
+        """Report expressions that grow out of bounds once their indicators are put in."""
+        sizes: dict[str, tuple[int, int]] = {}
+        for where, node, _ in document.expressions():
+            size, height = _expanded(node, sizes)
+            sizes[where.removeprefix("indicators.")] = size, height
+            if size > MAX_NODES or height > MAX_HEIGHT:
+                self.wrong(self.sources[where], f"'{where}' is too large with its indicators put in",
+                           f"at most {MAX_NODES:,} parts and {MAX_HEIGHT} levels", where)  # fmt: skip
+                return False
+        return True
+
+    def check(self, document: Document, values: dict[str, Number]) -> frozenset[str]:
+        """Type-check every expression, at the defaults and at both ends of each parameter's range."""
+        symbols: set[str] = set()
+        reported: set[tuple[str, int]] = set()
+        for which in _corners(document, values):
+            checker = Checker(which, document.indicators, document.timeframe)
+            for where, node, allowed in document.expressions():
+                checker.mistakes.clear()
+                kind = checker.kind(node)
+                remember(checker, where, node, kind)
+                if kind not in (*allowed, Kind.UNKNOWN):
+                    checker.wrong(next(walk(node)), f"{where} is {kind.value}", _wanted(where))
+                for mistake in checker.mistakes:
+                    if (where, mistake.at) not in reported:
+                        reported.add((where, mistake.at))
+                        self.wrong(self.sources[where], mistake.message, mistake.remedy, where, mistake.at)
+            symbols |= checker.symbols
+        return frozenset(symbols)
+
+    def constant(self, node: yaml.Node, where: str, values: dict[str, Number]) -> float | None:
+        """Read a constant expression such as 10%, 12 or size_parameter."""
+        text = self.scalar(node, where)
+        try:
+            folded = fold(parse(text), values)
+        except ExpressionError as error:
+            self.wrong(node, error.message, error.remedy, where)
+            return None
+        if not isinstance(folded, Number) or not folded.value >= 0:
+            self.wrong(node, f"'{where}' is a number that is not negative", "write a number such as 10 or 0.1%", where)
+            return None
+        return folded.value
+
+    def sizing(self, node: yaml.Node, values: dict[str, Number], risk: dict[str, Node]) -> Sizing:
+        parts = self.mapping(node, "sizing", ("type", "value", "lot"))
+        if not parts:
+            return Sizing()
+        kind = self.scalar(parts.pop("type", None), "sizing.type") or "percent_equity"
+        if kind not in SIZINGS:
+            self.wrong(node, f"unknown sizing '{kind[:40]}'", suggest(kind, SIZINGS), "sizing.type")
+        if kind == "risk" and "stop_loss" not in risk:
+            self.wrong(node, "sizing by risk needs a stop", "add risk.stop_loss", "sizing.type")
+        if "value" not in parts and kind != "percent_equity":
+            self.wrong(node, "sizing has no value", "add value: 10%", "sizing.value")
+        numbers = {key: self.constant(part, f"sizing.{key}", values) for key, part in parts.items()}
+        value = numbers.get("value")
+        if value == 0:
+            self.wrong(node, "sizing.value is 0", "a size is greater than 0", "sizing.value")
+        return Sizing(kind, 1.0 if value is None else value, numbers.get("lot") or 0.0)
+
+    def costs(self, node: yaml.Node, values: dict[str, Number]) -> Costs:
+        known = tuple(f.name for f in fields(Costs))
+        parts = self.mapping(node, "costs", known)
+        numbers = {key: self.constant(part, f"costs.{key}", values) or 0.0 for key, part in parts.items()}
+        for key in ("commission", "slippage"):
+            if numbers.get(key, 0.0) >= 1:
+                self.wrong(parts[key], f"costs.{key} is {numbers[key]:g}, all of the price", "write 0.02%", f"costs.{key}")
+        return Costs(**numbers)
+
+
+def _expanded(node: Node, indicators: dict[str, tuple[int, int]]) -> tuple[int, int]:
+    """Answer the number of parts and of levels of `node` with its named indicators put in."""
+    if isinstance(node, Name):
+        return indicators.get(node.name, (1, 1))
+    parts = [_expanded(child, indicators) for child in node.children()]
+    return 1 + sum(size for size, _ in parts), 1 + max((height for _, height in parts), default=0)
+
+
+def _corners(document: Document, values: dict[str, Number]) -> list[dict[str, Number]]:
+    """Answer the defaults, and the defaults with one parameter at the low or the high end of its range."""
+    corners = [values]
+    for name, spec in document.parameters.items():
+        for end in (spec.low, spec.high):
+            if end is not None:
+                corners.append(values | {name: Number(0, end, spec.default.is_percent)})
+    return corners
+
+
+def _wanted(where: str) -> str:
+    if where.startswith(("entry.", "exit.")):
+        return "compare something: close > open"
+    if where == "risk.max_bars":
+        return "write a whole number of bars"
+    if where.startswith("risk."):
+        return "write a distance such as 3% or 2 * atr(14)"
+    return "write a series, a number or a condition"

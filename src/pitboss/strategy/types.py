@@ -1,0 +1,26 @@
+"""What an expression can be: a constant, a series of numbers, a condition, or something that needs a `.line`."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Kind(Enum):
+    """The type of an expression, worded as messages name it."""
+
+    NUMBER = "a number"
+    PERCENT = "a per cent value"
+    SERIES = "a series"
+    CONDITION = "a condition"
+    TEXT = "a text"
+    LINES = "an indicator with several lines"
+    SYMBOL = "another symbol"
+    UNKNOWN = "unknown"  # after a mistake that is already reported; fits everywhere
+
+    @property
+    def is_constant(self) -> bool:
+        return self in (Kind.NUMBER, Kind.PERCENT, Kind.UNKNOWN)
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.is_constant or self is Kind.SERIES
