@@ -1,0 +1,171 @@
+"""The catalog: one Parquet file for each symbol and timeframe, its description inside the file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from pitboss.core.clock import micros_to_iso
+from pitboss.core.errors import DiskFull, InvalidInput, NotFound, suggest
+from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.kernel.bars import BarArrays
+from pitboss.market.frames import resampled, to_arrays
+from pitboss.market.readers import read_file
+from pitboss.market.repair import Gap, ImportReport, clean, find_gaps
+
+_SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9._=^-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One stored series. `digest` is of its rows: equal digests are equal bars."""
+
+    symbol: str
+    timeframe: str
+    rows: int
+    first: int
+    last: int
+    digest: str
+    source: str
+    is_synthetic: bool
+
+    def as_dict(self) -> dict[str, object]:
+        described = asdict(self)
+        return described | {"first": micros_to_iso(self.first), "last": micros_to_iso(self.last)}
+
+
+class Catalog:
+    """The bars under one folder. Readers never see a half-written series: files are renamed into place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def list(self) -> list[Series]:
+        """Answer every series, by symbol, then by length of its bars."""
+        found = [self._describe(path) for path in sorted(self.folder.glob("*/*.parquet"))]
+        return sorted((s for s in found if s), key=lambda s: (s.symbol, parse_timeframe(s.timeframe)))
+
+    def find(self, symbol: str, timeframe: Timeframe) -> Series:
+        """Answer the series itself, else the longest shorter one that `timeframe` can be made of.
+
+        Raises InvalidInput naming what exists.
+        """
+        check_symbol(symbol)
+        own = [s for path in sorted((self.folder / symbol).glob("*.parquet")) if (s := self._describe(path))]
+        if not own:
+            known = {path.name for path in self.folder.glob("*") if path.is_dir()}
+            raise InvalidInput(f"unknown symbol '{symbol}'", f"{suggest(symbol, known)}; import it with 'pitboss data import'", "symbols")
+        fitting = [s for s in own if not timeframe.micros % parse_timeframe(s.timeframe).micros]
+        if not fitting:
+            have = ", ".join(s.timeframe for s in own)
+            raise InvalidInput(f"{symbol} has no bars for {timeframe}", f"there are {have}: name one, or a multiple", "timeframe")
+        return max(fitting, key=lambda s: parse_timeframe(s.timeframe))
+
+    def exact(self, symbol: str, timeframe: Timeframe) -> Series:
+        """Answer the stored series. Raises NotFound."""
+        path = self._path(symbol, timeframe)
+        series = self._describe(path) if path.exists() else None
+        if series is None:
+            raise NotFound(f"there are no {timeframe} bars of {symbol}", "see 'pitboss data list'")
+        return series
+
+    def load(self, symbol: str, timeframe: Timeframe) -> BarArrays:
+        """Answer the bars of `symbol` at `timeframe`, made of shorter ones where they have to be."""
+        series = self.find(symbol, timeframe)
+        own = parse_timeframe(series.timeframe)
+        arrays = to_arrays(self.frame(symbol, own))
+        return arrays if own == timeframe else resampled(arrays, timeframe)
+
+    def frame(self, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
+        """Answer the stored frame. Raises NotFound."""
+        self.exact(symbol, timeframe)
+        return pl.read_parquet(self._path(symbol, timeframe))
+
+    def gaps(self, symbol: str, timeframe: Timeframe) -> list[Gap]:
+        """Answer every stretch of the series in which a bar is missing."""
+        return find_gaps(self.frame(symbol, timeframe), timeframe)
+
+    def import_file(
+        self, path: Path, symbol: str, timeframe: Timeframe, tz: str | None = None,
+        columns: Mapping[str, str] | None = None, is_strict: bool = False,
+    ) -> tuple[Series, ImportReport]:  # fmt: skip
+        """Read, clean and store a file of bars; on a moment that is stored already the file's bar wins.
+
+        Raises InvalidInput, and then nothing is changed.
+        """
+        check_symbol(symbol)
+        frame, report = clean(read_file(path, columns), timeframe, tz, is_strict)
+        return self.store(frame, symbol, timeframe, source=path.name), report
+
+    def store(
+        self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str, is_synthetic: bool = False
+    ) -> Series:
+        """Join clean bars to what is stored. Raises InvalidInput when real bars would meet synthetic ones."""
+        path = self._path(symbol, timeframe)
+        before = self._describe(path) if path.exists() else None
+        if before and before.is_synthetic != is_synthetic:
+            have = "synthetic" if before.is_synthetic else "real"
+            raise InvalidInput(f"{symbol} {timeframe} holds {have} bars", "choose another symbol, or remove them first", "symbol")
+        if before and not is_synthetic:
+            frame = pl.concat([frame, pl.read_parquet(path)]).unique("ts", keep="first").sort("ts")
+        ts = frame["ts"].cast(pl.Int64)
+        series = Series(symbol, str(timeframe), len(frame), int(ts[0]), int(ts[-1]), digest_of(frame), source, is_synthetic)
+        self._write(path, frame, series)
+        return series
+
+    def remove(self, symbol: str, timeframe: Timeframe) -> None:
+        """Remove a series. Raises NotFound."""
+        self.exact(symbol, timeframe)
+        path = self._path(symbol, timeframe)
+        path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+    def _path(self, symbol: str, timeframe: Timeframe) -> Path:
+        return self.folder / check_symbol(symbol) / f"{timeframe}.parquet"
+
+    def _write(self, path: Path, frame: pl.DataFrame, series: Series) -> None:
+        described = {key: str(value) for key, value in asdict(series).items()}
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            frame.write_parquet(temporary, compression="zstd", metadata=described)
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise DiskFull(f"cannot write {path}: {error.strerror or error}", "free some disk space and try again") from None
+
+    def _describe(self, path: Path) -> Series | None:
+        try:
+            found = pl.read_parquet_metadata(path)
+        except (OSError, pl.exceptions.PolarsError):
+            return None
+        if "digest" not in found:
+            return None
+        return Series(
+            found["symbol"], found["timeframe"], int(found["rows"]), int(found["first"]), int(found["last"]),
+            found["digest"], found["source"], found["is_synthetic"] == "True",
+        )  # fmt: skip
+
+
+def check_symbol(symbol: str) -> str:
+    """Answer `symbol` if it can name a series (and a folder). Raises InvalidInput."""
+    if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol) or symbol.endswith("."):
+        raise InvalidInput(f"'{str(symbol)[:40]}' is no symbol", "use letters, digits and . _ - = ^, at most 32, such as EURUSD", "symbol")
+    return symbol
+
+
+def digest_of(frame: pl.DataFrame) -> str:
+    """Answer a digest of the rows of a frame of bars (BLAKE2b, 128 bits, of its columns' bytes)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in frame.columns:
+        column = frame[name].cast(pl.Int64) if name == "ts" else frame[name]
+        digest.update(np.ascontiguousarray(column.to_numpy()).data)
+    return digest.hexdigest()
