@@ -1,31 +1,13 @@
-"""The instrument panel: the int64 slots through which a compiled loop and the world outside speak.
-
-The array may lie in memory shared between processes. One side writes a slot, the other reads it;
-a slot is eight aligned bytes, so no value is ever seen half written.
-"""
+"""The instrument panel as an array, for compiled loops; its slots are those of `core.panel`."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-CANCEL = 0  # set from outside: 1 asks the job to end
-KEEP_PARTIAL = 1  # set from outside: 1 asks it to hand over what it has
-DONE = 2  # units of work done in this stage
-TOTAL = 3  # units of work of this stage
-TRADES = 4  # trades closed so far
-CURRENT = 5  # timestamp of the bar being worked on, microseconds since 1970; 0 is none
-EQUITY = 6  # account equity, the bits of a float64
-KILL_AT = 7  # monotonic nanoseconds after which the fork server kills the process group; 0 is never
-KILL_REASON = 8  # why: one of the REASON_ values
-LEASE_UNTIL = 9  # monotonic nanoseconds after which the worker's lease is no longer certain; 0 is none
-SLOTS = 16
+from pitboss.core.panel import CANCEL, CURRENT, DONE, EQUITY, SLOTS, TOTAL, TRADES
 
-REASON_NONE = 0
-REASON_CANCEL = 1
-REASON_TIMEOUT = 2
-REASON_MEMORY = 3
-REASON_LEASE = 4
+__all__ = ["CANCEL", "CURRENT", "DONE", "EQUITY", "TOTAL", "TRADES", "Panel", "new_panel", "panel_over"]
 
 Panel = npt.NDArray[np.int64]
 
@@ -35,6 +17,6 @@ def new_panel() -> Panel:
     return np.zeros(SLOTS, dtype=np.int64)
 
 
-def read_equity(panel: Panel) -> float:
-    """Answer the equity slot as a number."""
-    return float(panel.view(np.float64)[EQUITY])
+def panel_over(memory: memoryview) -> Panel:
+    """Answer the panel that lies in `memory`, shared with whoever else maps it."""
+    return np.frombuffer(memory, dtype=np.int64, count=SLOTS)

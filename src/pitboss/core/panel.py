@@ -1,0 +1,27 @@
+"""The instrument panel: the 64-bit slots through which a running job and the world outside speak.
+
+They may lie in memory shared between processes. One side writes a slot, the other reads it; a slot is
+eight aligned bytes, so no value is ever seen half written.
+"""
+
+from __future__ import annotations
+
+CANCEL = 0  # set from outside: 1 asks the job to end
+KEEP_PARTIAL = 1  # set from outside: 1 asks it to hand over what it has
+DONE = 2  # units of work done in this stage
+TOTAL = 3  # units of work of this stage
+TRADES = 4  # trades closed so far
+CURRENT = 5  # timestamp of the bar being worked on, microseconds since 1970; 0 is none
+EQUITY = 6  # account equity, the bits of a float64
+KILL_AT = 7  # monotonic nanoseconds after which the fork server kills the process group; 0 is never
+KILL_REASON = 8  # why: one of the REASON_ values
+LEASE_UNTIL = 9  # monotonic nanoseconds after which the worker's lease is no longer certain; 0 is none
+SLOTS = 16
+BYTES = 8 * SLOTS
+
+REASON_NONE = 0
+REASON_CANCEL = 1
+REASON_TIMEOUT = 2
+REASON_MEMORY = 3
+REASON_LEASE = 4
+REASON_SHUTDOWN = 5

@@ -1,0 +1,1 @@
+"""What a run is: states, events, progress, context, ports, service. Knows nothing of trading."""

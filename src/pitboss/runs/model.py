@@ -1,0 +1,198 @@
+"""A run as a value, and what is asked of a store of runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pitboss.core.clock import to_iso
+from pitboss.runs.states import State
+
+PRIORITIES = {"low": -10, "normal": 0, "high": 10}
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be: everything the submitter decides. `snapshot` is what the result will have come from."""
+
+    id: str
+    kind: str
+    subject: str
+    owner: str
+    params: dict[str, Any]
+    snapshot: dict[str, Any]
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    parent: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run as the store knows it. Times are seconds since 1970 by the database's clock."""
+
+    id: str
+    number: int
+    kind: str
+    subject: str
+    owner: str
+    state: State
+    priority: int
+    tags: tuple[str, ...]
+    params: dict[str, Any]
+    snapshot: dict[str, Any]
+    options: dict[str, Any]
+    attempt: int
+    progress: dict[str, Any] | None
+    result: dict[str, Any] | None
+    partial: bool
+    error: dict[str, Any] | None
+    parent: str | None
+    worker_id: str | None
+    pid: int | None
+    last_seq: int
+    cancel_requested_at: float | None
+    cancel_keep_partial: bool | None
+    cancel_reason: str | None
+    created_at: float
+    queued_at: float
+    claimed_at: float | None
+    started_at: float | None
+    ended_at: float | None
+
+    def as_dict(self, queue: QueuePlace | None = None) -> dict[str, Any]:
+        """Answer the run as programs see it over HTTP and with `--json`."""
+        cancel = None
+        if self.cancel_requested_at is not None:
+            cancel = {
+                "requested_at": to_iso(self.cancel_requested_at),
+                "keep_partial": bool(self.cancel_keep_partial),
+                "reason": self.cancel_reason or "",
+            }
+        return {
+            "id": self.id,
+            "number": self.number,
+            "kind": self.kind,
+            "subject": self.subject,
+            "state": self.state.value,
+            "priority": self.priority,
+            "owner": self.owner,
+            "tags": list(self.tags),
+            "params": self.params,
+            "options": self.options,
+            "attempt": self.attempt,
+            "progress": self.progress,
+            "queue": queue.as_dict() if queue and self.state is State.QUEUED else None,
+            "cancel": cancel,
+            "partial": self.partial,
+            "result": self.result,
+            "error": self.error,
+            "parent": self.parent,
+            "created_at": to_iso(self.created_at),
+            "started_at": to_iso(self.started_at),
+            "ended_at": to_iso(self.ended_at),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """Where a queued run stands: its position from 1, when it should start, and what it waits for."""
+
+    position: int
+    estimated_start: float | None
+    waiting_reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "position": self.position,
+            "estimated_start": to_iso(self.estimated_start),
+            "waiting_reason": self.waiting_reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RunQuery:
+    """Which runs to list: newest first, after `cursor` (an id), at most `limit`."""
+
+    states: tuple[State, ...] = ()
+    kind: str | None = None
+    subject: str | None = None
+    owner: str | None = None
+    tag: str | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as the log keeps it: `seq` counts from 1 within its run, without gaps."""
+
+    run_id: str
+    seq: int
+    ts: float
+    type: str
+    payload: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "run_id": self.run_id,
+            "seq": self.seq,
+            "ts": to_iso(self.ts),
+            "type": self.type,
+            "payload": self.payload,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that a run left behind: `path` is relative to the data folder, `digest` is BLAKE2b."""
+
+    name: str
+    path: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that a worker now holds, and the token that proves it."""
+
+    run: Run
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many runs may be active at once, checked in the transaction that claims."""
+
+    max_concurrent: int
+    kind_limits: dict[str, int]
+    owner_limit: int
+    ageing_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker as the registry knows it. `process_started_at` tells a process from a later one of its pid."""
+
+    id: str
+    host: str
+    pid: int
+    process_started_at: float
+    slots: int
+    version: str
+    started_at: float
+    renewed_at: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSnapshot:
+    """The queue in claiming order, what is active, and who works, read in one transaction."""
+
+    now: float
+    queued: list[Run]
+    active: list[Run]
+    workers: list[WorkerInfo]
+    typical_seconds: dict[str, float]

@@ -1,0 +1,162 @@
+"""The ports of the run engine: what it needs of storage, of launchers and of kinds of job.
+
+All methods are synchronous, may be called from any thread, and raise StorageUnavailable when their
+backend cannot be reached; nothing is then changed. Each contract is held by one suite over all adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pitboss.runs.context import RunContext
+from pitboss.runs.events import Event
+from pitboss.runs.model import (
+    Artifact,
+    Claim,
+    Limits,
+    NewRun,
+    QueueSnapshot,
+    Run,
+    RunQuery,
+    StoredEvent,
+    WorkerInfo,
+)
+from pitboss.runs.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A run's move to another state and what is set with it. `result` and `error` are JSON documents."""
+
+    to: State
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    partial: bool = False
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunWrite:
+    """What a worker writes of one run in one go, fenced by its token. All of it is applied, or nothing."""
+
+    run_id: str
+    token: str
+    events: Sequence[Event] = ()
+    progress: dict[str, Any] | None = None
+    artifacts: Sequence[Artifact] = ()
+    move: Move | None = None
+
+
+class RunStore(Protocol):
+    """Keeps runs. Every change of state is one compare-and-set on id, state and lease token."""
+
+    def submit(self, new: NewRun, max_queue_size: int) -> Run:
+        """Store a queued run under the next number of its subject; a known idempotency key answers its run.
+
+        Raises QueueFull when `max_queue_size` runs are queued.
+        """
+
+    def get(self, run_id: str) -> Run | None:
+        """Answer the run, None when there is none."""
+
+    def find(self, query: RunQuery) -> list[Run]:
+        """Answer the runs that match, newest first."""
+
+    def request_cancel(self, run_id: str, keep_partial: bool, reason: str) -> Run | None:
+        """Cancel: a queued run at once, an active one by moving it to cancelling; answers the run as it is
+        then. A terminal, completing or already cancelling run is not changed."""
+
+    def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits) -> list[Claim]:
+        """Move up to `count` queued runs to starting under fresh tokens: by aged priority, then oldest.
+        Limits are checked in the same transaction and hold under a race of workers."""
+
+    def write(self, writes: Sequence[RunWrite]) -> set[str]:
+        """Apply the writes in one transaction; answer the runs whose token is stale, of which nothing was
+        written. An illegal move leaves the run as it is and its other writes stand."""
+
+    def renew(self, worker_id: str, tokens: Mapping[str, str], lease_seconds: float) -> set[str]:
+        """Renew the worker and its leases by the database's clock; answer the runs it no longer holds."""
+
+    def cancelling(self, worker_id: str) -> dict[str, bool]:
+        """Answer the worker's runs whose cancel was requested, and whether partial results are kept."""
+
+    def recover(self, dead_workers: Iterable[str], resumable: Callable[[Run], bool]) -> list[Run]:
+        """End or requeue every active run whose lease has ended or whose worker is among the dead:
+        cancelling becomes cancelled, resumable becomes queued (attempt + 1), the rest fails as lost."""
+
+    def queue(self) -> QueueSnapshot:
+        """Answer the queue in claiming order with what is active and who works."""
+
+    def statistics(self, subject: str | None = None) -> dict[str, Any]:
+        """Answer counts by state, and figures over completed runs alone."""
+
+    def artifacts(self, run_id: str) -> list[Artifact]:
+        """Answer the files that the run left behind, by name."""
+
+
+class EventLog(Protocol):
+    """Reads what happened. Writing is the store's: an event is part of the transaction it tells of."""
+
+    def read(self, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        """Answer the events of a run with a seq greater than `after`, in order."""
+
+    def heads(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Answer the last seq of each run that exists."""
+
+
+class ChangeSignal(Protocol):
+    """Notices that somebody wrote to the database. Each listener has one of its own; not thread-safe."""
+
+    def poll(self) -> bool:
+        """Answer whether anything may have been written since the last call; cheap enough to ask often."""
+
+    def close(self) -> None:
+        """Give up the connection."""
+
+
+class WorkerRegistry(Protocol):
+    """Knows the workers."""
+
+    def register(self, worker: WorkerInfo, is_sole: bool, stale_after: float) -> bool:
+        """Add a worker; with `is_sole`, only when no live one serves its host. Answers whether it was added."""
+
+    def list(self) -> list[WorkerInfo]:
+        """Answer every worker that has not signed off."""
+
+    def remove(self, worker_id: str) -> None:
+        """Sign a worker off."""
+
+
+class Launcher(Protocol):
+    """Starts workers, and tells them that there is work."""
+
+    def ensure(self) -> None:
+        """See to it that a worker runs or will run; cheap when one does."""
+
+    def ring(self) -> None:
+        """Tell workers to look now. May be lost: they look by themselves within a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request made ready to be queued: its subject, its complete parameters, and what it came from."""
+
+    subject: str
+    params: dict[str, Any]
+    snapshot: dict[str, Any] = field(default_factory=dict)
+
+
+class JobKind(Protocol):
+    """A kind of run: one module of `jobs`."""
+
+    name: str
+    is_resumable: bool
+
+    def prepare(self, params: Mapping[str, Any]) -> Prepared:
+        """Check the parameters and fix what the run will come from. Raises InvalidInput with all mistakes."""
+
+    def run(self, params: dict[str, Any], context: RunContext) -> dict[str, Any]:
+        """Do the work in the run's own process and answer the result. After a cancel, answer what there is
+        so far when `context.keeps_partial`, or raise RunCancelled."""

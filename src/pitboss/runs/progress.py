@@ -1,0 +1,79 @@
+"""Progress with an honest time left: none until there is something to reckon it from."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from pitboss.core.clock import to_iso
+
+WINDOW_SECONDS = 15.0
+HONEST_AFTER_SECONDS = 1.0
+HONEST_FRACTION = 0.01
+
+
+@dataclass
+class ProgressMeter:
+    """Follows one stage: what is done, and at what rate over the last WINDOW_SECONDS.
+
+    Times are any monotonic seconds; `update` answers the progress document of a run.
+    """
+
+    stage: str = "starting"
+    total: int | None = None
+    done: int = 0
+    current_item: str | None = None
+    message: str | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def begin(self, stage: str, total: int | None, now: float) -> None:
+        """Start a stage: the rate of the one before says nothing about this one."""
+        self.stage, self.total, self.done = stage, total, 0
+        self.current_item = self.message = None
+        self.samples.clear()
+        self.samples.append((now, 0))
+
+    def update(self, done: int, now: float) -> None:
+        """Note how much is done."""
+        self.done = done
+        self.samples.append((now, done))
+        while len(self.samples) > 2 and now - self.samples[0][0] > WINDOW_SECONDS:
+            self.samples.popleft()
+
+    def rate(self) -> float | None:
+        """Answer units a second over the window; None when time or work is too little to tell."""
+        if len(self.samples) < 2:
+            return None
+        (start, before), (end, after) = self.samples[0], self.samples[-1]
+        return (after - before) / (end - start) if end > start and after > before else None
+
+    def eta_seconds(self) -> float | None:
+        """Answer the seconds left in this stage, None until it has run a second and done one per cent."""
+        rate = self.rate()
+        if not self.total or rate is None:
+            return None
+        elapsed = self.samples[-1][0] - self.samples[0][0]
+        if elapsed < HONEST_AFTER_SECONDS or self.done < HONEST_FRACTION * self.total:
+            return None
+        return round(max(0.0, (self.total - self.done) / rate), 1)
+
+    def document(self, wall_clock: float) -> dict[str, Any]:
+        """Answer the progress as runs carry it; `wall_clock` is seconds since 1970."""
+        percent = round(min(100.0, 100 * self.done / self.total), 2) if self.total else None
+        rate = self.rate()
+        metrics = dict(self.metrics)
+        if rate is not None:
+            metrics["items_per_second"] = round(rate, 2)
+        return {
+            "stage": self.stage,
+            "done": self.done,
+            "total": self.total,
+            "percent": percent,
+            "current_item": self.current_item,
+            "metrics": metrics,
+            "eta_seconds": self.eta_seconds(),
+            "message": self.message,
+            "updated_at": to_iso(wall_clock),
+        }

@@ -1,0 +1,215 @@
+"""The run service: what the command line, the API and the library ask of the engine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pitboss.core.errors import Conflict, InvalidInput, NotFound, Problem, suggest
+from pitboss.core.ids import new_id
+from pitboss.runs.events import TERMINAL_TYPES
+from pitboss.runs.model import (
+    PRIORITIES,
+    Artifact,
+    Limits,
+    NewRun,
+    QueuePlace,
+    Run,
+    RunQuery,
+    StoredEvent,
+    WorkerInfo,
+)
+from pitboss.runs.ports import EventLog, JobKind, Launcher, RunStore, WorkerRegistry
+from pitboss.runs.queue import places
+from pitboss.runs.states import State
+
+LOCAL_OWNER = "local"
+OPTIONS = {"max_execution_seconds": "seconds after which the run fails as timeout",
+           "memory_limit_mb": "megabytes above which the run fails as memory"}  # fmt: skip
+MAX_PRIORITY = 1000
+_TOO_LATE = (State.COMPLETING, *(s for s in State if s.is_terminal))
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request for a run, as it came in."""
+
+    kind: str
+    params: Mapping[str, Any]
+    priority: str | int = "normal"
+    tags: Sequence[str] = ()
+    options: Mapping[str, Any] | None = None
+    idempotency_key: str | None = None
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAnswer:
+    """The run after a cancel was asked for, and in words what that did."""
+
+    run: Run
+    message: str
+
+
+class RunService:
+    """Submits, cancels, retries, lists and watches runs. Safe to use from any thread."""
+
+    def __init__(
+        self, store: RunStore, log: EventLog, registry: WorkerRegistry, launcher: Launcher,
+        kinds: Mapping[str, JobKind], limits: Limits, max_queue_size: int, lease_seconds: float,
+    ) -> None:  # fmt: skip
+        self.store = store
+        self.log = log
+        self.registry = registry
+        self.launcher = launcher
+        self.kinds = kinds
+        self.limits = limits
+        self.max_queue_size = max_queue_size
+        self.lease_seconds = lease_seconds
+
+    def submit(self, request: Submission, owner: str = LOCAL_OWNER) -> Run:
+        """Check and queue a run; committed when this answers.
+
+        Raises InvalidInput with every mistake, QueueFull, StorageUnavailable; then nothing is stored.
+        """
+        kind = self.kinds.get(request.kind)
+        if kind is None:
+            raise InvalidInput(f"unknown kind '{str(request.kind)[:40]}'", suggest(str(request.kind), self.kinds), "kind")
+        priority, options, tags = _priority(request.priority), _options(request.options), _tags(request.tags)
+        prepared = kind.prepare(request.params)
+        run = self.store.submit(
+            NewRun(
+                new_id(), request.kind, prepared.subject, owner, prepared.params, prepared.snapshot,
+                priority, tags, options, request.parent, request.idempotency_key,
+            ),
+            self.max_queue_size,
+        )  # fmt: skip
+        self.launcher.ring()
+        return run
+
+    def get(self, run_id: str, owner: str | None = None) -> Run:
+        """Answer a run. Raises NotFound, also for one that belongs to somebody else."""
+        run = self.store.get(run_id)
+        if run is None or (owner is not None and run.owner != owner):
+            raise NotFound(f"there is no run '{run_id[:64]}'", "see 'pitboss runs list'")
+        return run
+
+    def find(self, query: RunQuery) -> list[Run]:
+        """Answer runs, newest first. Raises InvalidInput for a limit out of range."""
+        if not 1 <= query.limit <= 1000:
+            raise InvalidInput(f"the limit {query.limit} is out of range", "1 to 1000", "limit")
+        return self.store.find(query)
+
+    def resolve(self, reference: str, owner: str | None = None) -> Run:
+        """Answer the run of an id, the unique start or end of one, or `latest`. Raises NotFound, Conflict."""
+        if reference == "latest":
+            newest = self.store.find(RunQuery(owner=owner, limit=1))
+            if not newest:
+                raise NotFound("there are no runs yet", "start one with 'pitboss backtest'")
+            return newest[0]
+        if len(reference) >= 36:
+            return self.get(reference, owner)
+        recent = self.store.find(RunQuery(owner=owner, limit=1000))
+        matching = [run for run in recent if run.id.startswith(reference) or run.id.endswith(reference)]
+        if len(matching) > 1:
+            raise Conflict(f"'{reference}' fits {len(matching)} runs", "write more of the id")
+        if not matching or len(reference) < 4:
+            raise NotFound(f"there is no run '{reference[:64]}'", "see 'pitboss runs list'")
+        return matching[0]
+
+    def cancel(self, run_id: str, keep_partial: bool, reason: str = "", owner: str | None = None) -> CancelAnswer:
+        """Ask a run to end. Asking twice, or too late, changes nothing and says so. Raises NotFound."""
+        before = self.get(run_id, owner)
+        run = self.store.request_cancel(run_id, keep_partial, reason[:500])
+        assert run is not None
+        self.launcher.ring()
+        if before.state.is_terminal:
+            return CancelAnswer(run, f"already finished: {run.state}")
+        if before.state is State.CANCELLING:
+            return CancelAnswer(run, "already being cancelled")
+        if run.state in _TOO_LATE and run.state is not State.CANCELLED:
+            return CancelAnswer(run, "too late: the results are being written")
+        return CancelAnswer(run, "cancelled" if run.state is State.CANCELLED else "cancel requested")
+
+    def retry(self, run_id: str, owner: str = LOCAL_OWNER) -> Run:
+        """Queue a failed or cancelled run again, as a new run that names its parent. Raises Conflict."""
+        run = self.get(run_id, owner)
+        if run.state not in (State.FAILED, State.CANCELLED):
+            raise Conflict(f"run {run_id} is {run.state}", "only failed and cancelled runs are retried; use rerun")
+        return self._again(run, run.params, owner)
+
+    def rerun(self, run_id: str, overrides: Mapping[str, Any] | None = None, owner: str = LOCAL_OWNER) -> Run:
+        """Queue any run again with some of its params changed, as a new run that names its parent."""
+        run = self.get(run_id, owner)
+        return self._again(run, {**run.params, **(overrides or {})}, owner)
+
+    def _again(self, run: Run, params: Mapping[str, Any], owner: str) -> Run:
+        request = Submission(run.kind, params, run.priority, run.tags, run.options, parent=run.id)
+        return self.submit(request, owner)
+
+    def places(self) -> dict[str, QueuePlace]:
+        """Answer where every queued run stands, in claiming order."""
+        return places(self.store.queue(), self.limits, self.lease_seconds)
+
+    def place(self, run: Run) -> QueuePlace | None:
+        """Answer where a run stands in the queue, None when it is not queued."""
+        return self.places().get(run.id) if run.state is State.QUEUED else None
+
+    def workers(self) -> list[WorkerInfo]:
+        """Answer the workers that have not signed off."""
+        return self.registry.list()
+
+    def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        """Answer the events of a run after `after`."""
+        return self.log.read(run_id, after, limit)
+
+    def artifacts(self, run_id: str) -> list[Artifact]:
+        """Answer the files that a run left behind."""
+        return self.store.artifacts(run_id)
+
+    def watch(self, run_id: str, after: int = 0, poll_seconds: float = 0.05) -> Iterator[StoredEvent | None]:
+        """Yield a run's events as they come, until its last; None when a poll found nothing new."""
+        while True:
+            events = self.log.read(run_id, after)
+            for event in events:
+                after = event.seq
+                yield event
+                if event.type in TERMINAL_TYPES:
+                    return
+            if not events:
+                yield None
+                time.sleep(poll_seconds)
+
+
+def _priority(priority: str | int) -> int:
+    if isinstance(priority, str) and priority in PRIORITIES:
+        return PRIORITIES[priority]
+    try:
+        value = int(priority)
+    except (TypeError, ValueError):
+        value = MAX_PRIORITY + 1
+    if isinstance(priority, bool) or abs(value) > MAX_PRIORITY:
+        raise InvalidInput(f"'{str(priority)[:40]}' is no priority",
+                           f"low, normal, high, or {-MAX_PRIORITY} to {MAX_PRIORITY}", "priority")  # fmt: skip
+    return value
+
+
+def _options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    problems = []
+    for name, value in (options or {}).items():
+        if name not in OPTIONS:
+            problems.append(Problem(f"unknown option '{name}'", suggest(name, OPTIONS), where="options"))
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            problems.append(Problem(f"'{name}' is not greater than 0", OPTIONS[name], where=f"options.{name}"))
+    if problems:
+        raise InvalidInput(problems)
+    return dict(options or {})
+
+
+def _tags(tags: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(tags, str) or len(tags) > 20 or not all(isinstance(t, str) and 0 < len(t) <= 64 for t in tags):
+        raise InvalidInput("the tags do not fit", "at most 20 texts of 1 to 64 characters", "tags")
+    return tuple(dict.fromkeys(tags))

@@ -1,0 +1,171 @@
+"""A database: SQLite or PostgreSQL behind two doors, one to read and one to write."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+
+from pitboss.core.errors import DiskFull, InvalidInput, StorageUnavailable
+
+BUSY_SECONDS = 60
+CHANNEL = "pitboss"
+
+
+class Database:
+    """`reading()` and `writing()` give connections inside a transaction.
+
+    On SQLite a write transaction begins IMMEDIATE, so that it waits for its turn at the start and never
+    fails in the middle; readers never wait. On PostgreSQL a write notifies listeners when it commits.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _parsed(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._writer = self._engine("IMMEDIATE")
+        self._reader = self._engine("DEFERRED") if self.is_sqlite else self._writer
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database. Raises StorageUnavailable."""
+        with translated(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that commits at the end, or not at all. Raises StorageUnavailable, DiskFull."""
+        with translated(), self._writer.begin() as connection:
+            yield connection
+            if not self.is_sqlite:
+                connection.execute(sa.text(f"NOTIFY {CHANNEL}"))
+
+    def clock(self, connection: Connection) -> float:
+        """Answer the time by the database's clock, seconds since 1970."""
+        return float(connection.execute(sa.select(self.now())).scalar_one())
+
+    def now(self) -> sa.ColumnElement[float]:
+        """Answer the expression of the database's clock, for use inside a statement."""
+        if self.is_sqlite:
+            return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Float)
+        return sa.literal_column("extract(epoch from clock_timestamp())::double precision", sa.Float)
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Hold `name` against other transactions until this one ends; on SQLite a writer holds everything."""
+        if not self.is_sqlite:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+    def changes(self) -> SqliteChanges | PostgresChanges:
+        """Answer a new listener for writes by anybody."""
+        if self.is_sqlite:
+            return SqliteChanges(str(self.url.database))
+        return PostgresChanges(self.url)
+
+    def close(self) -> None:
+        self._writer.dispose()
+        self._reader.dispose()
+
+    def _engine(self, begin: str) -> Engine:
+        if not self.is_sqlite:
+            return sa.create_engine(self.url, pool_pre_ping=True, pool_size=8, max_overflow=24, pool_timeout=30)
+        Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(
+            self.url,
+            connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
+            pool_size=8,
+            max_overflow=56,
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(f"BEGIN {begin}"))
+        return engine
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise InvalidInput("the database address cannot be read", "write sqlite:///path or postgresql://user@host/name", "database_url") from None
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() != "sqlite":
+        raise InvalidInput(f"databases of type '{parsed.get_backend_name()}' are not known", "use sqlite or postgresql", "database_url")
+    return parsed
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # a killed process loses nothing with NORMAL; only a power cut may lose the last moments, never more
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what a driver raises into StorageUnavailable or DiskFull, with the remedy."""
+    try:
+        yield
+    except sa.exc.IntegrityError:
+        raise
+    except sa.exc.DBAPIError as error:
+        raise _told(str(error.orig)) from None
+    except sa.exc.TimeoutError:
+        raise StorageUnavailable("every database connection is in use", "try again in a moment") from None
+    except sqlite3.Error as error:
+        raise _told(str(error)) from None
+
+
+def _told(text: str) -> StorageUnavailable:
+    text = text.strip().splitlines()[0] if text.strip() else "no reason given"
+    if "disk is full" in text or "No space left" in text or "disk I/O" in text:
+        return DiskFull("the disk of the database is full", "free some space and try again")
+    if "readonly" in text or "read-only" in text:
+        return StorageUnavailable("the database is read-only", "make the data folder writable")
+    return StorageUnavailable(f"the database cannot be used: {text}", "see 'pitboss doctor'")
+
+
+class SqliteChanges:
+    """Notices writes by `PRAGMA data_version`, which costs microseconds."""
+
+    def __init__(self, path: str) -> None:
+        with translated():
+            self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._version = -1
+
+    def poll(self) -> bool:
+        with translated():
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        changed, self._version = version != self._version, version
+        return changed
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class PostgresChanges:
+    """Notices writes by LISTEN; after a lost connection it says 'changed' and listens anew."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._connection: Any = None
+
+    def poll(self) -> bool:
+        import psycopg  # the driver is an extra: absent, nobody gets here
+
+        try:
+            if self._connection is None:
+                self._connection = psycopg.connect(self._address, autocommit=True, connect_timeout=5)
+                self._connection.execute(f"LISTEN {CHANNEL}")
+                return True
+            return any(True for _ in self._connection.notifies(timeout=0))
+        except psycopg.Error as error:
+            self.close()
+            raise _told(str(error)) from None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

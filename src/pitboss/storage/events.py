@@ -1,0 +1,33 @@
+"""The event log over SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from pitboss.runs.model import StoredEvent
+from pitboss.storage.database import Database
+from pitboss.storage.tables import run_events, runs
+
+
+class SqlEventLog:
+    """Events in a database; see `runs.ports.EventLog` for the contract."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def read(self, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        statement = (
+            sa.select(run_events.c.run_id, run_events.c.seq, run_events.c.ts, run_events.c.type, run_events.c.payload)
+            .where(run_events.c.run_id == run_id, run_events.c.seq > after)
+            .order_by(run_events.c.seq)
+            .limit(limit)
+        )
+        with self.database.reading() as connection:
+            return [StoredEvent(*row) for row in connection.execute(statement)]
+
+    def heads(self, run_ids: Sequence[str]) -> dict[str, int]:
+        statement = sa.select(runs.c.id, runs.c.last_seq).where(runs.c.id.in_(list(run_ids)))
+        with self.database.reading() as connection:
+            return {run_id: seq for run_id, seq in connection.execute(statement)}

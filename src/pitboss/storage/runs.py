@@ -1,0 +1,345 @@
+"""The store of runs over SQL."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from pitboss.core.errors import QueueFull
+from pitboss.core.ids import new_token
+from pitboss.runs import events as ev
+from pitboss.runs.model import Artifact, Claim, Limits, NewRun, QueueSnapshot, Run, RunQuery
+from pitboss.runs.ports import RunWrite
+from pitboss.runs.states import ACTIVE, FailureKind, State
+from pitboss.storage.database import Database
+from pitboss.storage.moves import write_run
+from pitboss.storage.tables import artifacts, runs, subjects
+from pitboss.storage.tables import workers as worker_table
+from pitboss.storage.workers import read_workers
+
+_ACTIVE = [state.value for state in ACTIVE]
+_COLUMNS = [column for column in runs.c if column.name in Run.__dataclass_fields__]
+CANDIDATES = 200  # queued runs looked at in one claim; limits may pass over some of them
+
+
+class SqlRunStore:
+    """Runs in a database; see `runs.ports.RunStore` for the contract."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def submit(self, new: NewRun, max_queue_size: int) -> Run:
+        with self.database.writing() as connection:
+            if new.idempotency_key is not None:
+                self.database.lock(connection, f"idempotency {new.owner} {new.idempotency_key}")
+                known = connection.execute(
+                    sa.select(*_COLUMNS).where(
+                        runs.c.owner == new.owner, runs.c.idempotency_key == new.idempotency_key
+                    )
+                ).one_or_none()
+                if known is not None:
+                    return _run(known)
+            waiting = connection.execute(
+                sa.select(sa.func.count()).select_from(runs).where(runs.c.state == State.QUEUED)
+            ).scalar_one()
+            if waiting >= max_queue_size:
+                raise QueueFull(f"the queue is full: {waiting} runs wait", retry_after_seconds=5)
+            now = self.database.clock(connection)
+            values = _new_row(new, self._next_number(connection, new.subject), now)
+            connection.execute(sa.insert(runs).values(**values))
+            write_run(connection, new.id, now, [ev.Queued(priority=new.priority)], {})
+            return self._get(connection, new.id)
+
+    def _next_number(self, connection: Connection, subject: str) -> int:
+        insert = _insert(self.database)(subjects).values(name=subject, last_number=1)
+        statement = insert.on_conflict_do_update(
+            index_elements=["name"], set_={"last_number": subjects.c.last_number + 1}
+        ).returning(subjects.c.last_number)
+        return int(connection.execute(statement).scalar_one())
+
+    def get(self, run_id: str) -> Run | None:
+        with self.database.reading() as connection:
+            row = connection.execute(sa.select(*_COLUMNS).where(runs.c.id == run_id)).one_or_none()
+        return _run(row) if row is not None else None
+
+    def _get(self, connection: Connection, run_id: str) -> Run:
+        return _run(connection.execute(sa.select(*_COLUMNS).where(runs.c.id == run_id)).one())
+
+    def find(self, query: RunQuery) -> list[Run]:
+        statement = sa.select(*_COLUMNS).order_by(runs.c.id.desc()).limit(query.limit)
+        if query.states:
+            statement = statement.where(runs.c.state.in_([state.value for state in query.states]))
+        for name in ("kind", "subject", "owner"):
+            if getattr(query, name) is not None:
+                statement = statement.where(runs.c[name] == getattr(query, name))
+        if query.cursor is not None:
+            statement = statement.where(runs.c.id < query.cursor)
+        if query.tag is not None:
+            escaped = query.tag.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            statement = statement.where(sa.cast(runs.c.tags, sa.String).like(f'%"{escaped}"%', escape="\\"))
+        with self.database.reading() as connection:
+            return [_run(row) for row in connection.execute(statement)]
+
+    def request_cancel(self, run_id: str, keep_partial: bool, reason: str) -> Run | None:
+        with self.database.writing() as connection:
+            statement = sa.select(*_COLUMNS).where(runs.c.id == run_id).with_for_update()
+            row = connection.execute(statement).one_or_none()
+            if row is None:
+                return None
+            now = self.database.clock(connection)
+            asked = {"cancel_requested_at": now, "cancel_keep_partial": keep_partial, "cancel_reason": reason}
+            requested = ev.CancelRequested(keep_partial=keep_partial, reason=reason)
+            if row.state == State.QUEUED:
+                ended = ev.Cancelled(partial=False, reason=reason)
+                write_run(connection, run_id, now, [requested, ended], asked, State.CANCELLED)
+            elif row.state in (State.STARTING, State.RUNNING):
+                write_run(connection, run_id, now, [requested], asked, State.CANCELLING)
+            return self._get(connection, run_id)
+
+    def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits) -> list[Claim]:
+        if count < 1 or not self._has_queued():
+            return []
+        with self.database.writing() as connection:
+            self.database.lock(connection, "claim")
+            now = self.database.clock(connection)
+            active = connection.execute(
+                sa.select(runs.c.kind, runs.c.owner).where(runs.c.state.in_(_ACTIVE))
+            ).all()
+            chosen = _within_limits(self._candidates(connection, now, limits), active, count, limits)
+            return [self._take(connection, run_id, worker_id, now, lease_seconds) for run_id in chosen]
+
+    def _has_queued(self) -> bool:
+        with self.database.reading() as connection:
+            found = connection.execute(sa.select(runs.c.id).where(runs.c.state == State.QUEUED).limit(1))
+            return found.one_or_none() is not None
+
+    def _candidates(self, connection: Connection, now: float, limits: Limits) -> Sequence[Row[Any]]:
+        statement = (
+            sa.select(runs.c.id, runs.c.kind, runs.c.owner)
+            .where(runs.c.state == State.QUEUED)
+            .order_by(*_claiming_order(now, limits.ageing_seconds))
+            .limit(CANDIDATES)
+            .with_for_update(skip_locked=True)
+        )
+        return connection.execute(statement).all()
+
+    def _take(self, connection: Connection, run_id: str, worker_id: str, now: float, lease: float) -> Claim:
+        token = new_token()
+        values = {
+            "worker_id": worker_id, "lease_token": token, "lease_until": now + lease, "claimed_at": now, "pid": None,
+        }  # fmt: skip
+        attempt = connection.execute(sa.select(runs.c.attempt).where(runs.c.id == run_id)).scalar_one()
+        claimed = ev.Claimed(worker=worker_id, attempt=attempt)
+        write_run(connection, run_id, now, [claimed], values, State.STARTING)
+        return Claim(self._get(connection, run_id), token)
+
+    def write(self, writes: Sequence[RunWrite]) -> set[str]:
+        stale: set[str] = set()
+        with self.database.writing() as connection:
+            now = self.database.clock(connection)
+            for item in writes:
+                if not self._write_one(connection, item, now):
+                    stale.add(item.run_id)
+        return stale
+
+    def _write_one(self, connection: Connection, item: RunWrite, now: float) -> bool:
+        values: dict[str, Any] = {} if item.progress is None else {"progress": item.progress}
+        held = write_run(connection, item.run_id, now, item.events, values, token=item.token)
+        if not held:
+            return False
+        for artifact in item.artifacts:
+            self._add_artifact(connection, item.run_id, artifact)
+        if item.move is not None:
+            self._move(connection, item, now)
+        return True
+
+    def _add_artifact(self, connection: Connection, run_id: str, artifact: Artifact) -> None:
+        row = {"path": artifact.path, "size": artifact.size, "digest": artifact.digest}
+        insert = _insert(self.database)(artifacts).values(run_id=run_id, name=artifact.name, **row)
+        connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "name"], set_=row))
+
+    def _move(self, connection: Connection, item: RunWrite, now: float) -> None:
+        """Carry out a worker's move. A cancel that came first turns a start or a completion aside."""
+        move = item.move
+        assert move is not None
+        event: list[ev.Event] = []
+        values: dict[str, Any] = {}
+        run = self._get(connection, item.run_id)
+        if move.to is State.RUNNING:
+            event = [ev.Started(pid=move.pid or 0, attempt=run.attempt)]
+            values = {"started_at": now, "pid": move.pid}
+        elif move.to is State.COMPLETING:
+            values = {"completing_at": now}
+        elif move.to is State.COMPLETED:
+            event = [ev.Completed(result=move.result or {})]
+            values = {"result": move.result, "partial": False}
+        elif move.to is State.CANCELLED:
+            event = [ev.Cancelled(partial=move.partial, reason=run.cancel_reason or "")]
+            values = {"result": move.result, "partial": move.partial}
+            if not move.partial:
+                connection.execute(sa.delete(artifacts).where(artifacts.c.run_id == run.id))
+        elif move.to is State.FAILED:
+            event = [ev.Failed(**(move.error or {}))]
+            values = {"error": move.error}
+        elif move.to is State.QUEUED:
+            event, values = _requeued(run, now, (move.error or {}).get("message", "worker shut down"))
+        write_run(connection, item.run_id, now, event, values, move.to, item.token)
+
+    def renew(self, worker_id: str, tokens: Mapping[str, str], lease_seconds: float) -> set[str]:
+        with self.database.writing() as connection:
+            now = self.database.now()
+            connection.execute(
+                sa.update(worker_table).where(worker_table.c.id == worker_id).values(renewed_at=now)
+            )
+            if not tokens:
+                return set()
+            statement = (
+                sa.update(runs)
+                .where(runs.c.worker_id == worker_id, runs.c.lease_token.in_(list(tokens.values())))
+                .values(lease_until=now + lease_seconds)
+                .returning(runs.c.id)
+            )
+            held = {run_id for (run_id,) in connection.execute(statement)}
+        return set(tokens) - held
+
+    def cancelling(self, worker_id: str) -> dict[str, bool]:
+        statement = sa.select(runs.c.id, runs.c.cancel_keep_partial).where(
+            runs.c.worker_id == worker_id, runs.c.state == State.CANCELLING
+        )
+        with self.database.reading() as connection:
+            return {run_id: bool(keep) for run_id, keep in connection.execute(statement)}
+
+    def recover(self, dead_workers: Iterable[str], resumable: Callable[[Run], bool]) -> list[Run]:
+        dead = list(dead_workers)
+        lost = sa.or_(runs.c.lease_until < self.database.now(), runs.c.worker_id.in_(dead))
+        statement = sa.select(*_COLUMNS).where(runs.c.state.in_(_ACTIVE), lost)
+        with self.database.reading() as connection:
+            if connection.execute(statement.limit(1)).one_or_none() is None:
+                return []
+        with self.database.writing() as connection:
+            rows = connection.execute(statement.with_for_update(skip_locked=True)).all()
+            now = self.database.clock(connection)
+            return [self._recover_one(connection, _run(row), now, resumable) for row in rows]
+
+    def _recover_one(
+        self, connection: Connection, run: Run, now: float, resumable: Callable[[Run], bool]
+    ) -> Run:
+        if run.state is State.CANCELLING:
+            connection.execute(sa.delete(artifacts).where(artifacts.c.run_id == run.id))
+            ended = ev.Cancelled(partial=False, reason=run.cancel_reason or "")
+            write_run(connection, run.id, now, [ended], {}, State.CANCELLED)
+        elif resumable(run):
+            events, values = _requeued(run, now, "its worker was lost")
+            write_run(connection, run.id, now, events, values, State.QUEUED)
+        else:
+            error = {
+                "kind": FailureKind.LOST.value,
+                "message": f"the worker was lost in attempt {run.attempt}",
+                "remedy": "retry it",
+            }
+            write_run(connection, run.id, now, [ev.Failed(**error)], {"error": error}, State.FAILED)
+        return self._get(connection, run.id)
+
+    def queue(self) -> QueueSnapshot:
+        with self.database.reading() as connection:
+            now = self.database.clock(connection)
+            queued = sa.select(*_COLUMNS).where(runs.c.state == State.QUEUED)
+            active = sa.select(*_COLUMNS).where(runs.c.state.in_(_ACTIVE)).order_by(runs.c.claimed_at)
+            typical = (
+                sa.select(runs.c.kind, sa.func.avg(runs.c.ended_at - runs.c.started_at))
+                .where(runs.c.state == State.COMPLETED)
+                .group_by(runs.c.kind)
+            )
+            return QueueSnapshot(
+                now,
+                [_run(row) for row in connection.execute(queued.order_by(*_claiming_order(now, 60.0)))],
+                [_run(row) for row in connection.execute(active)],
+                read_workers(connection),
+                {kind: float(seconds) for kind, seconds in connection.execute(typical) if seconds},
+            )
+
+    def statistics(self, subject: str | None = None) -> dict[str, Any]:
+        matching = [runs.c.subject == subject] if subject is not None else []
+        counts = sa.select(runs.c.state, sa.func.count()).where(*matching).group_by(runs.c.state)
+        duration = runs.c.ended_at - runs.c.started_at
+        completed = sa.select(sa.func.count(), sa.func.avg(duration), sa.func.max(duration)).where(
+            runs.c.state == State.COMPLETED, *matching
+        )
+        with self.database.reading() as connection:
+            by_state = {state: count for state, count in connection.execute(counts)}
+            count, mean, longest = connection.execute(completed).one()
+        return {
+            "by_state": {state.value: by_state.get(state.value, 0) for state in State},
+            "completed": count,
+            "mean_seconds": mean,
+            "longest_seconds": longest,
+        }
+
+    def artifacts(self, run_id: str) -> list[Artifact]:
+        statement = sa.select(artifacts).where(artifacts.c.run_id == run_id).order_by(artifacts.c.name)
+        with self.database.reading() as connection:
+            return [Artifact(r.name, r.path, r.size, r.digest) for r in connection.execute(statement)]
+
+
+def _insert(database: Database) -> Callable[..., Any]:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    return sqlite.insert if database.is_sqlite else postgresql.insert
+
+
+def _claiming_order(now: float, ageing_seconds: float) -> tuple[sa.ColumnElement[Any], ...]:
+    """Highest priority first, one more for each `ageing_seconds` waited; then the oldest."""
+    waited = sa.cast((now - runs.c.queued_at) / ageing_seconds, sa.Integer)
+    return (runs.c.priority + waited).desc(), runs.c.queued_at, runs.c.id
+
+
+def _within_limits(
+    candidates: Sequence[Row[Any]], active: Sequence[Row[Any]], count: int, limits: Limits
+) -> list[str]:
+    kinds = Counter(row.kind for row in active)
+    owners = Counter(row.owner for row in active)
+    room = min(count, limits.max_concurrent - len(active))
+    chosen: list[str] = []
+    for row in candidates:
+        if len(chosen) >= room:
+            break
+        if kinds[row.kind] >= limits.kind_limits.get(row.kind, limits.max_concurrent):
+            continue
+        if owners[row.owner] >= limits.owner_limit:
+            continue
+        kinds[row.kind] += 1
+        owners[row.owner] += 1
+        chosen.append(row.id)
+    return chosen
+
+
+def _requeued(run: Run, now: float, reason: str) -> tuple[list[ev.Event], dict[str, Any]]:
+    attempt = run.attempt + 1
+    events: list[ev.Event] = [
+        ev.Requeued(reason=reason, attempt=attempt),
+        ev.Queued(priority=run.priority, attempt=attempt),
+    ]
+    # queued_at stays: a run that was interrupted keeps its place
+    values = {
+        "attempt": attempt, "worker_id": None, "pid": None, "lease_token": None, "lease_until": None,
+        "claimed_at": None, "started_at": None, "completing_at": None,
+    }  # fmt: skip
+    return events, values
+
+
+def _new_row(new: NewRun, number: int, now: float) -> dict[str, Any]:
+    return {
+        "id": new.id, "number": number, "kind": new.kind, "subject": new.subject, "owner": new.owner,
+        "state": State.QUEUED.value, "priority": new.priority, "tags": list(new.tags), "params": new.params,
+        "snapshot": new.snapshot, "options": new.options, "attempt": 1, "partial": False, "parent": new.parent,
+        "idempotency_key": new.idempotency_key, "last_seq": 0, "created_at": now, "queued_at": now,
+    }  # fmt: skip
+
+
+def _run(row: Row[Any]) -> Run:
+    values = dict(row._mapping)
+    return Run(**values | {"state": State(values["state"]), "tags": tuple(values["tags"])})

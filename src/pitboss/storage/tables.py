@@ -1,0 +1,132 @@
+"""The schema: one for SQLite and PostgreSQL. Times are seconds since 1970 by the database's clock."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("number", Integer, nullable=False),  # within the subject, from 1, never reused
+    Column("kind", String(32), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("snapshot", JSON, nullable=False),  # what the result comes from: strategy text, data, versions, seed
+    Column("options", JSON, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("progress", JSON),
+    Column("result", JSON),
+    Column("partial", Boolean, nullable=False),
+    Column("error", JSON),
+    Column("parent", String(36)),
+    Column("idempotency_key", String(200)),
+    Column("worker_id", String(36)),
+    Column("pid", Integer),
+    Column("lease_token", String(32)),  # fresh at each claim; every write of the holder carries it
+    Column("lease_until", Float),
+    Column("last_seq", Integer, nullable=False),  # seq of the last event; allotted under this row
+    Column("cancel_requested_at", Float),
+    Column("cancel_keep_partial", Boolean),
+    Column("cancel_reason", String(500)),
+    Column("created_at", Float, nullable=False),
+    Column("queued_at", Float, nullable=False),
+    Column("claimed_at", Float),
+    Column("started_at", Float),
+    Column("completing_at", Float),
+    Column("ended_at", Float),
+    UniqueConstraint("subject", "number", name="uq_runs_subject_number"),
+    UniqueConstraint("owner", "idempotency_key", name="uq_runs_idempotency"),
+)
+Index("ix_runs_state", runs.c.state, runs.c.priority, runs.c.queued_at)
+Index("ix_runs_worker", runs.c.worker_id, runs.c.state)
+Index("ix_runs_subject_state", runs.c.subject, runs.c.state)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("last_number", Integer, nullable=False),
+)
+
+run_events = Table(
+    "run_events",
+    metadata,
+    Column("run_id", String(36), ForeignKey("runs.id"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("ts", Float, nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("item_key", String(200)),  # an item stands once in a run, however often it is reported
+    Column("payload", JSON, nullable=False),
+    PrimaryKeyConstraint("run_id", "seq", name="pk_run_events"),
+    UniqueConstraint("run_id", "item_key", name="uq_run_events_item"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("run_id", String(36), ForeignKey("runs.id"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("path", String(500), nullable=False),  # relative to the data folder
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    PrimaryKeyConstraint("run_id", "name", name="pk_artifacts"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started_at", Float, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("version", String(32), nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("renewed_at", Float, nullable=False),
+    Column("note", String(200), nullable=False),  # why it claims nothing, else empty
+)
+
+strategies = Table(
+    "strategies",
+    metadata,
+    Column("name", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    PrimaryKeyConstraint("name", "version", name="pk_strategies"),
+)
+
+backtests = Table(
+    "backtests",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("owner", String(64), nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)
