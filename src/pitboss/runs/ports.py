@@ -125,6 +125,9 @@ class WorkerRegistry(Protocol):
     def list(self) -> list[WorkerInfo]:
         """Answer every worker that has not signed off."""
 
+    def annotate(self, worker_id: str, note: str) -> None:
+        """Say why a worker claims nothing; empty when it does."""
+
     def remove(self, worker_id: str) -> None:
         """Sign a worker off."""
 

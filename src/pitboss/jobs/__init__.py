@@ -1,0 +1,1 @@
+"""One module for each kind of run: parameters in, result out, over the plain libraries below."""

@@ -1,0 +1,162 @@
+"""The fork server: warm, small, without a database, and therefore never late.
+
+It has imported the numeric libraries and called every kernel once, forks a process for each run, and is
+its executioner: what passes the deadline on its panel is killed with all it started, even while the
+worker is stopped or waits for the database. When the worker dies, everything here dies.
+
+    python -m pitboss.worker.forkserver CONTROL_FD LIFELINE_FD MODULE…
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from pitboss.core import panel as slots
+from pitboss.worker.dossier import Panel, read_order
+from pitboss.worker.processes import adopt_orphans, children_of_this, group_exists, kill_family, kill_orphans
+from pitboss.worker.runprocess import run_and_exit
+
+TICK_SECONDS = 0.02
+
+
+@dataclass
+class Child:
+    """A run's process as the fork server knows it."""
+
+    run_id: str
+    pid: int
+    panel: Panel
+    is_doomed: bool = False
+
+
+class ForkServer:
+    """Forks, watches deadlines, reaps, and tells the worker of every exit."""
+
+    def __init__(self, control: socket.socket, lifeline: int) -> None:
+        self.control = control
+        self.lifeline = lifeline
+        self.children: dict[int, Child] = {}
+        self.wake_read, self.wake_write = os.pipe()
+        for fd in (self.wake_read, self.wake_write):
+            os.set_blocking(fd, False)
+
+    def serve(self) -> None:
+        """Serve until the worker is gone."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
+        with selectors.DefaultSelector() as selector:
+            for source in (self.control, self.lifeline, self.wake_read):
+                selector.register(source, selectors.EVENT_READ)
+            while True:
+                ready = {key.fileobj for key, _ in selector.select(TICK_SECONDS if self.children else None)}
+                if self.lifeline in ready:
+                    self.end()
+                if self.wake_read in ready:
+                    os.read(self.wake_read, 4096)
+                if self.control in ready:
+                    self.spawn()
+                self.execute_the_late()
+                self.reap()
+
+    def end(self) -> None:
+        """The worker is gone: nothing may outlive it."""
+        for pid in list(self.children):
+            kill_family(pid)
+        kill_orphans(set(), set())
+        os._exit(0)
+
+    def spawn(self) -> None:
+        """Fork a process for the order that the worker sent."""
+        message, descriptors, _, _ = socket.recv_fds(self.control, 4096, 3)
+        if not message:
+            self.end()
+        dossier, pipe, log = descriptors
+        run_id = json.loads(message)["run_id"]
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            for fd in (self.control.fileno(), self.lifeline, self.wake_read, self.wake_write):
+                os.close(fd)
+            run_and_exit(read_order(dossier), Panel(dossier), pipe, log, parent)
+        self.children[pid] = Child(run_id, pid, Panel(dossier))
+        for fd in descriptors:
+            os.close(fd)
+        self.tell({"type": "spawned", "run_id": run_id, "pid": pid})
+
+    def execute_the_late(self) -> None:
+        """Kill what is past the deadline on its panel, or past the lease of its worker."""
+        now = time.monotonic_ns()
+        for child in self.children.values():
+            panel = child.panel
+            if panel[slots.LEASE_UNTIL] and now > panel[slots.LEASE_UNTIL]:
+                panel.kill_after(now - 1, slots.REASON_LEASE)
+            if panel[slots.KILL_AT] and now > panel[slots.KILL_AT] and not child.is_doomed:
+                child.is_doomed = True
+                kill_family(child.pid)
+
+    def reap(self) -> None:
+        """Take leave of ended processes, and of whatever a run left running."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self.children.pop(pid, None)
+            if child is None:
+                continue
+            if group_exists(pid):
+                kill_family(pid)
+            if len(children_of_this()) > len(self.children):
+                kill_orphans(set(self.children), set(self.children))
+            reason = child.panel[slots.KILL_REASON] if child.is_doomed else slots.REASON_NONE
+            child.panel.close()
+            self.tell(
+                {
+                    "type": "exited",
+                    "run_id": child.run_id,
+                    "pid": pid,
+                    "code": os.waitstatus_to_exitcode(status),
+                    "reason": reason,
+                    "peak_kilobytes": usage.ru_maxrss,
+                }
+            )
+
+    def tell(self, message: dict[str, Any]) -> None:
+        try:
+            self.control.send(json.dumps(message).encode())
+        except OSError:
+            self.end()
+
+
+def main() -> None:
+    control = socket.socket(fileno=int(sys.argv[1]))
+    lifeline = int(sys.argv[2])
+    for fd in (control.fileno(), lifeline):
+        os.set_inheritable(fd, False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the worker ends its runs first, then this
+    adopt_orphans()
+    for name in sys.argv[3:]:
+        module = importlib.import_module(name)
+        if hasattr(module, "warm_up"):
+            module.warm_up()
+    gc.collect()
+    gc.freeze()  # keeps the collector from touching, and so copying, every page in each child
+    ForkServer(control, lifeline).serve()
+
+
+if __name__ == "__main__":
+    main()

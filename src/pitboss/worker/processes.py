@@ -1,0 +1,151 @@
+"""Processes as the operating system sees them: is one alive, and ending one with all it started."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; ends it now if that has happened already."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies, so that none gets away."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def start_time(pid: int) -> float | None:
+    """Answer when the process started, None when there is none: tells it from a later one of its pid."""
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None
+
+
+def is_same_process(pid: int, started_at: float) -> bool:
+    """Answer whether `pid` is still the process that started at `started_at`."""
+    found = start_time(pid)
+    return found is not None and abs(found - started_at) < 1.0
+
+
+def kill_family(leader: int) -> None:
+    """SIGKILL a session leader, its process group and everything it or they started."""
+    doomed = _descendants(leader)
+    _kill_group(leader)
+    for pid in doomed:
+        _kill(pid)
+    for pid in _session(leader):
+        _kill(pid)
+
+
+def kill_session(leader: int, not_before: float) -> None:
+    """SIGKILL what is left of a session whose leader started after `not_before` (seconds since 1970)."""
+    for pid in _session(leader):
+        started = start_time(pid)
+        if started is not None and started >= not_before - 2.0:
+            _kill(pid)
+
+
+def kill_orphans(known: set[int], living_sessions: set[int]) -> None:
+    """SIGKILL the children of this process that no living run accounts for."""
+    for pid in children_of_this():
+        if pid in known:
+            continue
+        try:
+            session = os.getsid(pid)
+        except ProcessLookupError:
+            continue
+        if session not in living_sessions:
+            kill_family(pid)
+
+
+def children_of_this() -> list[int]:
+    """Answer the direct children of this process."""
+    try:
+        pid = os.getpid()
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return [child.pid for child in psutil.Process().children()]
+
+
+def group_exists(leader: int) -> bool:
+    """Answer whether any process of the group is left."""
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def resident_bytes(pid: int) -> int:
+    """Answer the resident memory of a process and its descendants, 0 when it is gone."""
+    total = 0
+    for member in (pid, *_descendants(pid)):
+        try:
+            total += psutil.Process(member).memory_info().rss
+        except psutil.Error:
+            continue
+    return total
+
+
+def kernel_kills() -> int:
+    """Answer how many processes the kernel has killed for want of memory since it started."""
+    try:
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _session(leader: int) -> list[int]:
+    found = []
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == leader:
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def _kill_group(leader: int) -> None:
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass

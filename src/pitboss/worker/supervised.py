@@ -1,0 +1,189 @@
+"""One run under supervision: what its process said and the panel shows, turned into what is to be written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from pitboss.core import panel as slots
+from pitboss.core.clock import micros_to_iso
+from pitboss.runs import events as ev
+from pitboss.runs.model import Artifact, Claim
+from pitboss.runs.ports import Move, RunWrite
+from pitboss.runs.progress import ProgressMeter
+from pitboss.runs.states import FailureKind, State
+from pitboss.worker.dossier import Panel
+from pitboss.worker.processes import kernel_kills
+from pitboss.worker.runprocess import HEADER
+
+PROGRESS_SECONDS = 0.2
+READ_BYTES = 1 << 16
+
+
+@dataclass
+class SupervisedRun:
+    """Collects what one run says until the worker writes it; knows nothing of the database."""
+
+    claim: Claim
+    panel: Panel
+    pipe: int
+    started_monotonic: float = field(default_factory=time.monotonic)
+    pid: int | None = None
+    meter: ProgressMeter = field(default_factory=ProgressMeter)
+    outbox: list[RunWrite] = field(default_factory=list)
+    result: dict[str, Any] | None = None
+    was_partial: bool = False
+    error: dict[str, Any] | None = None
+    is_cancel_raised: bool = False
+    is_completing: bool = False
+    ended: Move | None = None
+    is_pipe_open: bool = True
+    _buffer: bytearray = field(default_factory=bytearray)
+    _last_progress: float = 0.0
+    _last_written: tuple[Any, ...] = ()
+    _kernel_kills: int = field(default_factory=kernel_kills)
+
+    @property
+    def id(self) -> str:
+        return self.claim.run.id
+
+    def listen(self) -> None:
+        """Read what the process has said so far."""
+        while self.is_pipe_open:
+            try:
+                chunk = os.read(self.pipe, READ_BYTES)
+            except BlockingIOError:
+                break
+            if not chunk:
+                self.is_pipe_open = False
+            self._buffer += chunk
+        while len(self._buffer) >= HEADER.size:
+            (size,) = HEADER.unpack_from(self._buffer)
+            if len(self._buffer) < HEADER.size + size:
+                return
+            body = bytes(self._buffer[HEADER.size : HEADER.size + size])
+            del self._buffer[: HEADER.size + size]
+            self.hear(json.loads(body))
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take in one message of the process."""
+        match message["type"]:
+            case "started":
+                self.pid = message["pid"]
+                self._put(move=Move(State.RUNNING, pid=message["pid"]))
+            case "stage":
+                self.meter.begin(message["stage"], message["total"], time.monotonic())
+                self._last_progress = 0.0
+            case "report":
+                self.meter.current_item = message["current_item"] or self.meter.current_item
+                self.meter.message = message["message"] or self.meter.message
+                self.meter.metrics |= message["metrics"]
+            case "stage_completed":
+                self.sample(time.monotonic(), is_last=True)
+                self._put(events=[ev.StageCompleted(stage=self.meter.stage, done=message["done"])])
+            case "item":
+                self._put(events=[ev.ItemCompleted(key=message["key"], item=message["item"])])
+            case "log":
+                self._put(events=[ev.Logged(level=message["level"], message=message["message"])])
+            case "artifact":
+                fields = {name: message[name] for name in ("name", "path", "size", "digest")}
+                self._put(artifacts=[Artifact(**fields)])
+            case "completing":
+                self.is_completing = True
+                self._put(move=Move(State.COMPLETING))
+            case "result":
+                self.result, self.was_partial = message["result"], message["partial"]
+            case "error":
+                self.error = {name: message[name] for name in ("kind", "message", "remedy")}
+
+    def sample(self, now: float, is_last: bool = False) -> None:
+        """Read the panel and note progress, at most five times a second and only when something moved."""
+        if self.meter.stage == "starting" or (now - self._last_progress < PROGRESS_SECONDS and not is_last):
+            return
+        seen = (self.panel[slots.DONE], self.panel[slots.TRADES], self.meter.stage, self.meter.message)
+        if seen == self._last_written:
+            return
+        self._last_written, self._last_progress = seen, now
+        self.meter.update(self.panel[slots.DONE], now)
+        if self.panel[slots.CURRENT]:
+            self.meter.current_item = micros_to_iso(self.panel[slots.CURRENT])
+            self.meter.metrics["trade_count"] = self.panel[slots.TRADES]
+            if self.panel.equity:
+                self.meter.metrics["equity"] = round(self.panel.equity, 2)
+        document = self.meter.document(time.time())
+        self._put(events=[ev.Progressed(**document)], progress=document)
+
+    def raise_cancel(self, keep_partial: bool, grace_seconds: float) -> None:
+        """Put the cancel flag up and set the deadline after which the process group is killed."""
+        if self.is_cancel_raised:
+            return
+        self.is_cancel_raised = True
+        self.panel[slots.KEEP_PARTIAL] = int(keep_partial)
+        self.panel[slots.CANCEL] = 1
+        self.kill(slots.REASON_CANCEL, grace_seconds)
+
+    def kill(self, reason: int, after_seconds: float = 0.0) -> None:
+        """Have the fork server kill the process group, now or after some time."""
+        self.panel.kill_after(time.monotonic_ns() + int(after_seconds * 1e9), reason)
+
+    def end(self, code: int, reason: int, is_resumable: bool) -> None:
+        """The process is gone: decide, once, how the run ends."""
+        self.listen()
+        self.sample(time.monotonic(), is_last=True)
+        self.ended = self._verdict(code, reason, is_resumable)
+        self._put(move=self.ended)
+
+    def _verdict(self, code: int, reason: int, is_resumable: bool) -> Move:
+        if self.result is not None and not self.was_partial:
+            return Move(State.COMPLETED, result=self.result)
+        if self.is_cancel_raised:
+            keeps = self.result is not None and bool(self.panel[slots.KEEP_PARTIAL])
+            return Move(State.CANCELLED, result=self.result if keeps else None, partial=keeps)
+        if self.error is not None:
+            return Move(State.FAILED, error=self.error)
+        options = self.claim.run.options
+        if reason == slots.REASON_TIMEOUT:
+            limit = options.get("max_execution_seconds", "its")
+            return _failed(FailureKind.TIMEOUT, f"the run exceeded its time limit of {limit} s", "raise max_execution_seconds")
+        if reason == slots.REASON_MEMORY:
+            limit = options.get("memory_limit_mb", "its")
+            return _failed(FailureKind.MEMORY, f"the run exceeded its memory limit of {limit} MB", "raise memory_limit_mb")
+        if reason in (slots.REASON_SHUTDOWN, slots.REASON_LEASE) and is_resumable:
+            return Move(State.QUEUED, error={"message": "the worker shut down"})
+        if code == -signal.SIGKILL and kernel_kills() > self._kernel_kills:
+            return _failed(FailureKind.MEMORY, "the kernel killed the run: the machine was out of memory", "run fewer at once")
+        if code < 0:
+            name = signal.Signals(-code).name
+            return _failed(FailureKind.LOST, f"the run's process was killed by signal {-code} ({name})", "retry it")
+        return _failed(FailureKind.ERROR, f"the run's process ended with exit code {code} and no result",
+                       f"see its log: pitboss runs show {self.id} --log")  # fmt: skip
+
+    def _put(self, **fields: Any) -> None:
+        self.outbox.append(RunWrite(self.id, self.claim.token, **fields))
+
+    def take_outbox(self) -> list[RunWrite]:
+        """Answer what is to be written, neighbours joined; the caller writes it or puts it back."""
+        joined: list[RunWrite] = []
+        for write in self.outbox:
+            if joined and joined[-1].move is None:
+                last = joined[-1]
+                joined[-1] = RunWrite(
+                    self.id, self.claim.token, [*last.events, *write.events], write.progress or last.progress,
+                    [*last.artifacts, *write.artifacts], write.move,
+                )  # fmt: skip
+            else:
+                joined.append(write)
+        self.outbox = []
+        return joined
+
+    def close(self) -> None:
+        os.close(self.pipe)
+        self.panel.close()
+
+
+def _failed(kind: FailureKind, message: str, remedy: str) -> Move:
+    return Move(State.FAILED, error={"kind": kind.value, "message": message, "remedy": remedy})

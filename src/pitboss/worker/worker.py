@@ -1,0 +1,394 @@
+"""The worker: claims runs, supervises their processes, renews its leases, recovers what others lost."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import structlog
+
+from pitboss.core import panel as slots
+from pitboss.core.errors import PitbossError, StorageUnavailable
+from pitboss.core.ids import new_id
+from pitboss.runs.model import Claim, Limits, Run, WorkerInfo
+from pitboss.runs.ports import ChangeSignal, RunStore, WorkerRegistry
+from pitboss.runs.states import State
+from pitboss.worker.doorbell import Doorbell
+from pitboss.worker.forge import Forge
+from pitboss.worker.processes import adopt_orphans, is_same_process, kill_session, resident_bytes, start_time
+from pitboss.worker.supervised import SupervisedRun
+
+logger = structlog.get_logger("pitboss.worker")
+
+TICK_SECONDS = 0.02
+FLUSH_SECONDS = 0.1
+LOOK_SECONDS = 1.0  # a worker looks for work by itself this often, whatever was rung
+RECOVER_SECONDS = 0.5
+MEMORY_SECONDS = 0.5
+LEASE_MARGIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """How a worker behaves; durations in seconds, sizes in megabytes, 0 for no limit."""
+
+    data_dir: Path
+    slots: int
+    lease_seconds: float
+    renew_seconds: float
+    cancel_grace_seconds: float
+    shutdown_grace_seconds: float
+    idle_exit_seconds: float | None
+    max_execution_seconds: float
+    memory_limit_mb: int
+    min_free_memory_mb: int
+    min_free_disk_mb: int
+    limits: Limits
+    version: str
+    is_sole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a kind's job lives (`module:function`), and whether an interrupted run of it starts again."""
+
+    address: str
+    is_resumable: bool
+
+
+class Worker:
+    """One worker process. `run` returns when it was told to stop, or found nothing to do for long enough."""
+
+    def __init__(
+        self, config: WorkerConfig, store: RunStore, registry: WorkerRegistry, changes: ChangeSignal,
+        entries: Mapping[str, Entry],
+    ) -> None:  # fmt: skip
+        self.config = config
+        self.store = store
+        self.registry = registry
+        self.changes = changes
+        self.entries = entries
+        self.id = new_id()
+        self.host = socket.gethostname()
+        self.active: dict[str, SupervisedRun] = {}
+        self.is_stopping = False
+        self.selector = selectors.DefaultSelector()
+        self.doorbell = Doorbell(config.data_dir)
+        self._due: dict[str, float] = {}
+        self._note = ""
+        self._busy_at = self._stop_at = time.monotonic()
+
+    def run(self) -> bool:
+        """Work until stopped or idle; False when another worker serves this host already."""
+        if not self.registry.register(self._info(), self.config.is_sole, self.config.lease_seconds):
+            return False
+        logger.info("worker started", worker=self.id, slots=self.config.slots)
+        self._prepare()
+        try:
+            while not self._is_done():
+                self._turn()
+        finally:
+            self._leave()
+        return True
+
+    def stop(self) -> None:
+        """Claim nothing more, requeue what runs, and end. Safe in a signal handler."""
+        self.is_stopping = True
+
+    def _turn(self) -> None:
+        self._listen()
+        has_news = self._notice()
+        self._obey(has_news)
+        self._claim(has_news)
+        self._supervise()
+        self._flush()
+        self._renew()
+        self._recover()
+
+    # --- start and end
+
+    def _info(self) -> WorkerInfo:
+        pid = os.getpid()
+        config = self.config
+        return WorkerInfo(
+            self.id, self.host, pid, start_time(pid) or 0.0, config.slots, config.version, 0.0, 0.0
+        )
+
+    def _prepare(self) -> None:
+        adopt_orphans()
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGINT, lambda *_: self.stop())
+        self.doorbell.open()
+        self.selector.register(self.doorbell, selectors.EVENT_READ)
+        self._light_forge()
+
+    def _light_forge(self) -> None:
+        modules = sorted({entry.address.partition(":")[0] for entry in self.entries.values()})
+        self.forge = Forge(modules)
+        self.selector.register(self.forge.control, selectors.EVENT_READ)
+
+    def _is_done(self) -> bool:
+        if self.is_stopping:
+            return not self.active
+        idle = self.config.idle_exit_seconds
+        return idle is not None and not self.active and time.monotonic() - self._busy_at > idle
+
+    def _leave(self) -> None:
+        self.doorbell.close()
+        self.forge.close()
+        try:
+            self.registry.remove(self.id)
+        except StorageUnavailable as error:
+            logger.warning("could not sign off", worker=self.id, error=str(error))
+        self.changes.close()
+        self.selector.close()
+        logger.info("worker ended", worker=self.id)
+
+    # --- hearing
+
+    def _listen(self) -> None:
+        ready = {key.fileobj for key, _ in self.selector.select(TICK_SECONDS if self.active else 0.05)}
+        if self.doorbell in ready and self.doorbell.was_rung():
+            self._busy_at = time.monotonic()
+            self._due["look"] = 0.0
+        for run in self.active.values():
+            if run.pipe in ready:
+                run.listen()
+                if not run.is_pipe_open:
+                    self.selector.unregister(run.pipe)
+        if self.forge.control in ready:
+            self._hear_forge()
+        if not self.forge.is_alive:
+            self._replace_forge()
+
+    def _hear_forge(self) -> None:
+        for notice in self.forge.notices():
+            run = self.active.get(notice["run_id"])
+            if run is None:
+                continue
+            if notice["type"] == "spawned":
+                run.pid = notice["pid"]
+            else:
+                self._end(run, notice["code"], notice["reason"])
+
+    def _end(self, run: SupervisedRun, code: int, reason: int) -> None:
+        if run.ended is None:
+            run.end(code, reason, self._is_resumable(run.claim.run))
+            if run.pipe in self.selector.get_map():
+                self.selector.unregister(run.pipe)
+
+    def _replace_forge(self) -> None:
+        logger.error("the fork server died", worker=self.id, code=self.forge.process.returncode)
+        self.selector.unregister(self.forge.control)
+        self.forge.bury()
+        for run in self.active.values():
+            self._end(run, -signal.SIGKILL, slots.REASON_NONE)
+        self._light_forge()
+
+    def _notice(self) -> bool:
+        """Answer whether to look at the database: it changed, somebody rang, or it is time anyway."""
+        try:
+            has_changed = self.changes.poll()
+        except StorageUnavailable as error:
+            self._complain("changes", error)
+            return False
+        return self._is_due("look", LOOK_SECONDS) or has_changed
+
+    # --- cancelling and claiming
+
+    def _obey(self, has_news: bool) -> None:
+        if self.is_stopping:
+            self._wind_down()
+        if not has_news or not self.active:
+            return
+        try:
+            cancelling = self.store.cancelling(self.id)
+        except StorageUnavailable as error:
+            self._complain("cancels", error)
+            return
+        for run_id, keep_partial in cancelling.items():
+            if run_id in self.active:
+                self.active[run_id].raise_cancel(keep_partial, self._grace())
+
+    def _grace(self) -> float:
+        # what was seen up to a tick late, and is written up to a tick later, still fits into two seconds
+        return self.config.cancel_grace_seconds - 0.1
+
+    def _wind_down(self) -> None:
+        if self._is_due("wind-down", 3600.0):
+            self._stop_at = time.monotonic() + self.config.shutdown_grace_seconds
+        for run in self.active.values():
+            if not run.is_completing or time.monotonic() > self._stop_at:
+                run.kill(slots.REASON_SHUTDOWN)
+
+    def _claim(self, has_news: bool) -> None:
+        free = self.config.slots - len(self.active)
+        if self.is_stopping or not has_news or free < 1 or not self._has_room():
+            return
+        try:
+            claims = self.store.claim(self.id, free, self.config.lease_seconds, self.config.limits)
+        except StorageUnavailable as error:
+            self._complain("claim", error)
+            return
+        for claim in claims:
+            self._start(claim)
+
+    def _has_room(self) -> bool:
+        """Answer whether memory and disk allow another run; say in the registry when they do not."""
+        if not self._is_due("room", 1.0):
+            return not self._note
+        note = ""
+        if psutil.virtual_memory().available < self.config.min_free_memory_mb << 20:
+            note = f"free memory below {self.config.min_free_memory_mb} MB"
+        elif shutil.disk_usage(self.config.data_dir).free < self.config.min_free_disk_mb << 20:
+            note = f"free disk below {self.config.min_free_disk_mb} MB"
+        if note != self._note:
+            self._note = note
+            self.registry.annotate(self.id, note)
+        return not note
+
+    def _start(self, claim: Claim) -> None:
+        run = claim.run
+        order = {
+            "run_id": run.id, "entry": self.entries[run.kind].address, "params": run.params,
+            "snapshot": run.snapshot, "data_dir": str(self.config.data_dir), "attempt": run.attempt,
+            "threads": os.cpu_count() or 1,
+        }  # fmt: skip
+        folder = self.config.data_dir / "logs" / "runs"
+        folder.mkdir(parents=True, exist_ok=True)
+        log = os.open(folder / f"{run.id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        try:
+            panel, pipe = self.forge.spawn(order, log)
+        finally:
+            os.close(log)
+        panel[slots.LEASE_UNTIL] = self._lease_end(time.monotonic())
+        supervised = SupervisedRun(claim, panel, pipe)
+        self.active[run.id] = supervised
+        self.selector.register(pipe, selectors.EVENT_READ)
+        self._busy_at = time.monotonic()
+        logger.info("run claimed", run=run.id, worker=self.id, attempt=run.attempt)
+
+    # --- supervising
+
+    def _supervise(self) -> None:
+        now = time.monotonic()
+        checks_memory = self._is_due("memory", MEMORY_SECONDS)
+        for run in self.active.values():
+            if run.ended is not None:
+                continue
+            run.sample(now)
+            options = run.claim.run.options
+            seconds = options.get("max_execution_seconds", self.config.max_execution_seconds)
+            if seconds and now - run.started_monotonic > seconds:
+                run.kill(slots.REASON_TIMEOUT)
+            megabytes = options.get("memory_limit_mb", self.config.memory_limit_mb)
+            if checks_memory and megabytes and run.pid and resident_bytes(run.pid) > megabytes * (1 << 20):
+                run.kill(slots.REASON_MEMORY)
+
+    def _flush(self) -> None:
+        """Write what the runs said, all of it in one transaction; moves at once, the rest ten times a second."""
+        has_moves = any(write.move for run in self.active.values() for write in run.outbox)
+        if not has_moves and not self._is_due("flush", FLUSH_SECONDS):
+            return
+        taken = {run.id: run.take_outbox() for run in self.active.values() if run.outbox}
+        if not taken:
+            return
+        try:
+            stale = self.store.write([write for writes in taken.values() for write in writes])
+        except PitbossError as error:
+            self._complain("flush", error)
+            for run_id, writes in taken.items():
+                self.active[run_id].outbox[:0] = writes
+            time.sleep(FLUSH_SECONDS)
+            return
+        self._settle(stale)
+
+    def _settle(self, stale: set[str]) -> None:
+        """Let go of runs that have ended, and of those that somebody else holds by now."""
+        for run in list(self.active.values()):
+            if run.id in stale and run.ended is None:
+                logger.warning("lease lost", run=run.id, worker=self.id)
+                run.kill(slots.REASON_LEASE)
+                run.claim = Claim(run.claim.run, "")
+            if run.ended is not None and not run.outbox:
+                self._release(run)
+
+    def _release(self, run: SupervisedRun) -> None:
+        is_discarded = run.ended is not None and run.ended.to is State.CANCELLED and not run.ended.partial
+        if is_discarded and run.claim.token:
+            shutil.rmtree(self.config.data_dir / "artifacts" / run.id, ignore_errors=True)
+        del self.active[run.id]
+        run.close()
+        self._busy_at = time.monotonic()
+        self._due["look"] = 0.0
+
+    # --- leases
+
+    def _lease_end(self, renewed_at: float) -> int:
+        return int((renewed_at + self.config.lease_seconds - LEASE_MARGIN_SECONDS) * 1e9)
+
+    def _renew(self) -> None:
+        if not self._is_due("renew", self.config.renew_seconds):
+            return
+        before = time.monotonic()
+        tokens = {run.id: run.claim.token for run in self.active.values() if run.claim.token}
+        try:
+            lost = self.store.renew(self.id, tokens, self.config.lease_seconds)
+        except StorageUnavailable as error:
+            self._complain("renew", error)
+            self._due["renew"] = time.monotonic() + min(0.5, self.config.renew_seconds)
+            return
+        for run in self.active.values():
+            if run.id not in lost:
+                run.panel[slots.LEASE_UNTIL] = self._lease_end(before)
+        self._settle({run_id for run_id in lost if self.active[run_id].ended is None})
+
+    def _recover(self) -> None:
+        if not self._is_due("recover", RECOVER_SECONDS):
+            return
+        try:
+            dead = [worker for worker in self.registry.list() if self._is_dead(worker)]
+            if dead:
+                self._clear_away({worker.id for worker in dead})
+            for run in self.store.recover([worker.id for worker in dead], self._is_resumable):
+                logger.info("run recovered", run=run.id, to=run.state.value, attempt=run.attempt)
+                self._due["look"] = 0.0
+            for worker in dead:
+                self.registry.remove(worker.id)
+        except StorageUnavailable as error:
+            self._complain("recover", error)
+
+    def _is_dead(self, worker: WorkerInfo) -> bool:
+        return worker.host == self.host and not is_same_process(worker.pid, worker.process_started_at)
+
+    def _clear_away(self, dead: set[str]) -> None:
+        """End whatever the runs of dead workers may have left behind, before they start again."""
+        for run in self.store.queue().active:
+            if run.worker_id in dead and run.pid and run.claimed_at:
+                kill_session(run.pid, run.claimed_at)
+
+    def _is_resumable(self, run: Run) -> bool:
+        entry = self.entries.get(run.kind)
+        return entry is not None and entry.is_resumable
+
+    # --- small things
+
+    def _is_due(self, what: str, every_seconds: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + every_seconds
+        return True
+
+    def _complain(self, what: str, error: Exception) -> None:
+        if self._is_due(f"complain {what}", 5.0):
+            logger.warning("database trouble", worker=self.id, during=what, error=str(error))
+
