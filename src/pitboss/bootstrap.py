@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pitboss
 from pitboss.core.settings import Settings
-from pitboss.jobs.backtest import BacktestKind
-from pitboss.jobs.saved import SavedBacktests
-from pitboss.jobs.sweep import SweepKind
 from pitboss.launch.local import LocalLauncher
-from pitboss.market.catalog import Catalog
 from pitboss.runs.model import Limits
 from pitboss.runs.ports import JobKind
 from pitboss.runs.service import RunService
@@ -22,10 +21,42 @@ from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
 from pitboss.worker.worker import Entry, Worker, WorkerConfig
 
+if TYPE_CHECKING:
+    from pitboss.jobs.saved import SavedBacktests
+    from pitboss.market.catalog import Catalog
+
 ENTRIES = {
     "backtest": Entry("pitboss.jobs.backtest:run", is_resumable=True),
     "sweep": Entry("pitboss.jobs.sweep:run", is_resumable=True),
 }
+
+
+class Kinds(Mapping[str, JobKind]):
+    """The kinds of run by name. Their libraries (numba, polars) load at the first look, not with the program."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+
+    @cached_property
+    def _kinds(self) -> dict[str, JobKind]:
+        from pitboss.jobs.backtest import BacktestKind
+        from pitboss.jobs.sweep import SweepKind
+
+        strategies = self._platform.strategies
+
+        def lookup(name: str) -> str:
+            return strategies.get(name).text
+
+        return {kind.name: kind(self._platform.catalog, lookup) for kind in (BacktestKind, SweepKind)}
+
+    def __getitem__(self, name: str) -> JobKind:
+        return self._kinds[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ENTRIES)
+
+    def __len__(self) -> int:
+        return len(ENTRIES)
 
 
 @dataclass(frozen=True)
@@ -34,11 +65,33 @@ class Platform:
 
     settings: Settings
     database: Database
-    service: RunService
-    launcher: LocalLauncher
-    catalog: Catalog
-    strategies: StrategyShelf
-    backtests: SavedBacktests
+
+    @cached_property
+    def launcher(self) -> LocalLauncher:
+        return LocalLauncher(self.settings, SqlWorkerRegistry(self.database))
+
+    @cached_property
+    def service(self) -> RunService:
+        return RunService(
+            SqlRunStore(self.database), SqlEventLog(self.database), SqlWorkerRegistry(self.database), self.launcher,
+            Kinds(self), limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds,
+        )  # fmt: skip
+
+    @cached_property
+    def strategies(self) -> StrategyShelf:
+        return StrategyShelf(self.database)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        from pitboss.market.catalog import Catalog
+
+        return Catalog(self.settings.data_dir / "bars")
+
+    @cached_property
+    def backtests(self) -> SavedBacktests:
+        from pitboss.jobs.saved import SavedBacktests
+
+        return SavedBacktests(BacktestShelf(self.database), self.service)
 
     def close(self) -> None:
         self.database.close()
@@ -51,21 +104,7 @@ def open_platform(settings: Settings) -> Platform:
     """
     database = Database(settings.url)
     bring_up_to_date(database)
-    registry = SqlWorkerRegistry(database)
-    launcher = LocalLauncher(settings, registry)
-    catalog = Catalog(settings.data_dir / "bars")
-    strategies = StrategyShelf(database)
-
-    def lookup(name: str) -> str:
-        return strategies.get(name).text
-
-    kinds: dict[str, JobKind] = {kind.name: kind for kind in (BacktestKind(catalog, lookup), SweepKind(catalog, lookup))}
-    service = RunService(
-        SqlRunStore(database), SqlEventLog(database), registry, launcher, kinds, limits_of(settings),
-        settings.max_queue_size, settings.lease_seconds,
-    )  # fmt: skip
-    saved = SavedBacktests(BacktestShelf(database), service)
-    return Platform(settings, database, service, launcher, catalog, strategies, saved)
+    return Platform(settings, database)
 
 
 def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry] | None = None) -> Worker:

@@ -1,0 +1,162 @@
+"""`pitboss data …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pitboss.cli.options import AsJson, DataDir, pairs, print_json, settings_of
+
+if TYPE_CHECKING:
+    from pitboss.market.catalog import Catalog
+
+app = typer.Typer(help="Import, list and export bars.", no_args_is_help=True)
+Symbol = Annotated[str, typer.Option("--symbol", "-s", help="The symbol, such as EURUSD.")]
+TimeframeFlag = Annotated[str, typer.Option("--timeframe", "-t", help="The length of a bar: 5m, 1h, 1d.")]
+
+
+def catalog_of(data_dir: Path | None) -> Catalog:
+    """Answer the catalog of the data folder."""
+    from pitboss.market.catalog import Catalog
+
+    return Catalog(settings_of(data_dir).data_dir / "bars")
+
+
+@app.command("import")
+def import_bars(
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
+    symbol: Symbol,
+    timeframe: TimeframeFlag,
+    tz: Annotated[str | None, typer.Option(help="Zone of times without an offset.", show_default="UTC")] = None,
+    columns: Annotated[str | None, typer.Option(help="Names of columns: ts=Date,open=O,…")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse a file that needs repair.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Import bars from a file and say what was found in it."""
+    from pitboss.core.timeframe import parse_timeframe
+
+    named = pairs(columns.split(","), "--columns") if columns else None
+    series, report = catalog_of(data_dir).import_file(file, symbol, parse_timeframe(timeframe), tz, named, strict)
+    if as_json:
+        print_json({"series": series.as_dict(), "report": report.as_dict()})
+        return
+    described = series.as_dict()
+    print(f"{symbol} {timeframe}: {report.rows:,} bars from {report.rows_read:,} rows ({report.layout})")
+    print(f"  stored now: {series.rows:,} bars, {described['first']} to {described['last']}")
+    for line in report.repairs():
+        print(f"  repaired: {line}")
+    if report.gaps:
+        largest = report.largest_gaps[0]
+        print(f"  {report.gaps:,} gaps, weekends and holidays included; the largest lacks {largest.missing:,} bars")
+
+
+@app.command("list")
+def list_series(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List what is stored."""
+    from pitboss.cli.render import short_time, table
+
+    found = catalog_of(data_dir).list()
+    if as_json:
+        print_json([series.as_dict() for series in found])
+    elif found:
+        rows = [
+            [s.symbol, s.timeframe, f"{s.rows:,}", short_time(str(s.as_dict()["first"])),
+             short_time(str(s.as_dict()["last"])), "synthetic" if s.is_synthetic else s.source]
+            for s in found
+        ]  # fmt: skip
+        table(("symbol", "timeframe", "bars", "first (UTC)", "last (UTC)", "source"), rows)
+    else:
+        print("There are no bars yet: import some with 'pitboss data import', or make some with 'pitboss data synth'.")
+
+
+@app.command()
+def show(symbol: Symbol, timeframe: TimeframeFlag, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show a series: its range, its digest and its first and last bars."""
+    from pitboss.core.timeframe import parse_timeframe
+
+    catalog = catalog_of(data_dir)
+    series = catalog.exact(symbol, parse_timeframe(timeframe))
+    if as_json:
+        print_json(series.as_dict())
+        return
+    for name, value in series.as_dict().items():
+        print(f"{name:<14}{value}")
+    print(catalog.frame(symbol, parse_timeframe(timeframe)))
+
+
+@app.command()
+def gaps(
+    symbol: Symbol,
+    timeframe: TimeframeFlag,
+    limit: Annotated[int, typer.Option(help="How many, largest first.")] = 20,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List where bars are missing."""
+    from pitboss.cli.render import short_time, table
+    from pitboss.core.timeframe import parse_timeframe
+
+    found = catalog_of(data_dir).gaps(symbol, parse_timeframe(timeframe))
+    largest = sorted(found, key=lambda gap: -gap.missing)[:limit]
+    if as_json:
+        print_json([{"after": gap.after, "before": gap.before, "missing": gap.missing} for gap in largest])
+    else:
+        print(f"{len(found):,} gaps")
+        table(("after", "before", "missing"), [[short_time(g.after), short_time(g.before), g.missing] for g in largest])
+
+
+@app.command()
+def export(
+    symbol: Symbol,
+    timeframe: TimeframeFlag,
+    to: Annotated[Path, typer.Option(help="A .csv, .parquet or .json file.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Write a series to a file."""
+    from pitboss.cli.runs import write_frame
+    from pitboss.core.timeframe import parse_timeframe
+
+    frame = catalog_of(data_dir).frame(symbol, parse_timeframe(timeframe))
+    write_frame(frame, to)
+    print(f"{len(frame):,} bars → {to}")
+
+
+@app.command()
+def remove(symbol: Symbol, timeframe: TimeframeFlag, data_dir: DataDir = None) -> None:
+    """Remove a series. Results made from it stay."""
+    from pitboss.core.timeframe import parse_timeframe
+
+    catalog_of(data_dir).remove(symbol, parse_timeframe(timeframe))
+    print(f"removed {symbol} {timeframe}")
+
+
+@app.command()
+def synth(
+    symbol: Symbol,
+    timeframe: TimeframeFlag,
+    start: Annotated[str, typer.Option("--from", help="First date.")] = "2022-01-01",
+    days: Annotated[float, typer.Option(help="How many days.")] = 730,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same bars.")] = 1,
+    session: Annotated[str, typer.Option(help="always, forex or stocks.")] = "forex",
+    price: Annotated[float, typer.Option(help="The first price.")] = 100.0,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make synthetic bars; they stay marked as such."""
+    from datetime import UTC, datetime
+
+    from pitboss.core.errors import InvalidInput
+    from pitboss.core.timeframe import parse_timeframe
+    from pitboss.market.synth import synthesize
+
+    try:
+        first = datetime.fromisoformat(start).replace(tzinfo=UTC)
+    except ValueError:
+        raise InvalidInput(f"'{start[:40]}' is no date", "write 2022-01-31", "--from") from None
+    length = parse_timeframe(timeframe)
+    frame = synthesize(length, first, days, seed, session, price)
+    series = catalog_of(data_dir).store(frame, symbol, length, f"synthetic, seed {seed}", is_synthetic=True)
+    print_json(series.as_dict()) if as_json else print(f"{symbol} {timeframe}: {series.rows:,} synthetic bars")

@@ -1,0 +1,167 @@
+"""`pitboss doctor`: what is installed, writable and reachable, and how to mend what is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
+
+if TYPE_CHECKING:
+    from pitboss.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    is_well: bool
+    details: str
+    remedy: str = ""
+
+
+def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Examine the installation, the data folder, the database and the workers."""
+    from pitboss.cli.render import console
+
+    findings = examine(settings_of(data_dir))
+    if as_json:
+        print_json([finding.__dict__ for finding in findings])
+    else:
+        for finding in findings:
+            mark = "[green]ok  [/]" if finding.is_well else "[red]ill [/]"
+            console.print(f"{mark} {finding.what:<18} {finding.details}", highlight=False)
+            if not finding.is_well:
+                console.print(f"       → {finding.remedy}", highlight=False)
+    if not all(finding.is_well for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Answer what was found, one finding for each check; a check that raises is ill."""
+    checks: dict[str, Callable[[Settings], Finding]] = {
+        "program": _program,
+        "libraries": _libraries,
+        "data folder": _folder,
+        "space": _space,
+        "database": _database,
+        "workers": _workers,
+        "runs": _runs,
+    }
+    findings = []
+    for what, check in checks.items():
+        try:
+            findings.append(check(settings))
+        except Exception as error:
+            findings.append(Finding(what, False, str(error), "mend this first; the other checks may depend on it"))
+    return findings
+
+
+def _program(_settings: Settings) -> Finding:
+    import platform
+
+    import pitboss
+
+    return Finding("program", True, f"pitboss {pitboss.__version__} on Python {platform.python_version()}")
+
+
+def _libraries(settings: Settings) -> Finding:
+    import numba
+    import polars
+    import talib
+
+    details = f"numba {numba.__version__}, polars {polars.__version__}, ta-lib {talib.__version__}"
+    if settings.url.startswith("postgres"):
+        import importlib.util
+
+        if importlib.util.find_spec("psycopg") is None:
+            return Finding("libraries", False, "psycopg is not installed", "pip install 'pitboss[postgres]'")
+    return Finding("libraries", True, details)
+
+
+def _folder(settings: Settings) -> Finding:
+    import os
+    import tempfile
+
+    folder: Path = settings.data_dir
+    if not folder.exists():
+        return Finding("data folder", True, f"{folder} does not exist yet; the first command makes it")
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        return Finding("data folder", False, f"{folder}: {error.strerror}", f"make it writable for user {os.getuid()}")
+    return Finding("data folder", True, f"{folder} is writable")
+
+
+def _space(settings: Settings) -> Finding:
+    import shutil
+
+    import psutil
+
+    folder = settings.data_dir if settings.data_dir.exists() else Path.cwd()
+    disk = shutil.disk_usage(folder).free >> 20
+    memory = psutil.virtual_memory().available >> 20
+    details = f"{disk:,} MB of disk and {memory:,} MB of memory are free"
+    is_well = disk >= settings.min_free_disk_mb and memory >= settings.min_free_memory_mb
+    return Finding("space", is_well, details, "no run starts below min_free_disk_mb or min_free_memory_mb")
+
+
+def _database(settings: Settings) -> Finding:
+    from pitboss.storage.database import Database
+    from pitboss.storage.migrate import HEAD, schema_version
+
+    if settings.url.startswith("sqlite") and not (settings.data_dir / "pitboss.db").exists():
+        return Finding("database", True, "none yet; the first command makes it")
+    database = Database(settings.url)
+    version = schema_version(database)
+    database.close()
+    kind = "SQLite" if database.is_sqlite else "PostgreSQL"
+    if version == HEAD:
+        return Finding("database", True, f"{kind}, schema {version}")
+    return Finding("database", False, f"schema {version}, this program's is {HEAD}", "update pitboss, or run any command")
+
+
+def _workers(settings: Settings) -> Finding:
+    import time
+
+    if settings.url.startswith("sqlite") and not (settings.data_dir / "pitboss.db").exists():
+        return Finding("workers", True, "none; one starts when there is work")
+    from pitboss.bootstrap import open_platform
+
+    platform = open_platform(settings)
+    workers = platform.service.workers()
+    platform.close()
+    stale = [w for w in workers if time.time() - w.renewed_at > settings.lease_seconds]
+    if stale:
+        names = ", ".join(f"{w.host}:{w.pid}" for w in stale)
+        return Finding("workers", False, f"{names} stopped renewing", "end it; its runs go on elsewhere")
+    shown = ", ".join(f"{w.host}:{w.pid} ({w.slots} slots)" for w in workers)
+    return Finding("workers", True, shown or "none; one starts when there is work")
+
+
+def _runs(settings: Settings) -> Finding:
+    if settings.url.startswith("sqlite") and not (settings.data_dir / "pitboss.db").exists():
+        return Finding("runs", True, "none yet")
+    from pitboss.bootstrap import open_platform
+    from pitboss.runs.model import RunQuery
+
+    platform = open_platform(settings)
+    try:
+        counts = platform.service.store.statistics()["by_state"]
+        missing = [
+            artifact.path
+            for run in platform.service.find(RunQuery(limit=200))
+            for artifact in platform.service.artifacts(run.id)
+            if not (settings.data_dir / artifact.path).exists()
+        ]
+    finally:
+        platform.close()
+    if missing:
+        return Finding("runs", False, f"missing files: {', '.join(missing[:3])}", "restore them, or rerun those runs")
+    return Finding("runs", True, ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "none yet")

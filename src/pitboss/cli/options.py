@@ -1,0 +1,69 @@
+"""Options that several commands share, and how a command gets at the platform.
+
+Imports of services stand inside functions throughout `cli`: `pitboss --help` must not wait for numba.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pitboss.bootstrap import Platform
+    from pitboss.core.settings import Settings
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder of the database, bars and results.", show_default="./pitboss-data"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Queue the run and print its id.")]
+Symbols = Annotated[list[str], typer.Option("--symbol", "-s", help="Symbol to trade; repeat for several.")]
+TimeframeOption = Annotated[
+    str | None, typer.Option("--timeframe", "-t", help="Length of a bar: 5m, 1h, 1d.", show_default="the document's")
+]
+
+
+def settings_of(data_dir: Path | None, **flags: Any) -> Settings:
+    """Read the settings with what the flags say."""
+    from pitboss.core.settings import load_settings
+
+    return load_settings(data_dir=data_dir, **flags)
+
+
+@contextmanager
+def platform_of(data_dir: Path | None, **flags: Any) -> Iterator[Platform]:
+    """Open the platform for one command."""
+    from pitboss.bootstrap import open_platform
+    from pitboss.core.logs import configure_logs
+
+    settings = settings_of(data_dir, **flags)
+    configure_logs("WARNING")
+    platform = open_platform(settings)
+    try:
+        yield platform
+    finally:
+        platform.close()
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on standard output."""
+    print(json.dumps(value, default=str))
+
+
+def pairs(given: list[str] | None, flag: str) -> dict[str, str]:
+    """Read `name=value` options. Raises InvalidInput for one without an equals sign."""
+    from pitboss.core.errors import InvalidInput
+
+    found = {}
+    for text in given or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise InvalidInput(f"'{text[:60]}' is not name=value", f"write {flag} fast_period=10", flag)
+        found[name.strip()] = value.strip()
+    return found

@@ -1,0 +1,105 @@
+"""Tables and summaries for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+WIDTH_IN_FILES = 160  # where there is no terminal to ask, a line of a listing must not be cut
+
+console = Console()
+if not console.is_terminal:
+    console = Console(width=WIDTH_IN_FILES)
+notes = Console(stderr=True)
+
+STATE_STYLES = {
+    "queued": "yellow", "starting": "cyan", "running": "cyan", "completing": "cyan", "cancelling": "magenta",
+    "completed": "green", "failed": "red", "cancelled": "magenta",
+}  # fmt: skip
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
+    """Print rows under columns; numbers are aligned to the right."""
+    grid = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    listed = [list(row) for row in rows]
+    for index, name in enumerate(columns):
+        is_number = bool(listed) and all(_is_number(row[index]) for row in listed)
+        grid.add_column(name, justify="right" if is_number else "left", no_wrap=True)
+    for row in listed:
+        grid.add_row(*(_text(value) for value in row))
+    console.print(grid)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,.5g}" if isinstance(value, float) else str(value)
+
+
+def state(name: str) -> str:
+    """Answer a state in its colour."""
+    return f"[{STATE_STYLES.get(name, 'white')}]{name}[/]"
+
+
+def short_time(iso: str | None) -> str:
+    """Answer an ISO moment without its fraction."""
+    return "–" if iso is None else iso[:19].replace("T", " ")
+
+
+def duration(seconds: float | None) -> str:
+    """Answer seconds as 4.2 s, 3:07 or 1:02:09."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def run_rows(runs: Iterable[Any]) -> list[list[Any]]:
+    """Answer runs as rows of `RUN_COLUMNS`."""
+    return [
+        [
+            run.id[-12:], run.number, run.kind, run.subject.removeprefix("strategy/"), state(run.state.value),
+            _percent(run.progress), outcome(run), short_time(_iso(run.created_at)),
+            duration((run.ended_at - run.started_at) if run.ended_at and run.started_at else None),
+        ]
+        for run in runs
+    ]  # fmt: skip
+
+
+RUN_COLUMNS = ("id", "no.", "kind", "subject", "state", "done", "result", "created (UTC)", "took")
+
+
+def _iso(seconds: float) -> str | None:
+    from pitboss.core.clock import to_iso
+
+    return to_iso(seconds)
+
+
+def _percent(progress: Mapping[str, Any] | None) -> str:
+    percent = (progress or {}).get("percent")
+    return "" if percent is None else f"{percent:.0f} %"
+
+
+def outcome(run: Any) -> str:
+    """Answer what came of a run in a few words."""
+    if run.error:
+        return str(run.error["message"])[:44]
+    result = run.result or {}
+    partial = " (partial)" if run.partial else ""
+    if "final_equity" in result:
+        total = (result.get("metrics") or {}).get("total_return")
+        change = f"{100 * total:+.2f} %, " if total is not None else ""
+        return f"{change}{result['trades']} trades{partial}"
+    if "variants" in result:
+        return f"{result['variants']} of {result['total']} variants{partial}"
+    return ""

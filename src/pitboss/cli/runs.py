@@ -1,0 +1,269 @@
+"""`pitboss runs …` and `pitboss queue`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pitboss.cli.options import AsJson, DataDir, pairs, platform_of, print_json
+
+if TYPE_CHECKING:
+    from pitboss.bootstrap import Platform
+    from pitboss.runs.model import Run
+
+app = typer.Typer(help="List, watch, cancel, retry and export runs.", no_args_is_help=True)
+Reference = Annotated[str, typer.Argument(help="A run's id, the start or the end of it, or 'latest'.")]
+
+
+@app.command("list")
+def list_runs(
+    state: Annotated[str | None, typer.Option(help="Only runs in this state.")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only runs of this kind.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only runs with this tag.")] = None,
+    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    from pitboss.cli.render import RUN_COLUMNS, run_rows, table
+    from pitboss.runs.model import RunQuery
+
+    query = RunQuery(states=read_states(state), kind=kind, tag=tag, limit=limit)
+    with platform_of(data_dir) as platform:
+        found = platform.service.find(query)
+        if as_json:
+            print_json([run.as_dict() for run in found])
+        elif found:
+            table(RUN_COLUMNS, run_rows(found))
+        else:
+            print("There are no runs yet: start one with 'pitboss backtest'.")
+
+
+def read_states(text: str | None) -> tuple[Any, ...]:
+    """Read the name of a state, or `active`. Raises InvalidInput."""
+    from pitboss.core.errors import InvalidInput, suggest
+    from pitboss.runs.states import State
+
+    if text is None:
+        return ()
+    if text == "active":
+        return tuple(state for state in State if not state.is_terminal)
+    if text not in list(State):
+        raise InvalidInput(f"unknown state '{text[:40]}'", suggest(text, [*State, "active"]), "--state")
+    return (State(text),)
+
+
+@app.command()
+def show(
+    run: Reference,
+    log: Annotated[bool, typer.Option("--log", help="Print what its process wrote.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one run: its state, result, metrics and trades."""
+    with platform_of(data_dir) as platform:
+        found = platform.service.resolve(run)
+        if log:
+            path = platform.settings.data_dir / "logs" / "runs" / f"{found.id}.log"
+            print(path.read_text(errors="replace") if path.exists() else "", end="")
+        elif as_json:
+            print_json(found.as_dict(platform.service.place(found)))
+        else:
+            show_run(platform, found)
+
+
+def show_run(platform: Platform, run: Run) -> None:
+    """Print a run for people."""
+    from pitboss.cli import render
+
+    render.console.print(
+        f"[bold]{run.kind} {run.number}[/] of {run.subject.removeprefix('strategy/')}  {render.state(run.state.value)}"
+        f"{' (partial)' if run.partial else ''}  attempt {run.attempt}  {run.id}",
+        highlight=False,
+    )
+    place = platform.service.place(run)
+    if place:
+        print(f"position {place.position} in the queue: {place.waiting_reason}")
+    if run.snapshot.get("is_synthetic"):
+        print("on synthetic bars")
+    if run.error:
+        render.console.print(f"[red]{run.error['kind']}[/]: {run.error['message']}", highlight=False)
+        print(f"  → {run.error['remedy']}")
+    if run.result:
+        _show_result(platform, run, run.result)
+
+
+def _show_result(platform: Platform, run: Run, result: dict[str, Any]) -> None:
+    from pitboss.backtest.summary import shown, summarize
+    from pitboss.cli import render
+
+    if "variants" in result:
+        metric = result["metric"]
+        rows = [
+            [
+                ", ".join(f"{k}={v:g}" for k, v in best["parameters"].items()), shown(metric, best["metrics"].get(metric)),
+                shown("total_return", best["metrics"].get("total_return")),
+                shown("max_drawdown", best["metrics"].get("max_drawdown")), best["metrics"].get("trade_count"),
+            ]
+            for best in result["best"]
+        ]  # fmt: skip
+        print(f"{result['variants']} of {result['total']} variants, best by {metric}:")
+        render.table(("parameters", metric, "return", "drawdown", "trades"), rows)
+    else:
+        print(summarize(result["metrics"]))
+        _show_trades(platform, run)
+    print(f"\nMore: pitboss runs export {run.id} --what {'variants' if 'variants' in result else 'trades'} --to FILE.csv")
+
+
+def _show_trades(platform: Platform, run: Run, count: int = 5) -> None:
+    import polars as pl
+
+    from pitboss.cli import render
+
+    path = platform.settings.data_dir / "artifacts" / run.id / "trades.parquet"
+    if not path.exists():
+        return
+    trades = pl.read_parquet(path)
+    columns = ("symbol", "side", "entry_ts", "entry_price", "exit_ts", "exit_price", "pnl", "exit_reason")
+    rows = [
+        [value.strftime("%Y-%m-%d %H:%M") if hasattr(value, "strftime") else value for value in row]
+        for row in trades.tail(count).select(columns).iter_rows()
+    ]
+    print(f"\nThe last {len(rows)} of {len(trades):,} trades:")
+    render.table(columns, rows)
+
+
+@app.command()
+def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Watch a run to its end; with --json one event a line."""
+    from pitboss.cli.launch import finish
+
+    with platform_of(data_dir) as platform:
+        found = platform.service.resolve(run)
+        if not as_json:
+            finish(platform, found, as_json)
+            return
+        for event in platform.service.watch(found.id):
+            if event is not None:
+                print_json(event.as_dict())
+
+
+@app.command()
+def cancel(
+    run: Reference,
+    discard: Annotated[bool, typer.Option("--discard", help="Do not keep partial results.")] = False,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a run; what it has done so far is kept unless --discard."""
+    with platform_of(data_dir) as platform:
+        answer = platform.service.cancel(platform.service.resolve(run).id, not discard, reason)
+        print_json(answer.run.as_dict() | {"message": answer.message}) if as_json else print(answer.message)
+
+
+@app.command()
+def retry(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Queue a failed or cancelled run again, as a new run."""
+    with platform_of(data_dir) as platform:
+        again = platform.service.retry(platform.service.resolve(run).id)
+        platform.launcher.ensure()
+        print_json(again.as_dict()) if as_json else print(again.id)
+
+
+@app.command()
+def rerun(
+    run: Reference,
+    parameter: Annotated[list[str] | None, typer.Option("--set", help="Override a parameter: fast_period=10.")] = None,
+    param: Annotated[list[str] | None, typer.Option("--param", help="Override a param: cash=5000.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue any run again with some things changed, as a new run."""
+    with platform_of(data_dir) as platform:
+        found = platform.service.resolve(run)
+        overrides: dict[str, Any] = {name: _value(text) for name, text in pairs(param, "--param").items()}
+        if parameter:
+            overrides["parameters"] = {**found.params.get("parameters", {}), **pairs(parameter, "--set")}
+        again = platform.service.rerun(found.id, overrides)
+        platform.launcher.ensure()
+        print_json(again.as_dict()) if as_json else print(again.id)
+
+
+def _value(text: str) -> Any:
+    import json
+
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+@app.command()
+def export(
+    run: Reference,
+    what: Annotated[str, typer.Option(help="trades, orders, equity, drawdown or variants.")] = "trades",
+    to: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .json file; standard output without.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a run's trades, orders, equity, drawdown or variants to a file."""
+    import sys
+
+    import polars as pl
+
+    from pitboss.core.errors import NotFound, suggest
+
+    with platform_of(data_dir) as platform:
+        found = platform.service.resolve(run)
+        names = {artifact.name.removesuffix(".parquet"): artifact for artifact in platform.service.artifacts(found.id)}
+        if what not in names:
+            raise NotFound(f"run {found.id} has no {what[:40]}", suggest(what, names) if names else "it left no results")
+        frame = pl.read_parquet(platform.settings.data_dir / names[what].path)
+    if to is None:
+        sys.stdout.write(frame.write_csv())
+        return
+    write_frame(frame, to)
+    print(f"{len(frame):,} rows → {to}", file=sys.stderr)
+
+
+def write_frame(frame: Any, to: Path) -> None:
+    """Write a frame in the format of the file's ending. Raises InvalidInput, DiskFull."""
+    from pitboss.core.errors import DiskFull, InvalidInput
+
+    writers = {".csv": frame.write_csv, ".parquet": frame.write_parquet, ".json": frame.write_json}
+    if to.suffix.lower() not in writers:
+        raise InvalidInput(f"unknown file type '{to.suffix}'", "use .csv, .parquet or .json", "--to")
+    try:
+        writers[to.suffix.lower()](to)
+    except OSError as error:
+        raise DiskFull(f"cannot write {to}: {error.strerror or error}", "check the folder and the space") from None
+
+
+def queue(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show what waits and why, what runs, and who works."""
+    from pitboss.cli import render
+
+    with platform_of(data_dir) as platform:
+        snapshot = platform.service.store.queue()
+        places = platform.service.places()
+        if as_json:
+            print_json(
+                {
+                    "queued": [run.as_dict(places.get(run.id)) for run in snapshot.queued],
+                    "active": [run.as_dict() for run in snapshot.active],
+                }
+            )
+            return
+        if snapshot.active:
+            render.table(render.RUN_COLUMNS, render.run_rows(snapshot.active), title="Running")
+        rows = [
+            [place.position, run.id, run.kind, run.priority, place.waiting_reason]
+            for run in snapshot.queued
+            if (place := places.get(run.id))
+        ]
+        if rows:
+            render.table(("position", "id", "kind", "priority", "waits because"), rows, title="Queued")
+        if not rows and not snapshot.active:
+            print("Nothing runs and nothing waits.")

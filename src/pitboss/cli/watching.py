@@ -1,0 +1,126 @@
+"""Watching a run at the terminal: a live bar, and what Ctrl-C does."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from pitboss.cli.render import duration, notes
+
+if TYPE_CHECKING:
+    from pitboss.bootstrap import Platform
+    from pitboss.runs.model import Run
+
+ENSURE_SECONDS = 0.5
+EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
+
+
+def follow(platform: Platform, run: Run, is_quiet: bool) -> Run:
+    """Watch a run to its end, keeping a worker alive for it; answers the run as it ended.
+
+    Ctrl-C asks once whether to keep or discard partial results or go on; a second one leaves the run
+    to the worker and ends the command.
+    """
+    while True:
+        try:
+            return _follow(platform, run, is_quiet)
+        except KeyboardInterrupt:
+            _interrupted(platform, run)
+
+
+def _follow(platform: Platform, run: Run, is_quiet: bool) -> Run:
+    ensured = 0.0
+    with LiveLine(is_quiet) as line:
+        for event in platform.service.watch(run.id):
+            if time.monotonic() - ensured > ENSURE_SECONDS:
+                platform.launcher.ensure()
+                ensured = time.monotonic()
+            if event is None:
+                continue
+            line.show(event.type, event.payload)
+    return platform.service.get(run.id)
+
+
+def _interrupted(platform: Platform, run: Run) -> None:
+    if not sys.stdin.isatty():
+        answer = "k"
+    else:
+        notes.print("\nStop the run? [bold]k[/]eep partial results, [bold]d[/]iscard them, or [bold]g[/]o on")
+        try:
+            answer = typer.prompt("keep, discard or go on", default="k", err=True).strip().lower()[:1]
+        except (KeyboardInterrupt, typer.Abort):
+            notes.print(f"\nThe run goes on without you: pitboss runs watch {run.id}")
+            sys.exit(130)
+    if answer in ("k", "d"):
+        said = platform.service.cancel(run.id, keep_partial=answer == "k", reason="interrupted at the terminal")
+        notes.print(said.message)
+
+
+class LiveLine:
+    """One line that moves on a terminal; elsewhere a line of text for every tenth of the way."""
+
+    def __init__(self, is_quiet: bool) -> None:
+        self.is_quiet = is_quiet
+        self.is_live = notes.is_terminal and not is_quiet
+        self._printed = ("", -1)
+        self._task: TaskID | None = None
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>5.1f} %"),
+            TextColumn("{task.fields[details]}"),
+            console=notes,
+            transient=True,
+            disable=not self.is_live,
+        )
+
+    def __enter__(self) -> LiveLine:
+        self._progress.start()
+        self._task = self._progress.add_task("queued", total=100, details="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, kind: str, payload: dict[str, Any]) -> None:
+        """Show one event."""
+        assert self._task is not None
+        if kind == "progress":
+            details = details_of(payload)
+            percent = payload.get("percent")
+            self._progress.update(self._task, description=payload["stage"], completed=percent or 0, details=details)
+            self._print(payload["stage"], percent, details)
+        elif kind in ("claimed", "started", "requeued", "cancel_requested"):
+            words = kind.replace("_", " ")
+            self._progress.update(self._task, description=words)
+            self._print(words, None, payload.get("reason", ""))
+        elif kind == "log" and not self.is_quiet:
+            notes.print(f"{payload['level']}: {payload['message']}", markup=False)
+
+    def _print(self, stage: str, percent: float | None, details: str) -> None:
+        if self.is_live or self.is_quiet:
+            return
+        mark = (stage, -1 if percent is None else int(percent) // 10)
+        if mark != self._printed:
+            self._printed = mark
+            shown = "" if percent is None else f" {percent:.0f} %"
+            print(f"{stage}{shown}  {details}".rstrip(), file=sys.stderr, flush=True)
+
+
+def details_of(progress: dict[str, Any]) -> str:
+    """Answer time left, the current item, trades and rate as one short text."""
+    metrics = progress.get("metrics") or {}
+    parts = []
+    if progress.get("eta_seconds") is not None:
+        parts.append(f"{duration(progress['eta_seconds'])} left")
+    if progress.get("current_item"):
+        parts.append(str(progress["current_item"]).replace("T", " ").removesuffix("Z"))
+    if "trade_count" in metrics:
+        parts.append(f"{metrics['trade_count']:,} trades")
+    if metrics.get("items_per_second"):
+        parts.append(f"{metrics['items_per_second']:,.0f}/s")
+    return " · ".join(parts)
