@@ -87,6 +87,8 @@ class RunService:
             ),
             self.max_queue_size,
         )  # fmt: skip
+        if (run.kind, run.params) != (request.kind, prepared.params):
+            raise Conflict("that Idempotency-Key was used for another request", "send a new key")
         self.launcher.ring()
         return run
 
@@ -134,20 +136,22 @@ class RunService:
             return CancelAnswer(run, "too late: the results are being written")
         return CancelAnswer(run, "cancelled" if run.state is State.CANCELLED else "cancel requested")
 
-    def retry(self, run_id: str, owner: str = LOCAL_OWNER) -> Run:
+    def retry(self, run_id: str, owner: str = LOCAL_OWNER, key: str | None = None) -> Run:
         """Queue a failed or cancelled run again, as a new run that names its parent. Raises Conflict."""
         run = self.get(run_id, owner)
         if run.state not in (State.FAILED, State.CANCELLED):
             raise Conflict(f"run {run_id} is {run.state}", "only failed and cancelled runs are retried; use rerun")
-        return self._again(run, run.params, owner)
+        return self._again(run, run.params, owner, key)
 
-    def rerun(self, run_id: str, overrides: Mapping[str, Any] | None = None, owner: str = LOCAL_OWNER) -> Run:
+    def rerun(
+        self, run_id: str, overrides: Mapping[str, Any] | None = None, owner: str = LOCAL_OWNER, key: str | None = None
+    ) -> Run:
         """Queue any run again with some of its params changed, as a new run that names its parent."""
         run = self.get(run_id, owner)
-        return self._again(run, {**run.params, **(overrides or {})}, owner)
+        return self._again(run, {**run.params, **(overrides or {})}, owner, key)
 
-    def _again(self, run: Run, params: Mapping[str, Any], owner: str) -> Run:
-        request = Submission(run.kind, params, run.priority, run.tags, run.options, parent=run.id)
+    def _again(self, run: Run, params: Mapping[str, Any], owner: str, key: str | None) -> Run:
+        request = Submission(run.kind, params, run.priority, run.tags, run.options, key, parent=run.id)
         return self.submit(request, owner)
 
     def places(self) -> dict[str, QueuePlace]:

@@ -1,0 +1,1 @@
+"""The HTTP API: `/api/v1`, and the same router at `/api`."""

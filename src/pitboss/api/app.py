@@ -1,0 +1,57 @@
+"""The application: routes, errors, guard, and what lives as long as the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+
+import pitboss
+from pitboss.api import backtests, data, events, runs, strategies, system
+from pitboss.api.guard import LOOPBACK, Guard
+from pitboss.api.problems import RESPONSES, handle_errors
+from pitboss.api.tailer import Tailer
+from pitboss.bootstrap import Platform
+
+DESCRIPTION = """Backtests, sweeps and every other long job as durable, observable, cancellable **runs**.
+
+Errors are `application/problem+json` with a remedy, and positions where there are any. Every POST that
+creates a run takes an `Idempotency-Key`. `/api` is the same as `/api/v1`.
+"""
+
+
+def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK) -> FastAPI:
+    """Answer the application over an open platform; closing the platform is the caller's."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # numba and polars load before the first request waits for them
+        await asyncio.to_thread(lambda: [platform.service.kinds[name] for name in platform.service.kinds])
+        app.state.tailer = Tailer(platform.service.log, platform.database.changes())
+        app.state.tailer.start()
+        yield
+        await app.state.tailer.stop()
+
+    app = FastAPI(
+        title="pitboss", version=pitboss.__version__, description=DESCRIPTION, lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+    )  # fmt: skip
+    app.state.platform = platform
+    router = APIRouter(responses=RESPONSES)
+    for module in (runs, events, backtests, strategies, data, system):
+        router.include_router(module.router)
+    router.include_router(system.probes)
+    app.include_router(router, prefix="/api/v1")
+    app.include_router(router, prefix="/api", include_in_schema=False)
+    app.include_router(system.probes, include_in_schema=False)
+    handle_errors(app)
+    app.add_middleware(Guard, hosts=hosts)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    module = route.endpoint.__module__.rpartition(".")[2]
+    return f"{module}_{route.name}"

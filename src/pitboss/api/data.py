@@ -1,0 +1,91 @@
+"""Bars over HTTP."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
+
+from pitboss.api.deps import Wired
+from pitboss.api.schemas import BarModel, GapModel, ImportModel, SeriesModel
+from pitboss.bootstrap import Platform
+from pitboss.core.errors import InvalidInput
+from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.frames import between, to_frame
+
+router = APIRouter(tags=["data"])
+Symbol = Annotated[str, Path(max_length=32, pattern=r"^[^\x00]+$", description="A symbol.")]
+TimeframeName = Annotated[str, Path(max_length=8, description="The length of a bar, such as 5m.")]
+Moment = Annotated[str | None, Query(max_length=40, pattern=r"^[^\x00]*$")]
+PARQUET = b"PAR1"
+
+
+@router.get("/data", response_model=list[SeriesModel])
+def list_series(platform: Wired) -> Any:
+    """List the stored series."""
+    return [series.as_dict() for series in platform.catalog.list()]
+
+
+@router.get("/data/{symbol}/{timeframe}", response_model=SeriesModel)
+def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired) -> Any:
+    """Describe a stored series."""
+    return platform.catalog.exact(symbol, parse_timeframe(timeframe)).as_dict()
+
+
+@router.get("/data/{symbol}/{timeframe}/bars", response_model=list[BarModel])
+def bars(
+    symbol: Symbol, timeframe: TimeframeName, platform: Wired, start: Moment = None, end: Moment = None,
+    limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
+) -> Any:  # fmt: skip
+    """Answer bars of a range, the first `limit` of it; longer timeframes are made of shorter ones."""
+    found = between(platform.catalog.load(symbol, parse_timeframe(timeframe)), start, end)
+    return [row | {"ts": row["ts"].isoformat()} for row in to_frame(found.head(limit)).iter_rows(named=True)]
+
+
+@router.get("/data/{symbol}/{timeframe}/gaps", response_model=list[GapModel])
+def gaps(
+    symbol: Symbol, timeframe: TimeframeName, platform: Wired, limit: Annotated[int, Query(ge=1, le=10_000)] = 100
+) -> Any:
+    """List where bars are missing, the largest gaps first."""
+    found = sorted(platform.catalog.gaps(symbol, parse_timeframe(timeframe)), key=lambda gap: -gap.missing)
+    return [{"after": gap.after, "before": gap.before, "missing": gap.missing} for gap in found[:limit]]
+
+
+@router.put("/data/{symbol}/{timeframe}", response_model=ImportModel)
+async def import_bars(
+    symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired,
+    tz: Annotated[str | None, Query(max_length=64, description="Zone of times without an offset.")] = None,
+    strict: Annotated[bool, Query(description="Refuse a file that needs repair.")] = False,
+    _body: Annotated[bytes | None, Body(media_type="application/octet-stream", description="CSV or Parquet.")] = None,
+) -> Any:  # fmt: skip
+    """Import the CSV or Parquet file that is the request's body."""
+    folder = platform.settings.data_dir / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        async for chunk in request.stream():
+            file.write(chunk)
+        file.flush()
+        return await run_in_threadpool(_import, platform, FilePath(file.name), symbol, timeframe, tz, strict)
+
+
+def _import(platform: Platform, path: FilePath, symbol: str, timeframe: str, tz: str | None, strict: bool) -> Any:
+    with path.open("rb") as file:
+        is_parquet = file.read(4) == PARQUET
+    if not path.stat().st_size:
+        raise InvalidInput("the body is empty", "send the file as the request's body", "body")
+    named = path.with_suffix(".parquet" if is_parquet else ".csv")
+    named.hardlink_to(path)
+    try:
+        series, report = platform.catalog.import_file(named, symbol, parse_timeframe(timeframe), tz, None, strict)
+    finally:
+        named.unlink()
+    return {"series": series.as_dict(), "report": report.as_dict()}
+
+
+@router.delete("/data/{symbol}/{timeframe}", status_code=204)
+def remove(symbol: Symbol, timeframe: TimeframeName, platform: Wired) -> None:
+    """Remove a series; results made from it stay."""
+    platform.catalog.remove(symbol, parse_timeframe(timeframe))

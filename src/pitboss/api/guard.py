@@ -1,0 +1,78 @@
+"""What a server without accounts insists on: a loopback Host, a matching Origin, and bodies of sane size."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pitboss.api.problems import problem
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+MAX_BODY = 1 << 20
+MAX_UPLOAD = 2 << 30
+
+
+class TooLarge(Exception):
+    """More of a body arrived than is allowed."""
+
+
+class Guard:
+    """Refuses foreign Hosts and Origins (DNS rebinding, cross-site requests) and oversized bodies."""
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str] = LOOPBACK) -> None:
+        self.app = app
+        self.hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        refusal = self._refusal(headers)
+        if refusal:
+            await problem(403, refusal, "use http://127.0.0.1 or http://localhost")(scope, receive, send)
+            return
+        limit = MAX_UPLOAD if "/data/" in scope["path"] else MAX_BODY
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > limit:
+            await _too_large(limit)(scope, receive, send)
+            return
+        await self._counted(scope, receive, send, limit)
+
+    def _refusal(self, headers: dict[str, str]) -> str | None:
+        host = urlsplit(f"//{headers.get('host', '')}").hostname
+        if host not in self.hosts:
+            return f"the host '{str(host)[:80]}' is not served here"
+        origin = headers.get("origin")
+        if origin and urlsplit(origin).hostname not in self.hosts:
+            return f"requests from '{origin[:80]}' are not accepted"
+        return None
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        seen = 0
+        has_begun = False
+
+        async def counting() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise TooLarge
+            return message
+
+        async def noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, counting, noting)
+        except TooLarge:
+            if not has_begun:
+                await _too_large(limit)(scope, receive, send)
+
+
+def _too_large(limit: int) -> Any:
+    return problem(413, f"the request is larger than {limit:,} bytes", "send less")

@@ -1,0 +1,91 @@
+"""Errors as `application/problem+json`, with positions where there are any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from pitboss.api.schemas import Problem as ProblemSchema
+from pitboss.core import errors
+
+logger = structlog.get_logger("pitboss.api")
+
+STATUS = {
+    errors.InvalidInput: 422,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.QueueFull: 429,
+    errors.DiskFull: 507,
+    errors.StorageUnavailable: 503,
+}
+_TITLES = {
+    400: "bad request", 403: "forbidden", 404: "not found", 405: "method not allowed", 409: "conflict",
+    413: "too large", 422: "invalid input", 429: "queue full", 500: "internal error", 503: "storage unavailable",
+    507: "disk full",
+}  # fmt: skip
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": _TITLES[status], "model": ProblemSchema, "content": {"application/problem+json": {}}}
+    for status in (400, 404, 409, 413, 422, 429, 503, 507)
+}
+
+
+def problem(
+    status: int, detail: str, remedy: str = "", problems: list[dict[str, Any]] | None = None, headers: Any = None
+) -> JSONResponse:
+    """Answer an error response."""
+    body = {
+        "type": "about:blank",
+        "title": _TITLES.get(status, "error"),
+        "status": status,
+        "detail": detail,
+        "remedy": remedy,
+        "errors": problems or [],
+    }
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Have every error leave `app` as problem+json, and none with a traceback."""
+    app.add_exception_handler(errors.PitbossError, _pitboss_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _pitboss_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.PitbossError)
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    headers = None
+    problems = []
+    if isinstance(error, errors.QueueFull):
+        headers = {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, errors.InvalidInput):
+        problems = [p.as_dict() for p in error.problems]
+    return problem(status, error.message, error.remedy, problems, headers)
+
+
+async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        errors.Problem(
+            item["msg"], "see /docs for what is expected", where=".".join(str(part) for part in item["loc"])
+        ).as_dict()
+        for item in error.errors()
+    ]
+    detail = "; ".join(f"{p['where']}: {p['message']}" for p in problems[:5])
+    return problem(422, detail, "see /docs for what is expected", problems)
+
+
+async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, str(error.detail), headers=error.headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    logger.error("unexpected error", path=request.url.path, exc_info=error)
+    return problem(500, "something went wrong inside pitboss", "see the server's log")

@@ -1,0 +1,338 @@
+"""What goes in and out over HTTP. The shape of a run is relied on by other programs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+
+Json = dict[str, Any]
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
+
+BACKTEST_EXAMPLE = {
+    "kind": "backtest",
+    "params": {
+        "strategy": "ema-cross",
+        "symbols": ["EURUSD"],
+        "timeframe": "5m",
+        "start": "2018-01-01",
+        "cash": 10000,
+        "parameters": {"fast_period": 10},
+    },
+    "priority": "normal",
+    "tags": ["first"],
+    "options": {"max_execution_seconds": 600},
+}
+SWEEP_EXAMPLE = {
+    "kind": "sweep",
+    "params": {
+        "strategy": "ema-cross",
+        "symbols": ["EURUSD"],
+        "timeframe": "5m",
+        "grid": {"fast_period": {"low": 5, "high": 50, "step": 5}},
+        "metric": "sharpe",
+    },
+}
+STRATEGY_EXAMPLE = """name: ema-cross
+timeframe: 5m
+indicators: {fast: "ema(close, fast_period)", slow: "ema(close, 26)"}
+entry: {long: "crosses_above(fast, slow)"}
+exit: {long: "crosses_below(fast, slow)"}
+parameters: {fast_period: {default: 12, low: 5, high: 50}}
+"""
+
+
+class Strict(BaseModel):
+    """A request: unknown fields are refused, so that a typing error is not silently ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunRequest(Strict):
+    """A run to queue."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [BACKTEST_EXAMPLE, SWEEP_EXAMPLE]})
+    kind: StrictStr
+    params: Json
+    priority: Annotated[int, Field(strict=True, ge=-1000, le=1000)] | Literal["low", "normal", "high"] = "normal"
+    tags: list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]] = Field([], max_length=20)
+    options: Json = {}
+
+
+class CancelRequest(Strict):
+    """Whether to keep what is done so far, and why the run is cancelled."""
+
+    keep_partial: StrictBool = True
+    reason: Text = Field("", max_length=500)
+
+
+class BacktestCancelRequest(Strict):
+    """Whether to keep what is done so far; which run, when more than one is under way."""
+
+    keep_partial_results: StrictBool = True
+    run_id: StrictStr | None = None
+
+
+class RerunRequest(Strict):
+    """Params to change; the others stay as they were."""
+
+    params: Json = {}
+
+
+class StrategyText(Strict):
+    """A strategy document."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": STRATEGY_EXAMPLE}]})
+    text: StrictStr
+
+
+class BacktestRequest(Strict):
+    """A configuration to save; `params` are those of a run of kind backtest."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "EUR/USD trend", "params": BACKTEST_EXAMPLE["params"]}]},
+    )
+    name: StrictStr = Field(min_length=1, max_length=64)
+    params: Json
+
+
+class BacktestChange(Strict):
+    """What to change of a saved configuration; a param that is null is removed."""
+
+    name: StrictStr | None = Field(None, min_length=1, max_length=64)
+    params: Json | None = None
+
+
+class Progress(BaseModel):
+    """How far a run is, and when that was known."""
+
+    stage: str
+    done: int
+    total: int | None
+    percent: float | None
+    current_item: str | None
+    metrics: Json
+    eta_seconds: float | None
+    message: str | None
+    updated_at: str
+
+
+class QueuePlaceModel(BaseModel):
+    """Where a queued run stands and what it waits for."""
+
+    position: int
+    estimated_start: str | None
+    waiting_reason: str
+
+
+class CancelInfo(BaseModel):
+    """That a cancel was asked for, and how."""
+
+    requested_at: str
+    keep_partial: bool
+    reason: str
+
+
+class RunError(BaseModel):
+    """Why a run failed and what to do."""
+
+    kind: Literal["error", "timeout", "memory", "lost", "invalid"]
+    message: str
+    remedy: str
+
+
+class RunModel(BaseModel):
+    """A run."""
+
+    id: str
+    number: int
+    kind: str
+    subject: str
+    state: Literal[
+        "queued", "starting", "running", "completing", "cancelling", "completed", "failed", "cancelled"
+    ]
+    priority: int
+    owner: str
+    tags: list[str]
+    params: Json
+    options: Json
+    attempt: int
+    progress: Progress | None
+    queue: QueuePlaceModel | None
+    cancel: CancelInfo | None
+    partial: bool
+    result: Json | None
+    error: RunError | None
+    parent: str | None
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+
+
+class CancelledRun(RunModel):
+    """A run after a cancel was asked for, and in words what that did."""
+
+    message: str
+
+
+class RunPage(BaseModel):
+    """Runs, newest first, and the cursor of the next page."""
+
+    items: list[RunModel]
+    next_cursor: str | None
+
+
+class EventModel(BaseModel):
+    """One event of a run."""
+
+    run_id: str
+    seq: int
+    ts: str
+    type: str
+    payload: Json
+
+
+class EventPage(BaseModel):
+    """Events in order; `cursor` is what to send as `after` for the next ones."""
+
+    events: list[EventModel]
+    cursor: str
+
+
+class ArtifactModel(BaseModel):
+    """A file that a run left behind."""
+
+    name: str
+    size: int
+    digest: str
+
+
+class StatisticsModel(BaseModel):
+    """Counts by state, and figures over completed runs alone."""
+
+    by_state: dict[str, int]
+    completed: int
+    mean_seconds: float | None
+    longest_seconds: float | None
+
+
+class QueueModel(BaseModel):
+    """What waits, in claiming order, and what is active."""
+
+    queued: list[RunModel]
+    active: list[RunModel]
+
+
+class WorkerModel(BaseModel):
+    """A worker; `runs` are the ids of what it runs."""
+
+    id: str
+    host: str
+    pid: int
+    slots: int
+    version: str
+    started_at: str
+    renewed_at: str
+    note: str
+    runs: list[str]
+
+
+class StoredStrategyModel(BaseModel):
+    """One version of a strategy document."""
+
+    name: str
+    version: int
+    digest: str
+    created_at: str
+    text: str
+
+
+class ProblemModel(BaseModel):
+    """One mistake: where it is, what is wrong and what to do."""
+
+    message: str
+    remedy: str
+    line: int | None
+    column: int | None
+    text: str
+    where: str
+
+
+class Validation(BaseModel):
+    """The mistakes of a document, none when it is valid."""
+
+    valid: bool
+    name: str | None
+    errors: list[ProblemModel]
+
+
+class SavedBacktestModel(BaseModel):
+    """A saved configuration of a backtest."""
+
+    id: str
+    name: str
+    params: Json
+    is_running: bool
+    created_at: str
+    updated_at: str
+
+
+class BacktestProgress(BaseModel):
+    """How far the newest run of a saved backtest is."""
+
+    run_id: str
+    number: int
+    state: str
+    progress: Progress | None
+    queue: QueuePlaceModel | None
+
+
+class SeriesModel(BaseModel):
+    """A stored series of bars."""
+
+    symbol: str
+    timeframe: str
+    rows: int
+    first: str
+    last: str
+    digest: str
+    source: str
+    is_synthetic: bool
+
+
+class ImportModel(BaseModel):
+    """What an import stored and what it found."""
+
+    series: SeriesModel
+    report: Json
+
+
+class GapModel(BaseModel):
+    """A stretch without bars."""
+
+    after: str
+    before: str
+    missing: int
+
+
+class BarModel(BaseModel):
+    """One bar; `ts` is its opening."""
+
+    ts: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Problem(BaseModel):
+    """An error, as application/problem+json (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    remedy: str
+    errors: list[ProblemModel]

@@ -1,0 +1,67 @@
+"""The server process: one socket, the API, and a worker kept running beside it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+
+import uvicorn
+
+from pitboss.api.app import create_app
+from pitboss.api.guard import LOOPBACK
+from pitboss.bootstrap import open_platform
+from pitboss.core.errors import AlreadyRunning, InvalidInput
+from pitboss.core.settings import Settings
+from pitboss.launch.local import WorkerKeeper
+
+DRAIN_SECONDS = 2
+
+
+def run_server(settings: Settings, host: str, port: int) -> None:
+    """Serve until told to stop. Raises InvalidInput for an address that needs accounts, AlreadyRunning."""
+    require_loopback(host)
+    platform = open_platform(settings)
+    listening = bind(host, port)
+    keeper = WorkerKeeper(platform.launcher)
+    keeper.start()
+    address = listening.getsockname()
+    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+    print(f"pitboss serves http://{shown}:{address[1]}/api/v1, documented at /docs", file=sys.stderr, flush=True)
+    config = uvicorn.Config(
+        create_app(platform, LOOPBACK | {host}), log_config=None, timeout_graceful_shutdown=DRAIN_SECONDS
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listening])
+    finally:
+        keeper.stop()
+        platform.close()
+
+
+def require_loopback(host: str) -> None:
+    """Raise InvalidInput unless `host` can be reached from this machine alone."""
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise InvalidInput(
+            f"{host} can be reached from elsewhere, and there are no accounts yet",
+            "serve on 127.0.0.1; use an SSH tunnel to reach it", "--host",
+        )  # fmt: skip
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Answer a listening socket. Raises AlreadyRunning when the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(2048)
+    except OSError as error:
+        listening.close()
+        raise AlreadyRunning(
+            f"cannot listen on {host}:{port}: {error.strerror}", "is pitboss running there already? choose another --port"
+        ) from None
+    return listening

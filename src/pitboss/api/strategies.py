@@ -1,0 +1,63 @@
+"""Strategy documents over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+
+from pitboss.api.deps import Owner, Wired
+from pitboss.api.schemas import StoredStrategyModel, StrategyText, Validation
+from pitboss.core.clock import to_iso
+from pitboss.strategy.reader import inspect_document, read_document
+
+router = APIRouter(tags=["strategies"])
+Name = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A strategy's name.")]
+
+
+def described(stored: Any) -> dict[str, Any]:
+    return {
+        "name": stored.name,
+        "version": stored.version,
+        "digest": stored.digest,
+        "created_at": to_iso(stored.created_at),
+        "text": stored.text,
+    }
+
+
+@router.post("/strategies", status_code=201, response_model=StoredStrategyModel)
+def add(request: StrategyText, platform: Wired, owner: Owner) -> Any:
+    """Store a document under its name; a changed text is a new version, and every version is kept."""
+    document = read_document(request.text)
+    return described(platform.strategies.add(document.name, document.text, owner))
+
+
+@router.post("/strategies/validate", response_model=Validation)
+def validate(request: StrategyText) -> Any:
+    """Check a document and answer every mistake with its position and remedy."""
+    document, problems = inspect_document(request.text)
+    return {
+        "valid": not problems,
+        "name": document.name if document else None,
+        "errors": [problem.as_dict() for problem in problems],
+    }
+
+
+@router.get("/strategies", response_model=list[StoredStrategyModel])
+def list_strategies(platform: Wired) -> Any:
+    """List the newest version of every strategy."""
+    return [described(stored) for stored in platform.strategies.list()]
+
+
+@router.get("/strategies/{name}", response_model=StoredStrategyModel)
+def get(
+    name: Name, platform: Wired, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+) -> Any:
+    """Answer a version of a strategy, the newest unless one is named."""
+    return described(platform.strategies.get(name, version))
+
+
+@router.get("/strategies/{name}/versions", response_model=list[StoredStrategyModel])
+def versions(name: Name, platform: Wired) -> Any:
+    """List every version of a strategy, oldest first."""
+    return [described(stored) for stored in platform.strategies.versions(name)]

@@ -1,0 +1,140 @@
+"""One reader of the database for all event streams of a process, however many listen.
+
+A listener catches up from the database and then hears what the tailer reads; events it knows already are
+dropped by their seq, so nothing is missed and nothing comes twice. A listener that falls behind is sent
+back to catching up instead of being fed from memory without bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from pitboss.core.errors import StorageUnavailable
+from pitboss.runs.events import TERMINAL_TYPES
+from pitboss.runs.model import StoredEvent
+from pitboss.runs.ports import ChangeSignal, EventLog
+
+logger = structlog.get_logger("pitboss.api")
+
+POLL_SECONDS = 0.05
+RETRY_SECONDS = 0.5
+BACKLOG = 500
+PAGE = 500
+
+
+@dataclass(eq=False)
+class Listener:
+    """One stream: where it stands in each of its runs, and what it has yet to send."""
+
+    after: dict[str, int]
+    queue: asyncio.Queue[StoredEvent] = field(default_factory=lambda: asyncio.Queue(BACKLOG))
+    is_behind: bool = True
+
+
+class Tailer:
+    """Reads new events of the runs that somebody listens to. Belongs to one event loop."""
+
+    def __init__(self, log: EventLog, changes: ChangeSignal) -> None:
+        self.log = log
+        self.changes = changes
+        self._listeners: dict[str, set[Listener]] = {}
+        self._heads: dict[str, int] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._wanted = asyncio.Event()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._tail(), name="tailer")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self.changes.close()
+
+    async def listen(self, after: Mapping[str, int]) -> AsyncIterator[StoredEvent]:
+        """Yield the events of the runs in `after` beyond the seq given for each, until all have ended."""
+        listener = Listener(dict(after))
+        open_runs = set(after)
+        self._enter(listener)
+        try:
+            while open_runs:
+                async for event in self._next(listener):
+                    if event.seq <= listener.after[event.run_id]:
+                        continue
+                    listener.after[event.run_id] = event.seq
+                    yield event
+                    if event.type in TERMINAL_TYPES:
+                        open_runs.discard(event.run_id)
+        finally:
+            self._leave(listener)
+
+    async def _next(self, listener: Listener) -> AsyncIterator[StoredEvent]:
+        if not listener.is_behind:
+            yield await listener.queue.get()
+            return
+        listener.is_behind = False
+        while not listener.queue.empty():
+            listener.queue.get_nowait()
+        for run_id in list(listener.after):
+            while events := await asyncio.to_thread(self.log.read, run_id, listener.after[run_id], PAGE):
+                for event in events:
+                    yield event
+
+    def _enter(self, listener: Listener) -> None:
+        for run_id in listener.after:
+            self._listeners.setdefault(run_id, set()).add(listener)
+        self._wanted.set()
+
+    def _leave(self, listener: Listener) -> None:
+        for run_id in listener.after:
+            others = self._listeners[run_id]
+            others.discard(listener)
+            if not others:
+                del self._listeners[run_id]
+                self._heads.pop(run_id, None)
+
+    async def _tail(self) -> None:
+        while True:
+            if not self._listeners:
+                self._wanted.clear()
+                await self._wanted.wait()
+            try:
+                new = await asyncio.to_thread(self._read_new, list(self._listeners))
+            except StorageUnavailable as error:
+                logger.warning("event stream waits for the database", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            for event in new:
+                self._hand_out(event)
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _read_new(self, run_ids: list[str]) -> list[StoredEvent]:
+        fresh = [run_id for run_id in run_ids if run_id not in self._heads]
+        if not self.changes.poll() and not fresh:
+            return []
+        found: list[StoredEvent] = []
+        heads = self.log.heads(run_ids)
+        for run_id, head in heads.items():
+            # a run that was just added is tailed from a little before: its listeners drop what they know
+            known = self._heads.get(run_id, max(0, head - PAGE))
+            while known < head:
+                events = self.log.read(run_id, known, PAGE)
+                if not events:
+                    break
+                found += events
+                known = events[-1].seq
+            self._heads[run_id] = known
+        return found
+
+    def _hand_out(self, event: StoredEvent) -> None:
+        for listener in self._listeners.get(event.run_id, ()):
+            if listener.is_behind:
+                continue
+            try:
+                listener.queue.put_nowait(event)
+            except asyncio.QueueFull:
+                listener.is_behind = True
