@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import pitboss
 from pitboss.core.settings import Settings
+from pitboss.core.version import VERSION
 from pitboss.launch.local import LocalLauncher
 from pitboss.runs.model import Limits
 from pitboss.runs.ports import JobKind
@@ -116,7 +116,7 @@ def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry
         settings.cancel_grace_seconds, settings.shutdown_grace_seconds,
         settings.idle_exit_seconds if is_automatic else None, settings.max_execution_seconds,
         settings.memory_limit_mb, settings.min_free_memory_mb, settings.min_free_disk_mb, limits_of(settings),
-        pitboss.__version__, is_automatic,
+        VERSION, is_automatic,
     )  # fmt: skip
     return Worker(config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), entries or ENTRIES)
 

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-import pitboss
 from pitboss.api import backtests, data, events, runs, strategies, system
 from pitboss.api.guard import LOOPBACK, Guard
 from pitboss.api.problems import RESPONSES, handle_errors
 from pitboss.api.tailer import Tailer
 from pitboss.bootstrap import Platform
+from pitboss.core.version import VERSION
 
 DESCRIPTION = """Backtests, sweeps and every other long job as durable, observable, cancellable **runs**.
 
@@ -36,7 +36,7 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK) -> FastAPI:
         await app.state.tailer.stop()
 
     app = FastAPI(
-        title="pitboss", version=pitboss.__version__, description=DESCRIPTION, lifespan=lifespan,
+        title="pitboss", version=VERSION, description=DESCRIPTION, lifespan=lifespan,
         generate_unique_id_function=_operation_id,
     )  # fmt: skip
     app.state.platform = platform

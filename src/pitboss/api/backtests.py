@@ -69,9 +69,7 @@ def delete(backtest_id: BacktestId, platform: Wired) -> None:
 
 
 @router.post("/backtests/{backtest_id}/run", status_code=202, response_model=RunModel)
-def run(
-    backtest_id: BacktestId, response: Response, platform: Wired, owner: Owner, key: IdempotencyKey = None
-) -> Any:
+def run(backtest_id: BacktestId, response: Response, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
     """Queue a run of the configuration; it may be running already, each run is one of its own."""
     return queued(platform.backtests.run(backtest_id, owner, key), response, platform)
 
@@ -81,7 +79,10 @@ def progress(backtest_id: BacktestId, platform: Wired) -> Any:
     """Answer how far the newest run is that has not ended, else the newest."""
     latest = platform.backtests.latest(backtest_id)
     described = latest.as_dict(platform.service.place(latest))
-    return {"run_id": latest.id, **{name: described[name] for name in ("number", "state", "progress", "queue")}}
+    return {
+        "run_id": latest.id,
+        **{name: described[name] for name in ("number", "state", "progress", "queue")},
+    }
 
 
 @router.post("/backtests/{backtest_id}/cancel", response_model=CancelledRun)
@@ -101,4 +102,7 @@ def runs(
 ) -> Any:
     """List the runs of the configuration, newest first."""
     found = platform.backtests.runs(backtest_id, limit, cursor)
-    return {"items": [run.as_dict() for run in found], "next_cursor": found[-1].id if len(found) == limit else None}
+    return {
+        "items": [run.as_dict() for run in found],
+        "next_cursor": found[-1].id if len(found) == limit else None,
+    }

@@ -47,7 +47,10 @@ def bars(
 
 @router.get("/data/{symbol}/{timeframe}/gaps", response_model=list[GapModel])
 def gaps(
-    symbol: Symbol, timeframe: TimeframeName, platform: Wired, limit: Annotated[int, Query(ge=1, le=10_000)] = 100
+    symbol: Symbol,
+    timeframe: TimeframeName,
+    platform: Wired,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> Any:
     """List where bars are missing, the largest gaps first."""
     found = sorted(platform.catalog.gaps(symbol, parse_timeframe(timeframe)), key=lambda gap: -gap.missing)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -63,7 +63,9 @@ def many_events(
     if not 1 <= len(ids) <= MAX_RUNS:
         raise InvalidInput(f"{len(ids)} runs are none or too many", f"1 to {MAX_RUNS} ids", "runs")
     found = [platform.service.get(run_id, owner) for run_id in ids]
-    positions = dict(zip(ids, read_cursor(last_event_id if last_event_id is not None else after, len(ids)), strict=True))
+    positions = dict(
+        zip(ids, read_cursor(last_event_id if last_event_id is not None else after, len(ids)), strict=True)
+    )
     if wants_json(accept):
         return several_pages(platform, positions, limit)
     if all(run.state.is_terminal and positions[run.id] >= run.last_seq for run in found):
@@ -113,5 +115,3 @@ def stream(request: Request, positions: dict[str, int]) -> Response:
 
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
     return EventSourceResponse(messages(), ping=PING_SECONDS, headers=headers)
-
-

@@ -29,13 +29,21 @@ _TITLES = {
     507: "disk full",
 }  # fmt: skip
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": _TITLES[status], "model": ProblemSchema, "content": {"application/problem+json": {}}}
+    status: {
+        "description": _TITLES[status],
+        "model": ProblemSchema,
+        "content": {"application/problem+json": {}},
+    }
     for status in (400, 404, 409, 413, 422, 429, 503, 507)
 }
 
 
 def problem(
-    status: int, detail: str, remedy: str = "", problems: list[dict[str, Any]] | None = None, headers: Any = None
+    status: int,
+    detail: str,
+    remedy: str = "",
+    problems: list[dict[str, Any]] | None = None,
+    headers: Any = None,
 ) -> JSONResponse:
     """Answer an error response."""
     body = {

@@ -37,9 +37,7 @@ def queued(run: Run, response: Response, platform: Wired) -> dict[str, Any]:
 
 
 @router.post("/runs", status_code=202, response_model=RunModel)
-def submit(
-    request: RunRequest, response: Response, platform: Wired, owner: Owner, key: IdempotencyKey = None
-) -> Any:
+def submit(request: RunRequest, response: Response, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
     """Queue a run."""
     submission = Submission(request.kind, request.params, request.priority, request.tags, request.options, key)
     return queued(platform.service.submit(submission, owner), response, platform)

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 Json = dict[str, Any]
-Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 
-BACKTEST_EXAMPLE = {
+BACKTEST_EXAMPLE: Json = {
     "kind": "backtest",
     "params": {
         "strategy": "ema-cross",
@@ -23,7 +22,7 @@ BACKTEST_EXAMPLE = {
     "tags": ["first"],
     "options": {"max_execution_seconds": 600},
 }
-SWEEP_EXAMPLE = {
+SWEEP_EXAMPLE: Json = {
     "kind": "sweep",
     "params": {
         "strategy": "ema-cross",
@@ -63,7 +62,7 @@ class CancelRequest(Strict):
     """Whether to keep what is done so far, and why the run is cancelled."""
 
     keep_partial: StrictBool = True
-    reason: Text = Field("", max_length=500)
+    reason: Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=500)] = ""
 
 
 class BacktestCancelRequest(Strict):
@@ -149,9 +148,7 @@ class RunModel(BaseModel):
     number: int
     kind: str
     subject: str
-    state: Literal[
-        "queued", "starting", "running", "completing", "cancelling", "completed", "failed", "cancelled"
-    ]
+    state: Literal["queued", "starting", "running", "completing", "cancelling", "completed", "failed", "cancelled"]
     priority: int
     owner: str
     tags: list[str]

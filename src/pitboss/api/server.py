@@ -1,4 +1,7 @@
-"""The server process: one socket, the API, and a worker kept running beside it."""
+"""The server process: one socket, the API, and a worker kept running beside it.
+
+python -m pitboss.api.server HOST PORT        what `pitboss serve` becomes
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from pitboss.api.app import create_app
 from pitboss.api.guard import LOOPBACK
 from pitboss.bootstrap import open_platform
 from pitboss.core.errors import AlreadyRunning, InvalidInput
-from pitboss.core.settings import Settings
+from pitboss.core.logs import configure_logs
+from pitboss.core.report import as_pitboss_error, exit_code, lines_of
+from pitboss.core.settings import Settings, load_settings
 from pitboss.launch.local import WorkerKeeper
 
 DRAIN_SECONDS = 2
@@ -62,6 +67,22 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise AlreadyRunning(
-            f"cannot listen on {host}:{port}: {error.strerror}", "is pitboss running there already? choose another --port"
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            "is pitboss running there already? choose another --port",
         ) from None
     return listening
+
+
+def main() -> None:
+    try:
+        settings = load_settings()
+        configure_logs(settings.log_level)
+        run_server(settings, sys.argv[1], int(sys.argv[2]))
+    except Exception as error:
+        told = as_pitboss_error(error)
+        print("\n".join(lines_of(told)), file=sys.stderr)
+        sys.exit(exit_code(told))
+
+
+if __name__ == "__main__":
+    main()

@@ -50,9 +50,7 @@ def list_strategies(platform: Wired) -> Any:
 
 
 @router.get("/strategies/{name}", response_model=StoredStrategyModel)
-def get(
-    name: Name, platform: Wired, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
-) -> Any:
+def get(name: Name, platform: Wired, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None) -> Any:
     """Answer a version of a strategy, the newest unless one is named."""
     return described(platform.strategies.get(name, version))
 

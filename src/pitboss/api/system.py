@@ -86,7 +86,9 @@ class PlatformCollector(Collector):
         yield active
         yield GaugeMetricFamily("pitboss_queue_depth", "Queued runs.", value=len(snapshot.queued))
         waits = [snapshot.now - run.queued_at for run in snapshot.queued]
-        yield GaugeMetricFamily("pitboss_queue_oldest_seconds", "Wait of the oldest queued run.", value=max(waits, default=0))
+        yield GaugeMetricFamily(
+            "pitboss_queue_oldest_seconds", "Wait of the oldest queued run.", value=max(waits, default=0)
+        )
         yield GaugeMetricFamily("pitboss_workers", "Workers signed on.", value=len(snapshot.workers))
         slots = sum(worker.slots for worker in snapshot.workers)
         yield GaugeMetricFamily("pitboss_slots", "Slots of all workers.", value=slots)

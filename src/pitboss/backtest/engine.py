@@ -129,6 +129,6 @@ def run(
             panel.view(np.float64)[slots.EQUITY] = log.equity[reached - 1]
         if is_cancelled is not None and is_cancelled():
             break
-    close_all(bars, rules, state, log, reached)
+    close_all(rules, state, log, reached)
     panel[slots.TRADES] = state.counts[0]
     return Outcome(universe, cash, state, log, reached, reached == end)

@@ -138,7 +138,9 @@ def universe_of(document: Document, bars: BarFrames) -> Universe:
     timeframe: Timeframe = document.timeframe or own
     if timeframe != own:
         if timeframe < own or timeframe.micros % own.micros:
-            raise InvalidInput(f"{own} bars cannot make {timeframe} bars", "give bars of that timeframe or shorter", "bars")
+            raise InvalidInput(
+                f"{own} bars cannot make {timeframe} bars", "give bars of that timeframe or shorter", "bars"
+            )
         arrays = {symbol: resampled(series, timeframe) for symbol, series in arrays.items()}
     return Universe(tuple(arrays), arrays, timeframe)
 

@@ -79,7 +79,9 @@ def read_grid(document: Document, given: Any) -> Grid:
 
 
 def _choices(choice: Any, where: str) -> tuple[float, ...]:
-    wrong = InvalidInput("a grid needs a list or low, high and step", '[5, 10] or {"low": 5, "high": 50, "step": 5}', where)
+    wrong = InvalidInput(
+        "a grid needs a list or low, high and step", '[5, 10] or {"low": 5, "high": 50, "step": 5}', where
+    )
     if isinstance(choice, Mapping):
         if set(choice) != {"low", "high", "step"}:
             raise wrong

@@ -52,7 +52,7 @@ class Universe:
         """All traded symbols as (symbols, bars) arrays, NaN where a symbol has no bar."""
         fields = ("open", "high", "low", "close")
         own = [[getattr(self.bars[symbol], name) for symbol in self.symbols] for name in fields]
-        return Bars(self.timeline, *(self.spread(columns, np.nan) for columns in own))
+        return Bars(self.timeline, *(np.asarray(self.spread(columns, np.nan), np.float64) for columns in own))
 
     def spread(self, columns: Sequence[npt.NDArray[np.generic]], missing: float) -> npt.NDArray[np.generic]:
         """Answer one array a symbol as (symbols, bars) on the timeline, `missing` where there is no bar."""

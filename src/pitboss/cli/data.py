@@ -105,7 +105,10 @@ def gaps(
         print_json([{"after": gap.after, "before": gap.before, "missing": gap.missing} for gap in largest])
     else:
         print(f"{len(found):,} gaps")
-        table(("after", "before", "missing"), [[short_time(g.after), short_time(g.before), g.missing] for g in largest])
+        table(
+            ("after", "before", "missing"),
+            [[short_time(g.after), short_time(g.before), g.missing] for g in largest],
+        )
 
 
 @app.command()

@@ -34,7 +34,10 @@ parameters:
 """
 SYMBOLS = ("DEMO-A", "DEMO-B", "DEMO-C")
 GRID = {"fast_period": {"low": 5, "high": 50, "step": 5}, "slow_period": {"low": 60, "high": 240, "step": 20}}
-LARGE_GRID = {"fast_period": {"low": 5, "high": 54, "step": 1}, "slow_period": {"low": 60, "high": 296, "step": 4}}
+LARGE_GRID = {
+    "fast_period": {"low": 5, "high": 54, "step": 1},
+    "slow_period": {"low": 60, "high": 296, "step": 4},
+}
 
 
 def demo(data_dir: DataDir = None) -> None:

@@ -65,9 +65,9 @@ def examine(settings: Settings) -> list[Finding]:
 def _program(_settings: Settings) -> Finding:
     import platform
 
-    import pitboss
+    from pitboss.core.version import VERSION
 
-    return Finding("program", True, f"pitboss {pitboss.__version__} on Python {platform.python_version()}")
+    return Finding("program", True, f"pitboss {VERSION} on Python {platform.python_version()}")
 
 
 def _libraries(settings: Settings) -> Finding:
@@ -124,7 +124,9 @@ def _database(settings: Settings) -> Finding:
     kind = "SQLite" if database.is_sqlite else "PostgreSQL"
     if version == HEAD:
         return Finding("database", True, f"{kind}, schema {version}")
-    return Finding("database", False, f"schema {version}, this program's is {HEAD}", "update pitboss, or run any command")
+    return Finding(
+        "database", False, f"schema {version}, this program's is {HEAD}", "update pitboss, or run any command"
+    )
 
 
 def _workers(settings: Settings) -> Finding:

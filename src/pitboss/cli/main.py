@@ -9,14 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import typer
 
 from pitboss.cli import config, data, demo, doctor, launch, runs, server, strategy
-
-if TYPE_CHECKING:
-    from pitboss.core.errors import PitbossError
 
 app = typer.Typer(
     name="pitboss",
@@ -54,57 +50,13 @@ def main() -> None:
 
 def report(error: Exception) -> int:
     """Tell the user what went wrong, as JSON when `--json` was asked for; answer the exit code."""
-    from pitboss.core.errors import PitbossError
+    from pitboss.core.report import as_pitboss_error, describe, exit_code, lines_of
 
-    if not isinstance(error, PitbossError):
-        if os.environ.get("PITBOSS_DEBUG"):
-            raise error
-        error = PitbossError(
-            f"something went wrong inside pitboss: {type(error).__name__}: {error}",
-            "set PITBOSS_DEBUG=1 to see where, and report it",
-        )
+    told = as_pitboss_error(error)
     if "--json" in sys.argv:
-        print(json.dumps({"error": describe(error)}))
-    for line in lines_of(error):
-        print(line, file=sys.stderr)
-    return exit_code(error)
-
-
-def lines_of(error: PitbossError) -> list[str]:
-    """Answer an error as lines: each problem with its place, the text and the remedy."""
-    from pitboss.core.errors import InvalidInput
-
-    if not isinstance(error, InvalidInput):
-        return [f"error: {error.message}", *([f"  → {error.remedy}"] if error.remedy else [])]
-    lines = []
-    for problem in error.problems:
-        place = f"line {problem.line}, column {problem.column}: " if problem.line else ""
-        place = place or (f"{problem.where}: " if problem.where else "")
-        lines.append(f"error: {place}{problem.message}")
-        lines += [f"    {problem.text}"] if problem.text else []
-        lines += [f"  → {problem.remedy}"] if problem.remedy else []
-    return lines
-
-
-def describe(error: PitbossError) -> dict[str, object]:
-    """Answer an error as JSON."""
-    from pitboss.core.errors import InvalidInput
-
-    described: dict[str, object] = {"message": error.message, "remedy": error.remedy}
-    if isinstance(error, InvalidInput):
-        described["problems"] = [problem.as_dict() for problem in error.problems]
-    return described
-
-
-def exit_code(error: PitbossError) -> int:
-    """Answer the exit code for an error."""
-    from pitboss.core import errors
-
-    if isinstance(error, errors.InvalidInput):
-        return 2
-    if isinstance(error, errors.NotFound | errors.Conflict | errors.QueueFull):
-        return 4
-    return 5 if isinstance(error, errors.StorageUnavailable) else 1
+        print(json.dumps({"error": describe(told)}))
+    print("\n".join(lines_of(told)), file=sys.stderr)
+    return exit_code(told)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing el
 Detach = Annotated[bool, typer.Option("--detach", help="Queue the run and print its id.")]
 Symbols = Annotated[list[str], typer.Option("--symbol", "-s", help="Symbol to trade; repeat for several.")]
 TimeframeOption = Annotated[
-    str | None, typer.Option("--timeframe", "-t", help="Length of a bar: 5m, 1h, 1d.", show_default="the document's")
+    str | None,
+    typer.Option("--timeframe", "-t", help="Length of a bar: 5m, 1h, 1d.", show_default="the document's"),
 ]
 
 

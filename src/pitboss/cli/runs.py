@@ -103,7 +103,8 @@ def _show_result(platform: Platform, run: Run, result: dict[str, Any]) -> None:
         metric = result["metric"]
         rows = [
             [
-                ", ".join(f"{k}={v:g}" for k, v in best["parameters"].items()), shown(metric, best["metrics"].get(metric)),
+                ", ".join(f"{name}={value:g}" for name, value in best["parameters"].items()),
+                shown(metric, best["metrics"].get(metric)),
                 shown("total_return", best["metrics"].get("total_return")),
                 shown("max_drawdown", best["metrics"].get("max_drawdown")), best["metrics"].get("trade_count"),
             ]
@@ -114,7 +115,8 @@ def _show_result(platform: Platform, run: Run, result: dict[str, Any]) -> None:
     else:
         print(summarize(result["metrics"]))
         _show_trades(platform, run)
-    print(f"\nMore: pitboss runs export {run.id} --what {'variants' if 'variants' in result else 'trades'} --to FILE.csv")
+    what = "variants" if "variants" in result else "trades"
+    print(f"\nMore: pitboss runs export {run.id} --what {what} --to FILE.csv")
 
 
 def _show_trades(platform: Platform, run: Run, count: int = 5) -> None:
@@ -219,7 +221,9 @@ def export(
         found = platform.service.resolve(run)
         names = {artifact.name.removesuffix(".parquet"): artifact for artifact in platform.service.artifacts(found.id)}
         if what not in names:
-            raise NotFound(f"run {found.id} has no {what[:40]}", suggest(what, names) if names else "it left no results")
+            raise NotFound(
+                f"run {found.id} has no {what[:40]}", suggest(what, names) if names else "it left no results"
+            )
         frame = pl.read_parquet(platform.settings.data_dir / names[what].path)
     if to is None:
         sys.stdout.write(frame.write_csv())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -18,12 +20,11 @@ def serve(
     data_dir: DataDir = None,
 ) -> None:
     """Serve the HTTP API, and keep a worker running beside it."""
-    from pitboss.api.server import run_server
-    from pitboss.core.logs import configure_logs
-
     settings = settings_of(data_dir, slots=slots)
-    configure_logs(settings.log_level)
-    run_server(settings, host, port)
+    # the API is an interface beside this one, not below it: it takes over the process
+    environment = os.environ | {"PITBOSS_DATA_DIR": str(settings.data_dir), "PITBOSS_SLOTS": str(settings.slots)}
+    command = [sys.executable, "-m", "pitboss.api.server", host, str(port)]
+    os.execve(sys.executable, command, environment)
 
 
 def worker(

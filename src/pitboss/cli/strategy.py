@@ -34,7 +34,9 @@ def validate(file: Annotated[Path, typer.Argument(help="A document's file.")], a
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="A document's file.")], data_dir: DataDir = None, as_json: AsJson = False
+    file: Annotated[Path, typer.Argument(help="A document's file.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Store a document under its name, as the next version."""
     from pitboss.runs.service import LOCAL_OWNER
@@ -74,6 +76,9 @@ def list_strategies(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json([{"name": s.name, "version": s.version, "created_at": to_iso(s.created_at)} for s in found])
     elif found:
-        table(("name", "version", "stored (UTC)"), [[s.name, s.version, short_time(to_iso(s.created_at))] for s in found])
+        table(
+            ("name", "version", "stored (UTC)"),
+            [[s.name, s.version, short_time(to_iso(s.created_at))] for s in found],
+        )
     else:
         print("There are no strategies yet: store one with 'pitboss strategy add FILE'.")

@@ -1,16 +1,16 @@
 """Every error that pitboss raises on purpose.
 
-    PitbossError                     message, remedy; never shown with a traceback
-    ├── InvalidInput                 the caller's mistakes, all of them, as Problems
-    ├── NotFound                     no such thing, or not yours
-    ├── Conflict                     it exists, but its state forbids what was asked
-    ├── QueueFull                    try again after retry_after_seconds
-    ├── StaleLease                   a write by a worker that no longer holds the run
-    ├── RunCancelled                 raised inside a job that noticed its cancel
-    ├── StorageUnavailable           the database cannot be reached or is read-only
-    │   ├── DiskFull
-    │   └── SchemaMismatch           the database is newer than the program, or older and not migrated
-    └── AlreadyRunning               a second server on the same port
+PitbossError                     message, remedy; never shown with a traceback
+├── InvalidInput                 the caller's mistakes, all of them, as Problems
+├── NotFound                     no such thing, or not yours
+├── Conflict                     it exists, but its state forbids what was asked
+├── QueueFull                    try again after retry_after_seconds
+├── StaleLease                   a write by a worker that no longer holds the run
+├── RunCancelled                 raised inside a job that noticed its cancel
+├── StorageUnavailable           the database cannot be reached or is read-only
+│   ├── DiskFull
+│   └── SchemaMismatch           the database is newer than the program, or older and not migrated
+└── AlreadyRunning               a second server on the same port
 """
 
 from __future__ import annotations
@@ -65,9 +65,7 @@ class InvalidInput(PitbossError):
     def __init__(self, problems: Sequence[Problem] | Problem | str, remedy: str = "", where: str = "") -> None:
         if isinstance(problems, str):
             problems = Problem(problems, remedy, where=where)
-        self.problems: tuple[Problem, ...] = (
-            (problems,) if isinstance(problems, Problem) else tuple(problems)
-        )
+        self.problems: tuple[Problem, ...] = (problems,) if isinstance(problems, Problem) else tuple(problems)
         super().__init__("; ".join(str(problem) for problem in self.problems))
 
 

@@ -31,21 +31,15 @@ class Settings(BaseSettings):
     )
     lease_seconds: float = Field(15.0, ge=1, description="how long a claim holds without renewal")
     renew_seconds: float = Field(3.0, gt=0, description="how often a worker renews its leases")
-    cancel_grace_seconds: float = Field(
-        1.5, gt=0, le=1.8, description="from a cancel to SIGKILL of the process group"
-    )
+    cancel_grace_seconds: float = Field(1.5, gt=0, le=1.8, description="from a cancel to SIGKILL of the process group")
     shutdown_grace_seconds: float = Field(10.0, gt=0, description="from SIGTERM to the end of a worker")
-    idle_exit_seconds: float = Field(
-        5.0, ge=0, description="an automatically started worker ends when idle this long"
-    )
+    idle_exit_seconds: float = Field(5.0, ge=0, description="an automatically started worker ends when idle this long")
     max_queue_size: int = Field(10_000, ge=1, description="queued runs beyond which a submit is refused (429)")
     max_concurrent: int = Field(1024, ge=1, description="active runs over all workers")
     kind_limits: dict[str, int] = Field(default_factory=dict, description="active runs for each kind")
     owner_limit: int = Field(1024, ge=1, description="active runs for each owner")
     ageing_seconds: float = Field(60.0, gt=0, description="waiting time that raises a priority by one")
-    max_execution_seconds: float = Field(
-        0.0, ge=0, description="time limit of a run unless it sets one; 0 is none"
-    )
+    max_execution_seconds: float = Field(0.0, ge=0, description="time limit of a run unless it sets one; 0 is none")
     memory_limit_mb: int = Field(0, ge=0, description="memory limit of a run unless it sets one; 0 is none")
     min_free_memory_mb: int = Field(256, ge=0, description="no run starts with less free memory")
     min_free_disk_mb: int = Field(64, ge=0, description="no run starts or is accepted with less free disk")
@@ -85,9 +79,7 @@ def load_settings(**flags: Any) -> Settings:
             ]
         ) from None
     except ValueError as error:  # a pitboss.toml that is no TOML
-        raise InvalidInput(
-            f"cannot read pitboss.toml: {error}", "mend or remove it", where="pitboss.toml"
-        ) from None
+        raise InvalidInput(f"cannot read pitboss.toml: {error}", "mend or remove it", where="pitboss.toml") from None
     return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
 
 

@@ -1,4 +1,7 @@
-"""Timeframes: `1m` to `59m`, `1h` to `23h`, `1d` to `6d`, `1w`; periods start at multiples since 1970, weeks on Monday."""
+"""Timeframes: `1m` to `59m`, `1h` to `23h`, `1d` to `6d`, `1w` to `4w`.
+
+Periods start at multiples of their length since 1970, weeks on a Monday.
+"""
 
 from __future__ import annotations
 

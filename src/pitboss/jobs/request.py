@@ -6,7 +6,7 @@ import hashlib
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
@@ -65,17 +65,25 @@ def read_request(params: Mapping[str, Any], text: str, further: tuple[str, ...] 
     document: Document | None = attempt(lambda: read_document(text))
     symbols = attempt(lambda: _symbols(params.get("symbols")), ())
     timeframe = attempt(lambda: _timeframe(params.get("timeframe"), document))
-    start, end = (attempt(lambda name=name: _date(params, name)) for name in ("start", "end"))
+    start, end = (attempt(partial(_date, params, name)) for name in ("start", "end"))
     attempt(lambda: range_of(start, end))
     cash = attempt(lambda: check_cash(params.get("cash", DEFAULT_CASH)), DEFAULT_CASH)
-    chosen = {name: attempt(lambda name=name: _mapping(params, name)) for name in ("parameters", "costs", "sizing")}
+    chosen = {name: attempt(partial(_mapping, params, name)) for name in ("parameters", "costs", "sizing")}
     if document is not None:
         attempt(lambda: compile_document(document, chosen["parameters"]))
         attempt(lambda: resolve(document, chosen["sizing"], chosen["costs"]))
     if problems or document is None:
         raise InvalidInput(list(dict.fromkeys(problems)))
     return Request(
-        document, symbols, timeframe, start, end, cash, chosen["parameters"] or {}, chosen["costs"], chosen["sizing"]
+        document,
+        symbols,
+        timeframe,
+        start,
+        end,
+        cash,
+        chosen["parameters"] or {},
+        chosen["costs"],
+        chosen["sizing"],
     )
 
 
@@ -185,5 +193,3 @@ def load_universe(request: Request, snapshot: Mapping[str, Any], catalog: Catalo
         if not len(bars[symbol].ts):
             raise InvalidInput(f"{symbol} has no bars in that range", "see 'pitboss data gaps'", "start")
     return Universe(request.symbols, bars, request.timeframe)
-
-

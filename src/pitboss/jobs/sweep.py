@@ -78,7 +78,11 @@ def results(done: list[Variant], total: int, metric: str, context: RunContext) -
 
 
 def _item(variant: Variant) -> dict[str, Any]:
-    return {"variant": variant.index, "parameters": dict(variant.parameters), "metrics": dict(variant.metrics)}
+    return {
+        "variant": variant.index,
+        "parameters": dict(variant.parameters),
+        "metrics": dict(variant.metrics),
+    }
 
 
 def _label(variant: Variant) -> str:

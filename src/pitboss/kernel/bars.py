@@ -22,9 +22,14 @@ class BarArrays(NamedTuple):
     close: F64
     volume: F64
 
+    def slice(self, first: int, last: int) -> BarArrays:
+        """Answer the bars from `first` up to but not including `last`, as views."""
+        ts, *prices = (column[first:last] for column in self)
+        return BarArrays(ts.astype(np.int64, copy=False), *prices)  # type: ignore[arg-type]
+
     def head(self, count: int) -> BarArrays:
         """Answer the first `count` bars, as views."""
-        return BarArrays(*(column[:count] for column in self))
+        return self.slice(0, count)
 
 
 @njit(cache=True, nogil=True)

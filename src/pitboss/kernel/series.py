@@ -173,7 +173,7 @@ def worst_drawdown(ts: I64, equity: F64, start: float) -> tuple[float, int, int,
                 top = peak_at
                 trough = i
                 recovery = -1
-    return depth, top, trough, recovery, water
+    return depth, top, trough, recovery, int(water)
 
 
 @njit(cache=True, nogil=True)

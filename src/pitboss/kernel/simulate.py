@@ -126,9 +126,7 @@ def new_state(symbols: int, cash: float) -> State:
 
 def new_log(bars: int, capacity: int = 4096) -> Log:
     """Answer an empty log for `bars` bars with room for `capacity` rows of each kind."""
-    return Log(
-        np.empty((capacity, TRADE_COLUMNS)), np.empty((capacity, REJECTED_COLUMNS)), np.empty(bars)
-    )
+    return Log(np.empty((capacity, TRADE_COLUMNS)), np.empty((capacity, REJECTED_COLUMNS)), np.empty(bars))
 
 
 def grown(log: Log) -> Log:
@@ -159,8 +157,8 @@ def quantity_for(budget: float, price: float, rules: Rules) -> float:
 def value_of(position: Any, price: float) -> float:
     """Answer what an open position is worth: a short has set its entry value aside and owes the price."""
     if position[SIDE] > 0:
-        return position[QUANTITY] * price
-    return position[QUANTITY] * (2.0 * position[ENTRY_PRICE] - price)
+        return float(position[QUANTITY] * price)
+    return float(position[QUANTITY] * (2.0 * position[ENTRY_PRICE] - price))
 
 
 @njit(cache=True, nogil=True)
@@ -174,7 +172,7 @@ def equity_at_open(bars: Bars, state: State, t: int) -> float:
             if np.isnan(price):
                 price = position[MARK]
             equity += value_of(position, price)
-    return equity
+    return float(equity)
 
 
 @njit(cache=True, nogil=True)
@@ -202,7 +200,7 @@ def close_position(state: State, log: Log, rules: Rules, s: int, t: int, price: 
     row[T_BARS] = position[BAR_NUMBER] - position[ENTRY_BAR]
     row[T_ENTRY_SIGNAL] = position[ENTRY_SIGNAL]
     row[T_EXIT_SIGNAL] = t
-    if reason == BY_SIGNAL or reason == BY_MAX_BARS:
+    if reason in (BY_SIGNAL, BY_MAX_BARS):
         row[T_EXIT_SIGNAL] = position[EXIT_SIGNAL]
     state.counts[N_TRADES] += 1
     position[SIDE] = 0.0
@@ -231,7 +229,7 @@ def distance_of(kind: int, values: F64, s: int, signal: int, price: float) -> fl
 
 
 @njit(cache=True, nogil=True)
-def size_of(state: State, rules: Rules, equity: float, price: float, stop_distance: float) -> float:
+def size_of(rules: Rules, equity: float, price: float, stop_distance: float) -> float:
     """Answer the quantity to trade at `price`, rounded down to whole lots where lots are asked for."""
     if rules.sizing == SIZE_CASH:
         quantity = quantity_for(rules.size, price, rules)
@@ -259,7 +257,7 @@ def open_position(bars: Bars, levels: Levels, rules: Rules, state: State, log: L
     if np.isnan(stop) or np.isnan(target) or np.isnan(trail):
         reject(state, log, s, signal, t, price, NO_LEVEL)
         return
-    quantity = size_of(state, rules, equity_at_open(bars, state, t), price, stop)
+    quantity = size_of(rules, equity_at_open(bars, state, t), price, stop)
     if not quantity > 0.0:
         reject(state, log, s, signal, t, price, NO_QUANTITY)
         return
@@ -449,7 +447,7 @@ def simulate(
 
 
 @njit(cache=True, nogil=True)
-def close_all(bars: Bars, rules: Rules, state: State, log: Log, end: int) -> None:
+def close_all(rules: Rules, state: State, log: Log, end: int) -> None:
     """Close what is open at each symbol's last close before bar `end`; the last equity pays the costs."""
     for s in range(state.positions.shape[0]):
         position = state.positions[s]

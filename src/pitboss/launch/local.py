@@ -70,10 +70,21 @@ class LocalLauncher:
         settings = self.settings
         folder = settings.data_dir / "logs"
         folder.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | {"PITBOSS_DATABASE_URL": settings.url, "PITBOSS_DATA_DIR": str(settings.data_dir)}
+        environment = os.environ | {
+            "PITBOSS_DATABASE_URL": settings.url,
+            "PITBOSS_DATA_DIR": str(settings.data_dir),
+        }
         with (folder / "worker.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "pitboss.cli.main", "worker", "--automatic", "--slots", str(settings.slots)],
+                [
+                    sys.executable,
+                    "-m",
+                    "pitboss.cli.main",
+                    "worker",
+                    "--automatic",
+                    "--slots",
+                    str(settings.slots),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

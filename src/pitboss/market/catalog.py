@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import os
 import re
@@ -61,11 +62,19 @@ class Catalog:
         own = [s for path in sorted((self.folder / symbol).glob("*.parquet")) if (s := self._describe(path))]
         if not own:
             known = {path.name for path in self.folder.glob("*") if path.is_dir()}
-            raise InvalidInput(f"unknown symbol '{symbol}'", f"{suggest(symbol, known)}; import it with 'pitboss data import'", "symbols")
+            raise InvalidInput(
+                f"unknown symbol '{symbol}'",
+                f"{suggest(symbol, known)}; import it with 'pitboss data import'",
+                "symbols",
+            )
         fitting = [s for s in own if not timeframe.micros % parse_timeframe(s.timeframe).micros]
         if not fitting:
             have = ", ".join(s.timeframe for s in own)
-            raise InvalidInput(f"{symbol} has no bars for {timeframe}", f"there are {have}: name one, or a multiple", "timeframe")
+            raise InvalidInput(
+                f"{symbol} has no bars for {timeframe}",
+                f"there are {have}: name one, or a multiple",
+                "timeframe",
+            )
         return max(fitting, key=lambda s: parse_timeframe(s.timeframe))
 
     def exact(self, symbol: str, timeframe: Timeframe) -> Series:
@@ -88,7 +97,7 @@ class Catalog:
         self.exact(symbol, timeframe)
         return pl.read_parquet(self._path(symbol, timeframe))
 
-    def gaps(self, symbol: str, timeframe: Timeframe) -> list[Gap]:
+    def gaps(self, symbol: str, timeframe: Timeframe) -> builtins.list[Gap]:
         """Answer every stretch of the series in which a bar is missing."""
         return find_gaps(self.frame(symbol, timeframe), timeframe)
 
@@ -112,11 +121,24 @@ class Catalog:
         before = self._describe(path) if path.exists() else None
         if before and before.is_synthetic != is_synthetic:
             have = "synthetic" if before.is_synthetic else "real"
-            raise InvalidInput(f"{symbol} {timeframe} holds {have} bars", "choose another symbol, or remove them first", "symbol")
+            raise InvalidInput(
+                f"{symbol} {timeframe} holds {have} bars",
+                "choose another symbol, or remove them first",
+                "symbol",
+            )
         if before and not is_synthetic:
             frame = pl.concat([frame, pl.read_parquet(path)]).unique("ts", keep="first").sort("ts")
         ts = frame["ts"].cast(pl.Int64)
-        series = Series(symbol, str(timeframe), len(frame), int(ts[0]), int(ts[-1]), digest_of(frame), source, is_synthetic)
+        series = Series(
+            symbol,
+            str(timeframe),
+            len(frame),
+            int(ts[0]),
+            int(ts[-1]),
+            digest_of(frame),
+            source,
+            is_synthetic,
+        )
         self._write(path, frame, series)
         return series
 
@@ -140,7 +162,9 @@ class Catalog:
             os.replace(temporary, path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise DiskFull(f"cannot write {path}: {error.strerror or error}", "free some disk space and try again") from None
+            raise DiskFull(
+                f"cannot write {path}: {error.strerror or error}", "free some disk space and try again"
+            ) from None
 
     def _describe(self, path: Path) -> Series | None:
         try:
@@ -158,7 +182,11 @@ class Catalog:
 def check_symbol(symbol: str) -> str:
     """Answer `symbol` if it can name a series (and a folder). Raises InvalidInput."""
     if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol) or symbol.endswith("."):
-        raise InvalidInput(f"'{str(symbol)[:40]}' is no symbol", "use letters, digits and . _ - = ^, at most 32, such as EURUSD", "symbol")
+        raise InvalidInput(
+            f"'{str(symbol)[:40]}' is no symbol",
+            "use letters, digits and . _ - = ^, at most 32, such as EURUSD",
+            "symbol",
+        )
     return symbol
 
 

@@ -55,7 +55,7 @@ def conform(frame: pl.DataFrame) -> pl.DataFrame:
     if zone is None:
         ts = ts.dt.replace_time_zone("UTC")
     try:
-        return frame.select(ts.cast(SCHEMA["ts"]), *(pl.col(name).cast(pl.Float64) for name in COLUMNS[1:]))
+        return frame.select(ts.cast(pl.Datetime("us", "UTC")), *(pl.col(name).cast(pl.Float64) for name in COLUMNS[1:]))
     except pl.exceptions.PolarsError as error:
         raise InvalidInput(f"the bars hold what is no number: {error}", "mend the columns", "bars") from None
 
@@ -73,7 +73,7 @@ def between(bars: BarArrays, start: str | None, end: str | None) -> BarArrays:
     low, high = range_of(start, end)
     first = 0 if low is None else int(np.searchsorted(bars.ts, low, "left"))
     last = len(bars.ts) if high is None else int(np.searchsorted(bars.ts, high, "left"))
-    return BarArrays(*(column[first:last] for column in bars))
+    return bars.slice(first, last)
 
 
 def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
@@ -88,5 +88,7 @@ def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None
     if high is not None and end and len(end.strip()) == 10:
         high += 86_400_000_000
     if low is not None and high is not None and low >= high:
-        raise InvalidInput(f"the date range {start} to {end} is empty or reversed", "put the earlier date first", "start")
+        raise InvalidInput(
+            f"the date range {start} to {end} is empty or reversed", "put the earlier date first", "start"
+        )
     return low, high

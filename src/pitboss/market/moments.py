@@ -65,7 +65,9 @@ def check_zone(tz: str | None) -> str:
     try:
         return ZoneInfo(tz or "UTC").key
     except (KeyError, ValueError, OSError):
-        raise InvalidInput(f"unknown time zone '{str(tz)[:40]}'", "write UTC, America/New_York, Europe/London, …", "tz") from None
+        raise InvalidInput(
+            f"unknown time zone '{str(tz)[:40]}'", "write UTC, America/New_York, Europe/London, …", "tz"
+        ) from None
 
 
 def _from_epoch(numbers: pl.Series) -> pl.Series:
@@ -117,7 +119,10 @@ def _localized(naive: pl.Series, zone: str) -> pl.Series:
 def _with_offsets(texts: pl.Series, offsets: pl.Series, zone: str | None) -> pl.Series:
     plain = texts.str.replace(_OFFSET, "")
     minutes = (
-        offsets.str.replace_all(r"[:A-Z ]", "").replace("", "+0000").str.extract_groups(r"([+-]\d\d)(\d\d)").struct.unnest()
+        offsets.str.replace_all(r"[:A-Z ]", "")
+        .replace("", "+0000")
+        .str.extract_groups(r"([+-]\d\d)(\d\d)")
+        .struct.unnest()
     )
     hours = minutes["1"].cast(pl.Int64)
     signed = pl.select(pl.when(minutes["1"].str.starts_with("-")).then(-1).otherwise(1)).to_series()

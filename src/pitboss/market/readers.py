@@ -45,7 +45,9 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None) -> RawBars:
         return _read_csv(path, columns)
     except (pl.exceptions.PolarsError, OSError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidInput(f"cannot read {path.name}: {first}", "is it a CSV or Parquet file of bars?", "file") from None
+        raise InvalidInput(
+            f"cannot read {path.name}: {first}", "is it a CSV or Parquet file of bars?", "file"
+        ) from None
 
 
 def _read_csv(path: Path, columns: Mapping[str, str] | None) -> RawBars:
@@ -131,7 +133,9 @@ def _named_columns(frame: pl.DataFrame, columns: Mapping[str, str]) -> dict[str,
         if name not in _SYNONYMS:
             raise InvalidInput(f"'{name}' is no bar column", f"choose of {', '.join(_SYNONYMS)}", "columns")
         if column not in frame.columns:
-            raise InvalidInput(f"there is no column '{column}'", f"there are {', '.join(frame.columns[:12])}", "columns")
+            raise InvalidInput(
+                f"there is no column '{column}'", f"there are {', '.join(frame.columns[:12])}", "columns"
+            )
     plain = {name.strip().strip("<>").strip().lower(): name for name in frame.columns}
     chosen = dict(columns)
     if "date" in plain and "time" in plain and "ts" not in chosen:

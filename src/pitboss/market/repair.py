@@ -73,7 +73,11 @@ def clean(raw: RawBars, timeframe: Timeframe, tz: str | None, is_strict: bool) -
     frame = _ordered(_widened(frame, report), timeframe, report)
     _check_spacing(frame, timeframe)
     if is_strict and report.repairs():
-        raise InvalidInput(f"refused (--strict): {'; '.join(report.repairs())}", "mend the file, or import without --strict", "file")
+        raise InvalidInput(
+            f"refused (--strict): {'; '.join(report.repairs())}",
+            "mend the file, or import without --strict",
+            "file",
+        )
     found = find_gaps(frame, timeframe)
     report.rows, report.gaps = len(frame), len(found)
     report.largest_gaps = sorted(found, key=lambda gap: -gap.missing)[:10]
@@ -111,11 +115,11 @@ def _check_spacing(frame: pl.DataFrame, timeframe: Timeframe) -> None:
     """Refuse bars whose commonest distance is not the timeframe they are said to have."""
     if len(frame) < 3:
         return
-    spacing = frame["ts"].diff().drop_nulls().filter(frame["ts"].diff().drop_nulls() > pl.Series([0]).cast(pl.Duration("us"))[0])
-    common = spacing.mode().sort()
+    steps = frame["ts"].cast(pl.Int64).diff().drop_nulls()
+    common = steps.filter(steps > 0).mode().sort()
     if not len(common):
         return
-    seconds = common[0].total_seconds()
+    seconds = int(common[0]) / 1e6
     if abs(seconds - timeframe.seconds) > 0.5:
         raise InvalidInput(f"the bars are {seconds:g} s apart, not {timeframe.seconds:,} s ({timeframe})",
                            "name their own timeframe; longer ones are made when they are read", "timeframe")  # fmt: skip

@@ -16,7 +16,12 @@ _DAY = 86_400_000_000
 
 
 def synthesize(
-    timeframe: Timeframe, start: datetime, days: float, seed: int, session: str = "forex", price: float = 100.0
+    timeframe: Timeframe,
+    start: datetime,
+    days: float,
+    seed: int,
+    session: str = "forex",
+    price: float = 100.0,
 ) -> pl.DataFrame:
     """Answer bars over `days` from `start`, the same for the same arguments.
 
@@ -28,7 +33,9 @@ def synthesize(
     if session not in SESSIONS:
         raise InvalidInput(f"unknown session '{session[:40]}'", suggest(session, SESSIONS), "session")
     if not 0 < days * _DAY / timeframe.micros <= MAX_BARS:
-        raise InvalidInput(f"{days:g} days of {timeframe} bars are none or too many", f"at most {MAX_BARS:,} bars", "days")
+        raise InvalidInput(
+            f"{days:g} days of {timeframe} bars are none or too many", f"at most {MAX_BARS:,} bars", "days"
+        )
     first = int(start.timestamp() * 1e6) // timeframe.micros * timeframe.micros
     ts = np.arange(first, first + int(timedelta(days=days).total_seconds() * 1e6), timeframe.micros)
     ts = ts[_is_open(ts, session, timeframe)]
@@ -43,7 +50,13 @@ def synthesize(
     high = np.maximum(first_prices, close) * np.exp(reach[0])
     low = np.minimum(first_prices, close) * np.exp(-reach[1])
     volume = np.round(rng.lognormal(6, 0.6, len(ts)) * volatility / volatility.mean())
-    columns = dict(zip(("open", "high", "low", "close"), (p.round(5) for p in (first_prices, high, low, close)), strict=True))
+    columns = dict(
+        zip(
+            ("open", "high", "low", "close"),
+            (p.round(5) for p in (first_prices, high, low, close)),
+            strict=True,
+        )
+    )
     moments = pl.Series(ts).cast(pl.Datetime("us", "UTC"))
     return pl.DataFrame({"ts": moments} | columns | {"volume": volume})
 
@@ -66,7 +79,7 @@ def _volatility(rng: np.random.Generator, count: int, level: float) -> np.ndarra
     for i in range(count):
         variance[i] = now
         now = 0.02 + 0.90 * now + 0.08 * now * shocks[i]
-    return level * np.sqrt(variance)
+    return np.asarray(level * np.sqrt(variance))
 
 
 def _shape(ts: np.ndarray, session: str) -> np.ndarray:
@@ -74,4 +87,4 @@ def _shape(ts: np.ndarray, session: str) -> np.ndarray:
         return np.ones(len(ts))
     start, length = (14.5, 6.5) if session == "stocks" else (0.0, 24.0)
     place = np.clip((ts % _DAY / 3.6e9 - start) / length, 0, 1)
-    return 0.7 + 1.2 * (place - 0.5) ** 2 * 4 / 2
+    return np.asarray(0.7 + 2.4 * (place - 0.5) ** 2)

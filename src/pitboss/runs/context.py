@@ -61,9 +61,7 @@ class RunContext:
         self.send({"type": "stage", "stage": name, "total": total})
         self._last_report = 0.0
 
-    def report(
-        self, done: int, current_item: str | None = None, message: str | None = None, **metrics: Any
-    ) -> None:
+    def report(self, done: int, current_item: str | None = None, message: str | None = None, **metrics: Any) -> None:
         """Say how much of the stage is done; more than five calls a second are thinned."""
         self._slots[slots.DONE] = done
         now = time.monotonic()
@@ -71,7 +69,13 @@ class RunContext:
             return
         self._last_report = now
         self.send(
-            {"type": "report", "done": done, "current_item": current_item, "message": message, "metrics": metrics}
+            {
+                "type": "report",
+                "done": done,
+                "current_item": current_item,
+                "message": message,
+                "metrics": metrics,
+            }
         )
 
     def end_stage(self, done: int | None = None) -> None:
@@ -108,8 +112,15 @@ class RunContext:
             os.replace(temporary, path)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise DiskFull(f"cannot write {name}: {error.strerror or error}", "free some disk space, then retry") from None
-        described = {"name": name, "path": str(path.relative_to(self.data_dir)), "size": size, "digest": digest}
+            raise DiskFull(
+                f"cannot write {name}: {error.strerror or error}", "free some disk space, then retry"
+            ) from None
+        described = {
+            "name": name,
+            "path": str(path.relative_to(self.data_dir)),
+            "size": size,
+            "digest": digest,
+        }
         self.send({"type": "artifact", **described})
         return described
 

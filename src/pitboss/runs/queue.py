@@ -43,9 +43,7 @@ def _slot_times(snapshot: QueueSnapshot, slots: int) -> list[float]:
     return times
 
 
-def _reason(
-    run: Run, slots: int, active: int, kinds: Counter[str], owners: Counter[str], limits: Limits
-) -> str:
+def _reason(run: Run, slots: int, active: int, kinds: Counter[str], owners: Counter[str], limits: Limits) -> str:
     if not slots:
         return "no worker is running"
     if active >= slots:

@@ -77,7 +77,9 @@ class RunService:
         """
         kind = self.kinds.get(request.kind)
         if kind is None:
-            raise InvalidInput(f"unknown kind '{str(request.kind)[:40]}'", suggest(str(request.kind), self.kinds), "kind")
+            raise InvalidInput(
+                f"unknown kind '{str(request.kind)[:40]}'", suggest(str(request.kind), self.kinds), "kind"
+            )
         priority, options, tags = _priority(request.priority), _options(request.options), _tags(request.tags)
         prepared = kind.prepare(request.params)
         run = self.store.submit(
@@ -144,7 +146,11 @@ class RunService:
         return self._again(run, run.params, owner, key)
 
     def rerun(
-        self, run_id: str, overrides: Mapping[str, Any] | None = None, owner: str = LOCAL_OWNER, key: str | None = None
+        self,
+        run_id: str,
+        overrides: Mapping[str, Any] | None = None,
+        owner: str = LOCAL_OWNER,
+        key: str | None = None,
     ) -> Run:
         """Queue any run again with some of its params changed, as a new run that names its parent."""
         run = self.get(run_id, owner)

@@ -89,11 +89,19 @@ def _parsed(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
-        raise InvalidInput("the database address cannot be read", "write sqlite:///path or postgresql://user@host/name", "database_url") from None
+        raise InvalidInput(
+            "the database address cannot be read",
+            "write sqlite:///path or postgresql://user@host/name",
+            "database_url",
+        ) from None
     if parsed.get_backend_name() == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() != "sqlite":
-        raise InvalidInput(f"databases of type '{parsed.get_backend_name()}' are not known", "use sqlite or postgresql", "database_url")
+        raise InvalidInput(
+            f"databases of type '{parsed.get_backend_name()}' are not known",
+            "use sqlite or postgresql",
+            "database_url",
+        )
     return parsed
 
 
@@ -132,13 +140,16 @@ class SqliteChanges:
 
     def __init__(self, path: str) -> None:
         with translated():
-            self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
         self._version = -1
 
     def poll(self) -> bool:
         with translated():
             (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        changed, self._version = version != self._version, version
+        changed = bool(version != self._version)
+        self._version = version
         return changed
 
     def close(self) -> None:

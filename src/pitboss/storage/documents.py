@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,7 @@ class StrategyShelf:
             rows = connection.execute(statement.order_by(strategies.c.name))
             return [StoredStrategy(**row._mapping) for row in rows]
 
-    def versions(self, name: str) -> list[StoredStrategy]:
+    def versions(self, name: str) -> builtins.list[StoredStrategy]:
         """Answer every version of a strategy, oldest first. Raises NotFound."""
         statement = sa.select(strategies).where(strategies.c.name == name).order_by(strategies.c.version)
         with self.database.reading() as connection:

@@ -19,7 +19,13 @@ class SqlEventLog:
 
     def read(self, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         statement = (
-            sa.select(run_events.c.run_id, run_events.c.seq, run_events.c.ts, run_events.c.type, run_events.c.payload)
+            sa.select(
+                run_events.c.run_id,
+                run_events.c.seq,
+                run_events.c.ts,
+                run_events.c.type,
+                run_events.c.payload,
+            )
             .where(run_events.c.run_id == run_id, run_events.c.seq > after)
             .order_by(run_events.c.seq)
             .limit(limit)
@@ -30,4 +36,4 @@ class SqlEventLog:
     def heads(self, run_ids: Sequence[str]) -> dict[str, int]:
         statement = sa.select(runs.c.id, runs.c.last_seq).where(runs.c.id.in_(list(run_ids)))
         with self.database.reading() as connection:
-            return {run_id: seq for run_id, seq in connection.execute(statement)}
+            return dict(connection.execute(statement).tuples().all())

@@ -63,7 +63,14 @@ def write_run(
 
 def _row(run_id: str, seq: int, now: float, event: Event) -> dict[str, Any]:
     key = event.key if isinstance(event, ItemCompleted) else None
-    return {"run_id": run_id, "seq": seq, "ts": now, "type": event.type, "item_key": key, "payload": event.payload()}
+    return {
+        "run_id": run_id,
+        "seq": seq,
+        "ts": now,
+        "type": event.type,
+        "item_key": key,
+        "payload": event.payload(),
+    }
 
 
 def _unseen(connection: Connection, run_id: str, events: Sequence[Event]) -> list[Event]:

@@ -37,9 +37,7 @@ class SqlRunStore:
             if new.idempotency_key is not None:
                 self.database.lock(connection, f"idempotency {new.owner} {new.idempotency_key}")
                 known = connection.execute(
-                    sa.select(*_COLUMNS).where(
-                        runs.c.owner == new.owner, runs.c.idempotency_key == new.idempotency_key
-                    )
+                    sa.select(*_COLUMNS).where(runs.c.owner == new.owner, runs.c.idempotency_key == new.idempotency_key)
                 ).one_or_none()
                 if known is not None:
                     return _run(known)
@@ -106,9 +104,7 @@ class SqlRunStore:
         with self.database.writing() as connection:
             self.database.lock(connection, "claim")
             now = self.database.clock(connection)
-            active = connection.execute(
-                sa.select(runs.c.kind, runs.c.owner).where(runs.c.state.in_(_ACTIVE))
-            ).all()
+            active = connection.execute(sa.select(runs.c.kind, runs.c.owner).where(runs.c.state.in_(_ACTIVE))).all()
             chosen = _within_limits(self._candidates(connection, now, limits), active, count, limits)
             return [self._take(connection, run_id, worker_id, now, lease_seconds) for run_id in chosen]
 
@@ -117,7 +113,7 @@ class SqlRunStore:
             found = connection.execute(sa.select(runs.c.id).where(runs.c.state == State.QUEUED).limit(1))
             return found.one_or_none() is not None
 
-    def _candidates(self, connection: Connection, now: float, limits: Limits) -> Sequence[Row[Any]]:
+    def _candidates(self, connection: Connection, now: float, limits: Limits) -> Sequence[Any]:
         statement = (
             sa.select(runs.c.id, runs.c.kind, runs.c.owner)
             .where(runs.c.state == State.QUEUED)
@@ -186,15 +182,13 @@ class SqlRunStore:
             event = [ev.Failed(**(move.error or {}))]
             values = {"error": move.error}
         elif move.to is State.QUEUED:
-            event, values = _requeued(run, now, (move.error or {}).get("message", "worker shut down"))
+            event, values = _requeued(run, (move.error or {}).get("message", "worker shut down"))
         write_run(connection, item.run_id, now, event, values, move.to, item.token)
 
     def renew(self, worker_id: str, tokens: Mapping[str, str], lease_seconds: float) -> set[str]:
         with self.database.writing() as connection:
             now = self.database.now()
-            connection.execute(
-                sa.update(worker_table).where(worker_table.c.id == worker_id).values(renewed_at=now)
-            )
+            connection.execute(sa.update(worker_table).where(worker_table.c.id == worker_id).values(renewed_at=now))
             if not tokens:
                 return set()
             statement = (
@@ -225,15 +219,13 @@ class SqlRunStore:
             now = self.database.clock(connection)
             return [self._recover_one(connection, _run(row), now, resumable) for row in rows]
 
-    def _recover_one(
-        self, connection: Connection, run: Run, now: float, resumable: Callable[[Run], bool]
-    ) -> Run:
+    def _recover_one(self, connection: Connection, run: Run, now: float, resumable: Callable[[Run], bool]) -> Run:
         if run.state is State.CANCELLING:
             connection.execute(sa.delete(artifacts).where(artifacts.c.run_id == run.id))
             ended = ev.Cancelled(partial=False, reason=run.cancel_reason or "")
             write_run(connection, run.id, now, [ended], {}, State.CANCELLED)
         elif resumable(run):
-            events, values = _requeued(run, now, "its worker was lost")
+            events, values = _requeued(run, "its worker was lost")
             write_run(connection, run.id, now, events, values, State.QUEUED)
         else:
             error = {
@@ -270,7 +262,7 @@ class SqlRunStore:
             runs.c.state == State.COMPLETED, *matching
         )
         with self.database.reading() as connection:
-            by_state = {state: count for state, count in connection.execute(counts)}
+            by_state: dict[str, int] = dict(connection.execute(counts).tuples().all())
             count, mean, longest = connection.execute(completed).one()
         return {
             "by_state": {state.value: by_state.get(state.value, 0) for state in State},
@@ -297,9 +289,7 @@ def _claiming_order(now: float, ageing_seconds: float) -> tuple[sa.ColumnElement
     return (runs.c.priority + waited).desc(), runs.c.queued_at, runs.c.id
 
 
-def _within_limits(
-    candidates: Sequence[Row[Any]], active: Sequence[Row[Any]], count: int, limits: Limits
-) -> list[str]:
+def _within_limits(candidates: Sequence[Any], active: Sequence[Any], count: int, limits: Limits) -> list[str]:
     kinds = Counter(row.kind for row in active)
     owners = Counter(row.owner for row in active)
     room = min(count, limits.max_concurrent - len(active))
@@ -317,7 +307,7 @@ def _within_limits(
     return chosen
 
 
-def _requeued(run: Run, now: float, reason: str) -> tuple[list[ev.Event], dict[str, Any]]:
+def _requeued(run: Run, reason: str) -> tuple[list[ev.Event], dict[str, Any]]:
     attempt = run.attempt + 1
     events: list[ev.Event] = [
         ev.Requeued(reason=reason, attempt=attempt),

@@ -40,9 +40,7 @@ def bind(node: Node, parameters: Mapping[str, Number], indicators: Mapping[str, 
             right = bind(node.right, parameters, indicators)
             return _arithmetic(node, left, right)
         case Offset():
-            return Offset(
-                node.at, bind(node.base, parameters, indicators), bind(node.bars, parameters, indicators)
-            )
+            return Offset(node.at, bind(node.base, parameters, indicators), bind(node.bars, parameters, indicators))
         case Line():
             return Line(node.at, bind(node.base, parameters, indicators), node.name)
         case Call():
@@ -55,9 +53,7 @@ def bind(node: Node, parameters: Mapping[str, Number], indicators: Mapping[str, 
 def _arithmetic(node: Binary, left: Node, right: Node) -> Node:
     if not (isinstance(left, Number) and isinstance(right, Number)) or node.op not in "+-*/":
         return Binary(node.at, node.op, left, right)
-    is_percent = (left.is_percent or right.is_percent) and not (
-        node.op == "/" and left.is_percent == right.is_percent
-    )
+    is_percent = (left.is_percent or right.is_percent) and not (node.op == "/" and left.is_percent == right.is_percent)
     if node.op == "/":
         value = left.value / right.value if right.value else float("nan")
     else:

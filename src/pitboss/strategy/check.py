@@ -75,9 +75,7 @@ class Checker:
             return Kind.PERCENT if self.parameters[name].is_percent else Kind.NUMBER
         if name in self.indicators:
             if name not in self.kinds:
-                return self.wrong(
-                    node, f"'{name}' is used before it is defined", "define it above", len(name)
-                )
+                return self.wrong(node, f"'{name}' is used before it is defined", "define it above", len(name))
             return self.kinds[name]
         if name in PRICES or name in CALENDAR:
             return Kind.SERIES
@@ -103,7 +101,9 @@ class Checker:
     def _number(self, node: Node, where: str) -> Kind:
         kind = self.kind(node)
         if not kind.is_numeric:
-            return self.wrong(node, f"{where} needs a number or a series, this is {kind.value}", self._remedy(node, kind))
+            return self.wrong(
+                node, f"{where} needs a number or a series, this is {kind.value}", self._remedy(node, kind)
+            )
         return kind
 
     def _binary(self, node: Binary) -> Kind:
@@ -262,7 +262,9 @@ def split_arguments(
     series, rest = assign_series(node, function, lambda argument: checker.kind(argument).is_constant)
     names = [parameter.name for parameter in function.parameters]
     if len(series) < count:
-        checker.wrong(node, f"{function.name} needs {count} series first", f"write {function.signature}", len(node.name))
+        checker.wrong(
+            node, f"{function.name} needs {count} series first", f"write {function.signature}", len(node.name)
+        )
         return None, {}
     if len(rest) > len(names):
         checker.wrong(rest[len(names)], f"{function.name} has too many arguments", f"write {function.signature}")

@@ -110,7 +110,7 @@ class Document:
             return Problem(f"'{str(given)[:40]}' is not a number", "write a number such as 12 or 3%", where=where)
         if spec.is_whole and value.value != int(value.value):
             return Problem(f"'{name}' is a whole number, not {value.value:g}", "round it", where=where)
-        if spec.low is not None and value.value < spec.low or spec.high is not None and value.value > spec.high:
+        if (spec.low is not None and value.value < spec.low) or (spec.high is not None and value.value > spec.high):
             low, high = spec.low, spec.high
             return Problem(f"'{name}' is {value.value:g}, outside {low:g} to {high:g}",
                            "choose a value in the range, or widen it in the document", where=where)  # fmt: skip
@@ -125,9 +125,7 @@ class Document:
             checker.mistakes.clear()
             kind = checker.kind(node)
             remember(checker, where, node, kind)
-            problems += [
-                Problem(mistake.message, mistake.remedy, where=where) for mistake in checker.mistakes
-            ]
+            problems += [Problem(mistake.message, mistake.remedy, where=where) for mistake in checker.mistakes]
         if problems:
             raise InvalidInput(problems)
         return values
@@ -135,7 +133,9 @@ class Document:
     def expressions(self) -> list[tuple[str, Node, tuple[Kind, ...]]]:
         """Answer every expression with its place and the kinds it may be, indicators first."""
         series = (Kind.SERIES, Kind.NUMBER, Kind.PERCENT, Kind.CONDITION, Kind.LINES)
-        found = [(f"indicators.{name}", node, series) for name, node in self.indicators.items()]
+        found: list[tuple[str, Node, tuple[Kind, ...]]] = [
+            (f"indicators.{name}", node, series) for name, node in self.indicators.items()
+        ]
         found += [(f"entry.{side}", node, (Kind.CONDITION,)) for side, node in self.entry.items()]
         found += [(f"exit.{side}", node, (Kind.CONDITION,)) for side, node in self.exit.items()]
         distance = (Kind.SERIES, Kind.NUMBER, Kind.PERCENT)

@@ -198,17 +198,14 @@ class Scope:
             if timeframe != self.timeframe:
                 scope.bars = resample(scope.bars, timeframe.micros, timeframe.anchor)
                 scope.universe = {
-                    name: resample(bars, timeframe.micros, timeframe.anchor)
-                    for name, bars in self.universe.items()
+                    name: resample(bars, timeframe.micros, timeframe.anchor) for name, bars in self.universe.items()
                 }
             self._scopes[key] = scope
         return self._scopes[key]
 
     def _aligned(self, other: Scope, values: Array) -> Array:
         """Answer `values` of another scope as known at each close here: completed bars only."""
-        at = series.last_completed(
-            other.bars.ts + other.timeframe.micros, self.bars.ts + self.timeframe.micros
-        )
+        at = series.last_completed(other.bars.ts + other.timeframe.micros, self.bars.ts + self.timeframe.micros)
         if values.dtype == np.bool_:
             return np.asarray(np.where(at >= 0, values[at], False)) if len(values) else np.zeros(len(at), np.bool_)
         return np.asarray(np.where(at >= 0, values[at], np.nan)) if len(values) else np.full(len(at), np.nan)

@@ -1,7 +1,7 @@
 """The expression language: its nodes and its parser. Python-like, bounded, never evaluated as Python.
 
-    expression := or-expression with `and`, `or`, `not`, one comparison `< <= > >= == !=`, `+ - * /`, unary `-`
-    postfix    := name | number | number% | "text" | name(arguments) | x[offset] | x.line | (expression)
+expression := or-expression with `and`, `or`, `not`, one comparison `< <= > >= == !=`, `+ - * /`, unary `-`
+postfix    := name | number | number% | "text" | name(arguments) | x[offset] | x.line | (expression)
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ def _tokens(text: str) -> list[_Token]:
     operators = [t for t in tokens if t.text in ("and", "or", "+", "-", "*", "/")]
     if len(operators) > MAX_OPERATORS:
         raise ExpressionError(
-            "the expression is too long", f"at most {MAX_OPERATORS} operators: name parts of it", operators[-1].at
+            "the expression is too long",
+            f"at most {MAX_OPERATORS} operators: name parts of it",
+            operators[-1].at,
         )
     tokens.append(_Token("end", "", len(text)))
     return tokens
@@ -215,7 +217,9 @@ class _Parser:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ExpressionError(
-                "the expression is nested too deeply", f"at most {MAX_DEPTH} levels: name parts of it", self.token.at
+                "the expression is nested too deeply",
+                f"at most {MAX_DEPTH} levels: name parts of it",
+                self.token.at,
             )
         left = self.conjunction()
         while token := self.accept("or"):

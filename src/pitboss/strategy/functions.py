@@ -53,9 +53,7 @@ class Function:
     @property
     def signature(self) -> str:
         prices = self.implicit or tuple("xyz"[: len(self.inputs)])
-        constants = [
-            p.name if p.default is None else f"{p.name}={p.default:g}" for p in self.parameters
-        ]
+        constants = [p.name if p.default is None else f"{p.name}={p.default:g}" for p in self.parameters]
         return f"{self.name}({', '.join([*prices, *constants])})"
 
 
@@ -68,7 +66,7 @@ def _talib_inputs(names: Mapping[str, Any]) -> tuple[int, tuple[str, ...]]:
 
 
 def _from_talib(name: str) -> Function:
-    info = abstract.Function(name).info
+    info = abstract.Function(name).info  # type: ignore[attr-defined]
     count, implicit = _talib_inputs(info["input_names"])
     parameters = tuple(
         Parameter(key, float(value), isinstance(value, int)) for key, value in info["parameters"].items()
@@ -178,7 +176,8 @@ def lookup(name: str) -> Function | None:
 @cache
 def _talib_names() -> frozenset[str]:
     # TA-Lib's two-argument arithmetic is what the operators are for, and its maximum of a window stays
-    return frozenset(talib.get_functions()) - {"ADD", "SUB", "MULT", "DIV"}
+    names = frozenset(talib.get_functions())  # type: ignore[no-untyped-call]
+    return names - {"ADD", "SUB", "MULT", "DIV"}
 
 
 def function_names() -> list[str]:

@@ -87,12 +87,10 @@ class Stepper:
     def push(self, symbol: str, bars: BarArrays) -> None:
         """Append one or more completed bars of `symbol`."""
         known = self._history.get(symbol)
-        joined = bars if known is None else BarArrays(*map(np.concatenate, zip(known, bars, strict=True)))
+        joined = bars if known is None else BarArrays(*map(np.concatenate, zip(known, bars, strict=True)))  # type: ignore[arg-type]
         self._history[symbol] = joined
 
     def signal(self) -> int:
         """Answer the signal byte of the last bar of the traded symbol."""
         scope = Scope(self._history, self.symbol, self.timeframe, ArrayCache())
         return int(self.program.signals(scope)[-1])
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -98,12 +99,13 @@ def _unsafe(text: str) -> list[Problem]:
     """Answer what a strategy document has no use for: aliases, anchors, tags, deep nesting, more documents."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=_LOADER):
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        mark: Any = event.start_mark
+        line, column = mark.line + 1, mark.column + 1
         documents += isinstance(event, yaml.DocumentStartEvent)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             return [Problem("YAML anchors and aliases are not allowed", "write the value out", line, column)]
-        if getattr(event, "tag", None):
-            return [Problem(f"the YAML tag '{event.tag}' is not allowed", "remove it", line, column)]
+        if tag := getattr(event, "tag", None):
+            return [Problem(f"the YAML tag '{tag}' is not allowed", "remove it", line, column)]
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             return [Problem("the document is nested too deeply", f"at most {MAX_DEPTH} levels", line, column)]
@@ -128,7 +130,7 @@ class _Reader:
         shown = self.lines[min(line, len(self.lines)) - 1].strip()[:200]
         self.problems.append(Problem(message, remedy, line, column, shown, where))
 
-    def position(self, node: yaml.Node, at: int) -> tuple[int, int]:
+    def position(self, node: Any, at: int) -> tuple[int, int]:
         """Answer line and column (from 1) of character `at` of a scalar, however YAML folded it."""
         start = node.start_mark.index
         if node.style in ("|", ">"):
@@ -147,7 +149,12 @@ class _Reader:
         """Answer a mapping's values by key; report what is no mapping, double, or not `known`."""
         if not isinstance(node, yaml.MappingNode):
             if not (isinstance(node, yaml.ScalarNode) and node.value in ("", "none", "null", "~")):
-                self.wrong(node, f"'{where}' is a mapping", f"write '{where}:' and indented 'key: value' lines", where)
+                self.wrong(
+                    node,
+                    f"'{where}' is a mapping",
+                    f"write '{where}:' and indented 'key: value' lines",
+                    where,
+                )
             return {}
         found: dict[str, yaml.Node] = {}
         for key, value in node.value:
@@ -166,7 +173,12 @@ class _Reader:
         if node is None:
             return ""
         if not isinstance(node, yaml.ScalarNode):
-            self.wrong(node, f"'{where}' is one value", "write it on one line; quote it if it holds ',' or ':'", where)
+            self.wrong(
+                node,
+                f"'{where}' is one value",
+                "write it on one line; quote it if it holds ',' or ':'",
+                where,
+            )
             return ""
         return str(node.value).strip()
 
@@ -226,7 +238,12 @@ class _Reader:
             numbers = {key: self.plain_number(part, f"{where}.{key}") for key, part in parts.items()}
             default, low, high = numbers.get("default"), numbers.get("low"), numbers.get("high")
             if "default" not in parts:
-                self.wrong(value, f"parameter '{name}' has no default", "write {default: 12, low: 5, high: 50}", where)
+                self.wrong(
+                    value,
+                    f"parameter '{name}' has no default",
+                    "write {default: 12, low: 5, high: 50}",
+                    where,
+                )
             specs[name] = ParameterSpec(
                 default or Number(0, 1.0), low.value if low else None, high.value if high else None
             )
@@ -239,7 +256,12 @@ class _Reader:
         if low > high:
             self.wrong(node, f"the range of '{name}' is reversed", "low is the lesser", f"parameters.{name}")
         elif has_default and not low <= spec.default.value <= high:
-            self.wrong(node, f"the default of '{name}' is outside its range", "move one of them", f"parameters.{name}")
+            self.wrong(
+                node,
+                f"the default of '{name}' is outside its range",
+                "move one of them",
+                f"parameters.{name}",
+            )
 
     def plain_number(self, node: yaml.Node, where: str) -> Number | None:
         number = read_number(self.scalar(node, where))
@@ -303,7 +325,12 @@ class _Reader:
             self.wrong(node, error.message, error.remedy, where)
             return None
         if not isinstance(folded, Number) or not folded.value >= 0:
-            self.wrong(node, f"'{where}' is a number that is not negative", "write a number such as 10 or 0.1%", where)
+            self.wrong(
+                node,
+                f"'{where}' is a number that is not negative",
+                "write a number such as 10 or 0.1%",
+                where,
+            )
             return None
         return folded.value
 
@@ -330,7 +357,12 @@ class _Reader:
         numbers = {key: self.constant(part, f"costs.{key}", values) or 0.0 for key, part in parts.items()}
         for key in ("commission", "slippage"):
             if numbers.get(key, 0.0) >= 1:
-                self.wrong(parts[key], f"costs.{key} is {numbers[key]:g}, all of the price", "write 0.02%", f"costs.{key}")
+                self.wrong(
+                    parts[key],
+                    f"costs.{key} is {numbers[key]:g}, all of the price",
+                    "write 0.02%",
+                    f"costs.{key}",
+                )
         return Costs(**numbers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -18,10 +19,8 @@ class Doorbell:
 
     def open(self) -> None:
         """Hang up the bell; one that hangs there already will do."""
-        try:
+        with contextlib.suppress(FileExistsError):
             os.mkfifo(self.path, 0o600)
-        except FileExistsError:
-            pass
         # open for writing too: a pipe without writers would always be ready to read
         self._fd = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
 

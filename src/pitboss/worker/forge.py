@@ -30,7 +30,14 @@ class Forge:
         # one thread for linear algebra: the run's own threads are what uses the cores
         environment = os.environ | dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pitboss.worker.forkserver", str(theirs.fileno()), str(lifeline_read), *preload],
+            [
+                sys.executable,
+                "-m",
+                "pitboss.worker.forkserver",
+                str(theirs.fileno()),
+                str(lifeline_read),
+                *preload,
+            ],
             pass_fds=(theirs.fileno(), lifeline_read),
             stdin=subprocess.DEVNULL,
             env=environment,
@@ -62,7 +69,7 @@ class Forge:
 
     def notices(self) -> list[dict[str, Any]]:
         """Answer what the fork server told since the last call: spawned and exited processes."""
-        found = []
+        found: list[dict[str, Any]] = []
         while True:
             try:
                 message = self.control.recv(65_536)

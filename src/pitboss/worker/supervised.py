@@ -148,14 +148,26 @@ class SupervisedRun:
         options = self.claim.run.options
         if reason == slots.REASON_TIMEOUT:
             limit = options.get("max_execution_seconds", "its")
-            return _failed(FailureKind.TIMEOUT, f"the run exceeded its time limit of {limit} s", "raise max_execution_seconds")
+            return _failed(
+                FailureKind.TIMEOUT,
+                f"the run exceeded its time limit of {limit} s",
+                "raise max_execution_seconds",
+            )
         if reason == slots.REASON_MEMORY:
             limit = options.get("memory_limit_mb", "its")
-            return _failed(FailureKind.MEMORY, f"the run exceeded its memory limit of {limit} MB", "raise memory_limit_mb")
+            return _failed(
+                FailureKind.MEMORY,
+                f"the run exceeded its memory limit of {limit} MB",
+                "raise memory_limit_mb",
+            )
         if reason in (slots.REASON_SHUTDOWN, slots.REASON_LEASE) and is_resumable:
             return Move(State.QUEUED, error={"message": "the worker shut down"})
         if code == -signal.SIGKILL and kernel_kills() > self._kernel_kills:
-            return _failed(FailureKind.MEMORY, "the kernel killed the run: the machine was out of memory", "run fewer at once")
+            return _failed(
+                FailureKind.MEMORY,
+                "the kernel killed the run: the machine was out of memory",
+                "run fewer at once",
+            )
         if code < 0:
             name = signal.Signals(-code).name
             return _failed(FailureKind.LOST, f"the run's process was killed by signal {-code} ({name})", "retry it")

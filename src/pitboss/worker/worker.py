@@ -118,9 +118,7 @@ class Worker:
     def _info(self) -> WorkerInfo:
         pid = os.getpid()
         config = self.config
-        return WorkerInfo(
-            self.id, self.host, pid, start_time(pid) or 0.0, config.slots, config.version, 0.0, 0.0
-        )
+        return WorkerInfo(self.id, self.host, pid, start_time(pid) or 0.0, config.slots, config.version, 0.0, 0.0)
 
     def _prepare(self) -> None:
         adopt_orphans()
@@ -391,4 +389,3 @@ class Worker:
     def _complain(self, what: str, error: Exception) -> None:
         if self._is_due(f"complain {what}", 5.0):
             logger.warning("database trouble", worker=self.id, during=what, error=str(error))
-

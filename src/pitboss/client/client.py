@@ -1,0 +1,206 @@
+"""`pitboss.Client`: submit, watch, cancel and read results over HTTP, surviving lost connections."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from httpx_sse import SSEError, connect_sse
+
+from pitboss.core.errors import Conflict, InvalidInput, NotFound, PitbossError, Problem, QueueFull, StorageUnavailable
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TERMINAL_EVENTS = frozenset({"completed", "failed", "cancelled"})
+POLL_SECONDS = 0.5
+RECONNECT_SECONDS = 0.2
+STREAM_FAILURES_BEFORE_POLLING = 3
+_STREAM_TIMEOUT = httpx.Timeout(10.0, read=40.0)  # the server says something every 15 s
+
+
+class Client:
+    """A connection to a pitboss server. Not thread-safe; use one for each thread.
+
+    Errors of the server are raised as those of the library: InvalidInput with its problems, NotFound,
+    Conflict, QueueFull, StorageUnavailable. A server that is down raises StorageUnavailable, but `watch`
+    and `wait` outlast it for `patience` seconds.
+    """
+
+    def __init__(self, url: str = "http://127.0.0.1:8000", timeout: float = 10.0, patience: float = 60.0) -> None:
+        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/api/v1", timeout=timeout)
+        self._patience = patience
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def submit(
+        self,
+        kind: str,
+        params: Mapping[str, Any],
+        priority: str | int = "normal",
+        tags: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Queue a run and answer it; with an `idempotency_key` it is safe to ask again."""
+        body = {
+            "kind": kind,
+            "params": dict(params),
+            "priority": priority,
+            "tags": list(tags),
+            "options": options or {},
+        }
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._json("POST", "/runs", json=body, headers=headers)
+
+    def backtest(self, strategy: str, symbols: Sequence[str], **params: Any) -> dict[str, Any]:
+        """Queue a backtest of a stored strategy's name or a document's text."""
+        return self.submit("backtest", {"strategy": strategy, "symbols": list(symbols), **params})
+
+    def sweep(self, strategy: str, symbols: Sequence[str], grid: Mapping[str, Any], **params: Any) -> dict[str, Any]:
+        """Queue a sweep over a grid of parameters."""
+        return self.submit("sweep", {"strategy": strategy, "symbols": list(symbols), "grid": dict(grid), **params})
+
+    def get(self, run_id: str) -> dict[str, Any]:
+        """Answer a run."""
+        return self._json("GET", f"/runs/{run_id}")
+
+    def runs(self, **filters: Any) -> list[dict[str, Any]]:
+        """Answer runs, newest first; `state`, `kind`, `subject`, `tag`, `limit`, `cursor` narrow them."""
+        found: list[dict[str, Any]] = self._json("GET", "/runs", params=filters)["items"]
+        return found
+
+    def cancel(self, run_id: str, keep_partial: bool = True, reason: str = "") -> dict[str, Any]:
+        """Ask a run to end; `message` of the answer says what that did."""
+        return self._json("POST", f"/runs/{run_id}/cancel", json={"keep_partial": keep_partial, "reason": reason})
+
+    def retry(self, run_id: str) -> dict[str, Any]:
+        """Queue a failed or cancelled run again, as a new run."""
+        return self._json("POST", f"/runs/{run_id}/retry")
+
+    def rerun(self, run_id: str, **params: Any) -> dict[str, Any]:
+        """Queue any run again with some params changed, as a new run."""
+        return self._json("POST", f"/runs/{run_id}/rerun", json={"params": params})
+
+    def add_strategy(self, text: str) -> dict[str, Any]:
+        """Store a strategy document and answer its name and version."""
+        return self._json("POST", "/strategies", json={"text": text})
+
+    def result(self, run_id: str) -> dict[str, Any]:
+        """Answer the result of a run. Raises NotFound while there is none."""
+        return self._json("GET", f"/runs/{run_id}/result")
+
+    def frame(self, run_id: str, name: str = "trades") -> pl.DataFrame:
+        """Answer `trades`, `orders`, `equity`, `drawdown` or `variants` of a run as a Polars frame."""
+        import polars as pl
+
+        response = self._send("GET", f"/runs/{run_id}/artifacts/{name}.parquet")
+        return pl.read_parquet(io.BytesIO(response.content))
+
+    def wait(self, run_id: str) -> dict[str, Any]:
+        """Watch a run to its end and answer it."""
+        for _ in self.watch(run_id):
+            pass
+        return self.get(run_id)
+
+    def watch(self, run_id: str, after: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield the events of a run to its last, each once and in order, over lost connections.
+
+        A stream that breaks is resumed where it broke; where streams do not get through at all, pages are
+        polled. Raises StorageUnavailable when the server stays away for longer than the patience.
+        """
+        failures = 0
+        silent_since = time.monotonic()
+        while True:
+            source = self._stream if failures < STREAM_FAILURES_BEFORE_POLLING else self._poll
+            before = after
+            try:
+                for event in source(run_id, after):
+                    after = event["seq"]
+                    silent_since = time.monotonic()
+                    yield event
+                    if event["type"] in TERMINAL_EVENTS:
+                        return
+                if source == self._stream and after == before and self._has_ended(run_id, after):
+                    return
+            except (httpx.HTTPError, SSEError, StorageUnavailable) as error:
+                if time.monotonic() - silent_since > self._patience:
+                    raise StorageUnavailable(f"the server does not answer: {error}", "is it running?") from None
+            failures = 0 if after > before else failures + 1
+            time.sleep(RECONNECT_SECONDS)
+
+    def _has_ended(self, run_id: str, after: int) -> bool:
+        return not self._page(run_id, after) and self.get(run_id)["state"] in TERMINAL_EVENTS
+
+    def _stream(self, run_id: str, after: int) -> Iterator[dict[str, Any]]:
+        headers = {"Last-Event-ID": str(after)}
+        path = f"/runs/{run_id}/events"
+        with connect_sse(self._http, "GET", path, headers=headers, timeout=_STREAM_TIMEOUT) as source:
+            if source.response.status_code == 204:
+                return
+            if source.response.is_error:
+                source.response.read()
+                raise _error_of(source.response)
+            for message in source.iter_sse():
+                if message.data:
+                    yield message.json()
+
+    def _poll(self, run_id: str, after: int) -> Iterator[dict[str, Any]]:
+        events = self._page(run_id, after)
+        if not events:
+            time.sleep(POLL_SECONDS)
+        yield from events
+
+    def _page(self, run_id: str, after: int) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._json(
+            "GET", f"/runs/{run_id}/events", params={"after": after}, headers={"Accept": "application/json"}
+        )["events"]
+        return found
+
+    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._send(method, path, **request).json()
+        return answer
+
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.HTTPError as error:
+            raise StorageUnavailable(f"the server does not answer: {error}", "is it running?") from None
+        if response.is_error:
+            raise _error_of(response)
+        return response
+
+
+def _error_of(response: httpx.Response) -> PitbossError:
+    """Answer the library's error for an error response."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    detail, remedy = body.get("detail", f"HTTP {response.status_code}"), body.get("remedy", "")
+    match response.status_code:
+        case 400 | 413 | 422:
+            return InvalidInput([Problem(**problem) for problem in body.get("errors", [])] or detail)
+        case 404:
+            return NotFound(detail, remedy)
+        case 409:
+            return Conflict(detail, remedy)
+        case 429:
+            return QueueFull(detail, int(response.headers.get("Retry-After", 5)))
+        case 503 | 507:
+            return StorageUnavailable(detail, remedy)
+    return PitbossError(detail, remedy)
