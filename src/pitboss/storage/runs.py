@@ -13,7 +13,7 @@ from pitboss.core.errors import QueueFull
 from pitboss.core.ids import new_token
 from pitboss.runs import events as ev
 from pitboss.runs.model import Artifact, Claim, Limits, NewRun, QueueSnapshot, Run, RunQuery
-from pitboss.runs.ports import RunWrite
+from pitboss.runs.ports import Move, RunWrite
 from pitboss.runs.states import ACTIVE, FailureKind, State
 from pitboss.storage.database import Database
 from pitboss.storage.moves import write_run
@@ -159,31 +159,14 @@ class SqlRunStore:
         connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "name"], set_=row))
 
     def _move(self, connection: Connection, item: RunWrite, now: float) -> None:
-        """Carry out a worker's move. A cancel that came first turns a start or a completion aside."""
-        move = item.move
-        assert move is not None
-        event: list[ev.Event] = []
-        values: dict[str, Any] = {}
+        """Carry out a worker's move, or what a cancel that came first makes of it."""
+        assert item.move is not None
         run = self._get(connection, item.run_id)
-        if move.to is State.RUNNING:
-            event = [ev.Started(pid=move.pid or 0, attempt=run.attempt)]
-            values = {"started_at": now, "pid": move.pid}
-        elif move.to is State.COMPLETING:
-            values = {"completing_at": now}
-        elif move.to is State.COMPLETED:
-            event = [ev.Completed(result=move.result or {})]
-            values = {"result": move.result, "partial": False}
-        elif move.to is State.CANCELLED:
-            event = [ev.Cancelled(partial=move.partial, reason=run.cancel_reason or "")]
-            values = {"result": move.result, "partial": move.partial}
-            if not move.partial:
-                connection.execute(sa.delete(artifacts).where(artifacts.c.run_id == run.id))
-        elif move.to is State.FAILED:
-            event = [ev.Failed(**(move.error or {}))]
-            values = {"error": move.error}
-        elif move.to is State.QUEUED:
-            event, values = _requeued(run, (move.error or {}).get("message", "worker shut down"))
-        write_run(connection, item.run_id, now, event, values, move.to, item.token)
+        move = _after_cancel(run, item.move)
+        events, values = _consequences(run, move, now)
+        moved = write_run(connection, run.id, now, events, values, move.to, item.token)
+        if moved and move.to is State.CANCELLED and not move.partial:
+            connection.execute(sa.delete(artifacts).where(artifacts.c.run_id == run.id))
 
     def renew(self, worker_id: str, tokens: Mapping[str, str], lease_seconds: float) -> set[str]:
         with self.database.writing() as connection:
@@ -305,6 +288,33 @@ def _within_limits(candidates: Sequence[Any], active: Sequence[Any], count: int,
         owners[row.owner] += 1
         chosen.append(row.id)
     return chosen
+
+
+def _after_cancel(run: Run, move: Move) -> Move:
+    """Answer the move; for a run whose cancel came first every end is cancelled, with what it brought along."""
+    if run.state is not State.CANCELLING or move.to not in (State.COMPLETED, State.FAILED, State.QUEUED):
+        return move
+    keeps = bool(run.cancel_keep_partial) and move.result is not None
+    return Move(State.CANCELLED, result=move.result if keeps else None, partial=keeps)
+
+
+def _consequences(run: Run, move: Move, now: float) -> tuple[list[ev.Event], dict[str, Any]]:
+    """Answer the events that tell of a worker's move, and what is set with it."""
+    match move.to:
+        case State.RUNNING:
+            return [ev.Started(pid=move.pid or 0, attempt=run.attempt)], {"started_at": now, "pid": move.pid}
+        case State.COMPLETING:
+            return [], {"completing_at": now}
+        case State.COMPLETED:
+            return [ev.Completed(result=move.result or {})], {"result": move.result}
+        case State.CANCELLED:
+            event = ev.Cancelled(partial=move.partial, reason=run.cancel_reason or "")
+            return [event], {"result": move.result, "partial": move.partial}
+        case State.FAILED:
+            return [ev.Failed(**(move.error or {}))], {"error": move.error}
+        case State.QUEUED:
+            return _requeued(run, (move.error or {}).get("message", "the worker shut down"))
+    raise AssertionError(move.to)
 
 
 def _requeued(run: Run, reason: str) -> tuple[list[ev.Event], dict[str, Any]]:

