@@ -326,7 +326,7 @@ def _requeued(run: Run, reason: str) -> tuple[list[ev.Event], dict[str, Any]]:
     # queued_at stays: a run that was interrupted keeps its place
     values = {
         "attempt": attempt, "worker_id": None, "pid": None, "lease_token": None, "lease_until": None,
-        "claimed_at": None, "started_at": None, "completing_at": None,
+        "claimed_at": None, "started_at": None, "completing_at": None, "progress": None,
     }  # fmt: skip
     return events, values
 

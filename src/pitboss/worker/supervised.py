@@ -135,6 +135,8 @@ class SupervisedRun:
         self.listen()
         self.sample(time.monotonic(), is_last=True)
         self.ended = self._verdict(code, reason, is_resumable)
+        if self.ended.to is State.COMPLETED and not self.is_completing:
+            self._put(move=Move(State.COMPLETING))
         self._put(move=self.ended)
 
     def _verdict(self, code: int, reason: int, is_resumable: bool) -> Move:

@@ -1,0 +1,157 @@
+"""A real engine for tests: a database in a folder, worker processes, and ways to wait for what they do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from support.jobs import KINDS, MARK
+
+from pitboss.bootstrap import ENTRIES, Kinds, Platform, limits_of, make_worker, open_platform
+from pitboss.core.logs import configure_logs
+from pitboss.core.settings import Settings, load_settings
+from pitboss.runs.model import Run
+from pitboss.runs.service import RunService, Submission
+from pitboss.storage.events import SqlEventLog
+from pitboss.storage.runs import SqlRunStore
+from pitboss.storage.workers import SqlWorkerRegistry
+from pitboss.worker.worker import Entry
+
+TESTS = Path(__file__).parents[1]
+ALL_ENTRIES = ENTRIES | {name: Entry(f"support.jobs:{name}", name != "sleeping") for name in KINDS}
+
+
+class NoLauncher:
+    """Tests start workers themselves."""
+
+    def ensure(self) -> None: ...
+
+    def ring(self) -> None: ...
+
+
+class Engine:
+    """Starts workers over one data folder and asks the service about their runs."""
+
+    def __init__(self, data_dir: Path, **settings: object) -> None:
+        defaults = {"slots": 2, "lease_seconds": 15.0, "min_free_disk_mb": 0, "min_free_memory_mb": 0}
+        self.settings: Settings = load_settings(data_dir=data_dir, **(defaults | settings))
+        self.platform: Platform = open_platform(self.settings)
+        database = self.platform.database
+        self.store = SqlRunStore(database)
+        self.service = RunService(
+            self.store, SqlEventLog(database), SqlWorkerRegistry(database), NoLauncher(),
+            dict(Kinds(self.platform)) | KINDS, limits_of(self.settings), self.settings.max_queue_size,
+            self.settings.lease_seconds,
+        )  # fmt: skip
+        self.workers: list[subprocess.Popen] = []
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.send_signal(signal.SIGCONT)
+                worker.kill()
+            worker.wait()
+        self.platform.close()
+        for pid in marked_processes():
+            os.kill(pid, signal.SIGKILL)
+
+    def start_worker(self, waits: bool = True) -> subprocess.Popen:
+        """Start a worker process; by default wait until it has signed on."""
+        settings = self.settings.model_dump_json()
+        with (self.settings.data_dir / "worker.log").open("ab") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "support.engine", settings], cwd=TESTS, stdout=log, stderr=log,
+                env=os.environ | {"PYTHONPATH": str(TESTS)},
+            )  # fmt: skip
+        self.workers.append(worker)
+        if waits:
+            until(lambda: any(w.pid == worker.pid for w in self.service.workers()), 20, "a worker signs on")
+        return worker
+
+    def submit(self, kind: str, params: dict | None = None, **fields: object) -> Run:
+        return self.service.submit(Submission(kind, params or {}, **fields))
+
+    def wait(self, run: Run, *states: str, seconds: float = 20.0) -> Run:
+        """Wait until the run is in one of the states, by default any terminal one."""
+
+        def reached() -> Run | None:
+            now = self.service.get(run.id)
+            return now if (now.state.value in states if states else now.state.is_terminal) else None
+
+        found = until(reached, seconds, f"{run.kind} gets to {states or 'its end'}")
+        assert isinstance(found, Run)
+        return found
+
+    def wait_progress(self, run: Run, stage: str = "", done: int = 0, seconds: float = 20.0) -> Run:
+        """Wait until the run has reported that much of a stage."""
+
+        def reached() -> Run | None:
+            now = self.service.get(run.id)
+            progress = now.progress or {}
+            return now if progress.get("stage", "").startswith(stage) and progress.get("done", -1) >= done else None
+
+        found = until(reached, seconds, f"{run.kind} reports {stage} {done}")
+        assert isinstance(found, Run)
+        return found
+
+    def wait_attempt(self, run: Run, attempt: int, seconds: float = 20.0) -> Run:
+        """Wait until that attempt of the run is under way."""
+
+        def reached() -> Run | None:
+            now = self.service.get(run.id)
+            return now if now.attempt == attempt and now.state.value == "running" else None
+
+        found = until(reached, seconds, f"attempt {attempt} of {run.kind} runs")
+        assert isinstance(found, Run)
+        return found
+
+    def events(self, run: Run) -> list:
+        """Answer all events of a run, after checking that their numbers have no gap."""
+        found = self.service.events(run.id, limit=100_000)
+        assert [event.seq for event in found] == list(range(1, len(found) + 1))
+        return found
+
+
+def until(condition: Callable[[], object], seconds: float, what: str) -> object:
+    """Ask a hundred times a second until the answer is truthy; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s until {what}"
+        time.sleep(0.01)
+    return answer
+
+
+def marked_processes() -> list[int]:
+    """Answer the grandchildren of jobs that are alive."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if MARK in (process.info["cmdline"] or []) and process.status() != psutil.STATUS_ZOMBIE:
+            found.append(process.pid)
+    return found
+
+
+def is_gone(pid: int) -> bool:
+    """Answer whether a process has ended."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def main() -> None:
+    settings = Settings.model_validate_json(sys.argv[1])
+    configure_logs("INFO", as_json=True)
+    make_worker(settings, is_automatic=False, entries=ALL_ENTRIES).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Jobs that behave as badly as the worst of users' code, and some that behave."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pitboss.core.errors import RunCancelled
+from pitboss.runs.ports import Prepared
+
+MARK = "31415.92653"  # in the command line of every grandchild, so that a test can look for survivors
+
+
+def nothing(params, context):
+    return {"attempt": context.attempt}
+
+
+def steps(params, context):
+    """Does `count` steps of `seconds` each, and writes down which attempt did them, outside the database."""
+    journal = Path(params["journal"]) if "journal" in params else None
+    context.begin_stage("stepping", total=params["count"])
+    done = 0
+    for i in range(params["count"]):
+        if context.is_cancelled:
+            break
+        time.sleep(params["seconds"])
+        if journal:
+            with journal.open("a") as file:
+                file.write(f"{context.run_id} {context.attempt} {time.time()}\n")
+        done = i + 1
+        context.item(str(i), {"step": i})
+        context.report(done)
+    context.end_stage(done)
+    if done < params["count"] and not context.keeps_partial:
+        raise RunCancelled("stopped")
+    if done == params["count"]:
+        context.begin_results()
+    context.save_artifact("steps.txt", lambda path: path.write_text(f"{done}\n"))
+    return {"done": done}
+
+
+def deaf_loop(params, context):
+    """A Python loop that ignores every signal it can, and the cancel flag."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+    context.begin_stage("deaf")
+    while True:
+        try:
+            sum(range(10_000))
+        except BaseException:
+            continue
+
+
+def locked(params, context):
+    """Compiled code that never gives the interpreter lock back."""
+    context.begin_stage("locked")
+    ctypes.PyDLL(None).sleep(100_000)
+
+
+def sleeping(params, context):
+    """A system call that blocks."""
+    context.begin_stage("sleeping")
+    while True:
+        time.sleep(100_000)
+
+
+def grandchildren(params, context):
+    """Three processes of its own: a plain one, one in a session of its own, and an orphan in a session of its own."""
+    subprocess.Popen(["sleep", MARK])
+    subprocess.Popen(["sleep", MARK], start_new_session=True)
+    if os.fork() == 0:
+        os.setsid()
+        subprocess.Popen(["sleep", MARK], start_new_session=True)
+        os._exit(0)
+    os.wait()
+    context.begin_stage("with grandchildren")
+    while True:
+        time.sleep(100_000)
+
+
+def leaves_one_behind(params, context):
+    """Ends well but leaves a daemon."""
+    subprocess.Popen(["sleep", MARK], start_new_session=True)
+    return {}
+
+
+def hungry(params, context):
+    """Takes memory until somebody stops it."""
+    hoard = []
+    context.begin_stage("eating")
+    while True:
+        hoard.append(bytearray(os.urandom(1 << 20)) * 16)
+        time.sleep(0.02)
+
+
+def broken(params, context):
+    raise ZeroDivisionError("of its own making")
+
+
+def silent_exit(params, context):
+    sys.stdout.flush()
+    os._exit(3)
+
+
+class Kind:
+    """A kind whose params need no preparation."""
+
+    is_resumable = True
+
+    def __init__(self, name):
+        self.name = name
+
+    def prepare(self, params):
+        return Prepared(f"test/{self.name}", dict(params), {})
+
+
+JOBS = (nothing, steps, deaf_loop, locked, sleeping, grandchildren, leaves_one_behind, hungry, broken, silent_exit)
+HOSTILE = ("deaf_loop", "locked", "sleeping", "grandchildren")
+KINDS = {job.__name__: Kind(job.__name__) for job in JOBS}
