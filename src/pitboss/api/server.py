@@ -6,6 +6,7 @@ python -m pitboss.api.server HOST PORT        what `pitboss serve` becomes
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 import sys
 
@@ -36,6 +37,8 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     config = uvicorn.Config(
         create_app(platform, LOOPBACK | {host}), log_config=None, timeout_graceful_shutdown=DRAIN_SECONDS
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn drains, then raises the signal again: it has done its work
     try:
         uvicorn.Server(config).run(sockets=[listening])
     finally:

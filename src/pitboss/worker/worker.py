@@ -88,6 +88,7 @@ class Worker:
 
     def run(self) -> bool:
         """Work until stopped or idle; False when another worker serves this host already."""
+        self._recover()  # a dead predecessor on this host must not pass for a live one
         if not self.registry.register(self._info(), self.config.is_sole, self.config.lease_seconds):
             return False
         logger.info("worker started", worker=self.id, slots=self.config.slots)
