@@ -16,14 +16,14 @@ __version__ = VERSION
 __all__ = ["Client", "InvalidInput", "PitbossError", "backtest", "sweep"]
 
 if TYPE_CHECKING:
-    from pitboss.backtest.library import backtest, sweep
+    from pitboss.backtesting.library import backtest, sweep
     from pitboss.client.client import Client
     from pitboss.core.errors import InvalidInput, PitbossError
 
 # numba and polars take a third of a second: they load at the first use, not at `import pitboss`
 _HOMES = {
-    "backtest": "pitboss.backtest.library",
-    "sweep": "pitboss.backtest.library",
+    "backtest": "pitboss.backtesting.library",
+    "sweep": "pitboss.backtesting.library",
     "Client": "pitboss.client.client",
     "InvalidInput": "pitboss.core.errors",
     "PitbossError": "pitboss.core.errors",

@@ -10,10 +10,10 @@ import time
 import httpx
 import pytest
 from httpx_sse import connect_sse
-from support.engine import until
-from support.server import STRATEGY, Server, pitboss
 
 import pitboss as library
+from support.engine import until
+from support.server import STRATEGY, Server, pitboss
 
 LARGE = {"fast_period": {"low": 2, "high": 41, "step": 1}, "slow_period": {"low": 50, "high": 345, "step": 5}}
 SMALL = {"fast_period": [5, 10], "slow_period": [30, 60]}
@@ -73,9 +73,7 @@ def test_http_command_line_and_library_agree_to_the_last_digit(server, data_dir,
     over_http = server.wait(server.submit("backtest", parameters={"fast_period": 10})["id"])["result"]
     file = tmp_path / "ema.yaml"
     file.write_text(STRATEGY)
-    printed = pitboss(
-        "backtest", file, "--symbol", "SYN", "--set", "fast_period=10", "--json", data_dir=data_dir
-    )
+    printed = pitboss("backtest", file, "--symbol", "SYN", "--set", "fast_period=10", "--json", data_dir=data_dir)
     assert printed.returncode == 0, printed.stderr
     import json
 
@@ -83,7 +81,9 @@ def test_http_command_line_and_library_agree_to_the_last_digit(server, data_dir,
     pitboss("data", "export", "--symbol", "SYN", "--timeframe", "5m", "--to", tmp_path / "b.parquet", data_dir=data_dir)
     import polars as pl
 
-    called = library.backtest(STRATEGY, {"SYN": pl.read_parquet(tmp_path / "b.parquet")}, parameters={"fast_period": 10})
+    called = library.backtest(
+        STRATEGY, {"SYN": pl.read_parquet(tmp_path / "b.parquet")}, parameters={"fast_period": 10}
+    )
     assert over_http == on_the_command_line
     assert called.metrics == over_http["metrics"]
     assert len(called.trades) == over_http["trades"]
@@ -156,7 +156,9 @@ def test_saved_backtests_run_and_are_followed(server):
     assert [item["id"] for item in server.http.get(f"{path}/runs").json()["items"]] == runs[::-1]
     progress = server.http.get(f"{path}/progress").json()
     assert (progress["run_id"], progress["state"]) == (runs[1], "completed")
-    assert "already finished" in server.http.post(f"{path}/cancel", json={"keep_partial_results": True}).json()["message"]
+    assert (
+        "already finished" in server.http.post(f"{path}/cancel", json={"keep_partial_results": True}).json()["message"]
+    )
     changed = server.http.patch(path, json={"params": {"cash": 5000}}).json()
     assert changed["params"]["cash"] == 5000
     assert server.http.delete(path).status_code == 204

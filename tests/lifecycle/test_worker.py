@@ -8,6 +8,7 @@ import time
 
 import psutil
 import pytest
+
 from support.engine import Engine, is_gone, marked_processes, until
 from support.jobs import HOSTILE
 

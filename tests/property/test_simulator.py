@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import reference
-from support.bars import HOUR, START
 
 from pitboss.kernel import simulate as k
 from pitboss.kernel.panel import new_panel
+from support import reference
+from support.bars import HOUR, START
 
 SIZINGS = ("fixed_cash", "fixed_quantity", "percent_equity", "risk")
 
@@ -27,7 +27,9 @@ def cases(draw):
     shape = (symbols, count)
     close = 100 + np.cumsum(rng.integers(-3, 4, shape) if coarse else rng.normal(0, 1.5, shape), axis=1)
     close = np.maximum(close, 20.0)
-    first = np.maximum(np.roll(close, 1, axis=1) + (rng.integers(-2, 3, shape) if coarse else rng.normal(0, 1, shape)), 20)
+    first = np.maximum(
+        np.roll(close, 1, axis=1) + (rng.integers(-2, 3, shape) if coarse else rng.normal(0, 1, shape)), 20
+    )
     first[:, 0] = 100
     spread = rng.integers(0, 4, (2, *shape)) if coarse else np.abs(rng.normal(0, 1, (2, *shape)))
     high = np.maximum(first, close) + spread[0]

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.bars import HOUR, random_bars
 
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.kernel.bars import BarArrays, resample
@@ -17,13 +16,14 @@ from pitboss.strategy.functions import function_names, lookup
 from pitboss.strategy.program import Stepper, compile_document
 from pitboss.strategy.reader import inspect_document, read_document, read_document_file
 from pitboss.strategy.types import Kind
+from support.bars import HOUR, random_bars
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "strategies").glob("*.yaml"))
 H1 = parse_timeframe("1h")
 
 
 def document(condition: str, indicators: str = "{}"):
-    return read_document(f'name: t\ntimeframe: 1h\nindicators: {indicators}\nentry:\n  long: >-\n    {condition}\n')
+    return read_document(f"name: t\ntimeframe: 1h\nindicators: {indicators}\nentry:\n  long: >-\n    {condition}\n")
 
 
 def signals_of(program, bars, timeframe=H1, other=None):
@@ -60,7 +60,10 @@ def series(draw, depth=0):
     inner = series(depth=depth + 1)
     kind = draw(st.sampled_from(["call", "offset", "sum", "ratio", "on", "other", "where"]))
     if kind == "call":
-        name, length = draw(st.sampled_from(["ema", "sma", "max", "min", "linearreg_slope", "rocp", "zscore"])), draw(st.integers(2, 9))
+        name, length = (
+            draw(st.sampled_from(["ema", "sma", "max", "min", "linearreg_slope", "rocp", "zscore"])),
+            draw(st.integers(2, 9)),
+        )
         return f"{name}({draw(inner)}, {length})"
     if kind == "offset":
         return f"({draw(inner)})[{draw(st.integers(0, 5))}]"

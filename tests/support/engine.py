@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from support.jobs import KINDS, MARK
 
 from pitboss.bootstrap import ENTRIES, Kinds, Platform, limits_of, make_worker, open_platform
 from pitboss.core.logs import configure_logs
@@ -22,6 +21,7 @@ from pitboss.storage.events import SqlEventLog
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
 from pitboss.worker.worker import Entry
+from support.jobs import KINDS, MARK
 
 TESTS = Path(__file__).parents[1]
 ALL_ENTRIES = ENTRIES | {name: Entry(f"support.jobs:{name}", name != "sleeping") for name in KINDS}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+
 from support.engine import until
 
 STRATEGY = """\

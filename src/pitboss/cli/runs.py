@@ -96,7 +96,7 @@ def show_run(platform: Platform, run: Run) -> None:
 
 
 def _show_result(platform: Platform, run: Run, result: dict[str, Any]) -> None:
-    from pitboss.backtest.summary import shown, summarize
+    from pitboss.backtesting.summary import shown, summarize
     from pitboss.cli import render
 
     if "variants" in result:

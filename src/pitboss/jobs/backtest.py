@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pitboss.backtest.engine import Outcome, resolve, rules_of
-from pitboss.backtest.engine import run as simulate
-from pitboss.backtest.metrics import compute_metrics
-from pitboss.backtest.tables import equity_frame, orders_frame, trades_frame
-from pitboss.backtest.universe import Universe
+from pitboss.backtesting.engine import Outcome, resolve, rules_of
+from pitboss.backtesting.engine import run as simulate
+from pitboss.backtesting.metrics import compute_metrics
+from pitboss.backtesting.tables import equity_frame, orders_frame, trades_frame
+from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import RunCancelled
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.jobs.request import fix_sources, load_universe, read_request, strategy_text

@@ -10,9 +10,9 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
-from pitboss.backtest.engine import resolve
-from pitboss.backtest.library import check_cash
-from pitboss.backtest.universe import Universe
+from pitboss.backtesting.engine import resolve
+from pitboss.backtesting.library import check_cash
+from pitboss.backtesting.universe import Universe
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput, NotFound, Problem, suggest
 from pitboss.core.timeframe import Timeframe, parse_timeframe

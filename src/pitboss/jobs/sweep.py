@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pitboss.backtest.library import variants_frame
-from pitboss.backtest.sweep import SweepJob, Variant, check_metric, rank, read_grid, run_sweep
+from pitboss.backtesting.library import variants_frame
+from pitboss.backtesting.sweep import SweepJob, Variant, check_metric, rank, read_grid, run_sweep
 from pitboss.core.errors import RunCancelled
 from pitboss.jobs.backtest import BacktestKind, save_frame
 from pitboss.jobs.request import fix_sources, load_universe, read_request, strategy_text

@@ -58,7 +58,7 @@ def _read_csv(path: Path, columns: Mapping[str, str] | None) -> RawBars:
     delimiter = max(DELIMITERS, key=lines[0].count)
     if not lines[0].count(delimiter):
         raise InvalidInput(f"{path.name} has a single column", "columns are parted by comma, semicolon or tab", "file")
-    has_header = bool(re.search(r"[A-Za-z]{2,}", lines[0].split(delimiter)[0]))
+    has_header = bool(re.match(r"\W*[A-Za-z]", lines[0]))
     frame = pl.read_csv(source, separator=delimiter, has_header=has_header, infer_schema=False)
     layout = f"{DELIMITERS[delimiter]}-separated"
     if not has_header and not columns:

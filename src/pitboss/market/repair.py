@@ -121,8 +121,10 @@ def _check_spacing(frame: pl.DataFrame, timeframe: Timeframe) -> None:
         return
     seconds = int(common[0]) / 1e6
     if abs(seconds - timeframe.seconds) > 0.5:
-        raise InvalidInput(f"the bars are {seconds:g} s apart, not {timeframe.seconds:,} s ({timeframe})",
-                           "name their own timeframe; longer ones are made when they are read", "timeframe")  # fmt: skip
+        raise InvalidInput(
+            f"the bars are {seconds:g} s apart, not {timeframe.seconds:,} s ({timeframe})",
+            "name their own timeframe; longer ones are made when they are read", "timeframe",
+        )  # fmt: skip
 
 
 def find_gaps(frame: pl.DataFrame, timeframe: Timeframe) -> list[Gap]:

@@ -76,7 +76,7 @@ def inspect_document(text: str) -> tuple[Document | None, list[Problem]]:
         return None, [
             Problem(
                 f"not valid YAML: {error.problem}",
-                "check the indentation, and quote expressions that hold ': ', '#' or, in braces, ','",
+                "check the indentation, and quote expressions that hold ': ' or '#', and in braces those with ',' or '['",
                 mark.line + 1 if mark else None,
                 mark.column + 1 if mark else None,
             )
@@ -137,11 +137,11 @@ class _Reader:
             start = self.text.index("\n", start) + 1
         elif node.style in ("'", '"'):
             start += 1
+        # whitespace is all that folding changes, so the place is found by counting the rest
         wanted = sum(not character.isspace() for character in node.value[:at])
-        index, seen = start, 0
-        while index < len(self.text) and (self.text[index].isspace() or seen < wanted):
-            seen += not self.text[index].isspace()
-            index += 1
+        is_end = not node.value[at:].strip()
+        places = [i for i in range(start, node.end_mark.index) if not self.text[i].isspace()][: wanted + 1]
+        index = start if not places else places[-1] if len(places) > wanted and not is_end else places[wanted - 1] + 1
         before = self.text[:index]
         return before.count("\n") + 1, index - (before.rfind("\n") + 1) + 1
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pitboss.backtest.universe import Universe
+from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.kernel import panel as slots
 from pitboss.kernel.simulate import (

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pitboss.backtest.engine import Outcome
+from pitboss.backtesting.engine import Outcome
 from pitboss.core.clock import micros_to_iso
 from pitboss.kernel import simulate as k
 from pitboss.kernel.series import DAY_MICROS, worst_drawdown

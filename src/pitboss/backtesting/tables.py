@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from pitboss.backtest.engine import Outcome
+from pitboss.backtesting.engine import Outcome
 from pitboss.kernel import simulate as k
 from pitboss.kernel.series import drawdown_of
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from pitboss.backtest.engine import Outcome, resolve, rules_of, run
-from pitboss.backtest.metrics import compute_metrics
-from pitboss.backtest.summary import summarize
-from pitboss.backtest.sweep import SweepJob, Variant, check_metric, rank, read_grid, run_sweep
-from pitboss.backtest.tables import equity_frame, orders_frame, trades_frame
-from pitboss.backtest.universe import Universe, infer_timeframe
+from pitboss.backtesting.engine import Outcome, resolve, rules_of, run
+from pitboss.backtesting.metrics import compute_metrics
+from pitboss.backtesting.summary import summarize
+from pitboss.backtesting.sweep import SweepJob, Variant, check_metric, rank, read_grid, run_sweep
+from pitboss.backtesting.tables import equity_frame, orders_frame, trades_frame
+from pitboss.backtesting.universe import Universe, infer_timeframe
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import Timeframe
 from pitboss.kernel.panel import new_panel

@@ -9,9 +9,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-from pitboss.backtest.engine import resolve, rules_of, run
-from pitboss.backtest.metrics import compute_metrics
-from pitboss.backtest.universe import Universe
+from pitboss.backtesting.engine import resolve, rules_of, run
+from pitboss.backtesting.metrics import compute_metrics
+from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.kernel.panel import new_panel
 from pitboss.strategy.document import Document, read_number

@@ -1,0 +1,152 @@
+"""Importing bars: every layout, every repair, every refusal."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from pitboss.core.errors import InvalidInput, NotFound
+from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.catalog import Catalog, check_symbol
+from pitboss.market.frames import between, to_arrays
+
+ROWS = "1,2,0.5,1.5,10"
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    return Catalog(tmp_path / "bars")
+
+
+def imported(catalog, tmp_path, text, timeframe="1m", encoding="utf-8", **options):
+    path = tmp_path / "file.csv"
+    path.write_bytes(text.encode(encoding))
+    series, report = catalog.import_file(path, "T", parse_timeframe(timeframe), **options)
+    return catalog.frame("T", parse_timeframe(timeframe)), report, series
+
+
+LAYOUTS = {
+    "Yahoo": ("Date,Open,High,Low,Close,Adj Close,Volume\n2020-01-02,1,2,0.5,1.5,1.4,10\n2020-01-03,1,2,0.5,1.5,1.4,10\n", "1d", "2020-01-02T00:00", 10),
+    "Dukascopy": ("Gmt time,Open,High,Low,Close,Volume\n01.02.2018 22:00:00.000,1,2,0.5,1.5,10\n", "1m", "2018-02-01T22:00", 10),
+    "HistData": ("20180101 170000;1;2;0.5;1.5;0\n20180101 170100;1;2;0.5;1.5;0\n", "1m", "2018-01-01T17:00", 0),
+    "MetaTrader": ("<DATE>\t<TIME>\t<OPEN>\t<HIGH>\t<LOW>\t<CLOSE>\t<TICKVOL>\t<VOL>\t<SPREAD>\n2018.01.02\t00:05:00\t1\t2\t0.5\t1.5\t55\t0\t1\n", "1m", "2018-01-02T00:05", 55),
+    "MetaTrader 4": ("2018.01.02,00:05,1,2,0.5,1.5,7\n", "1m", "2018-01-02T00:05", 7),
+    "Binance": (f"1514764800000,{ROWS},1514764859999,0,0,0,0,0\n", "1m", "2018-01-01T00:00", 10),
+    "Alpaca": (f"symbol,timestamp,open,high,low,close,volume,vwap\nSPY,2024-01-02T14:30:00Z,{ROWS},1\n", "1m", "2024-01-02T14:30", 10),
+    "epoch": (f"time,open,high,low,close,volume\n1514764800,{ROWS}\n", "1m", "2018-01-01T00:00", 10),
+    "month first": (f"date,open,high,low,close,volume\n01/31/2024,{ROWS}\n", "1d", "2024-01-31T00:00", 10),
+    "no volume": ("ts;open;high;low;close\n2024-01-02 14:30:00;1;2;0.5;1.5\n", "1m", "2024-01-02T14:30", 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(catalog, tmp_path, layout):
+    text, timeframe, first, volume = LAYOUTS[layout]
+    frame, report, _ = imported(catalog, tmp_path, text, timeframe)
+    row = frame.row(0, named=True)
+    assert row["ts"].isoformat().startswith(first)
+    assert (row["open"], row["high"], row["low"], row["close"], row["volume"]) == (1, 2, 0.5, 1.5, volume)
+    assert report.repairs() == []
+
+
+def test_utf16_and_named_columns(catalog, tmp_path):
+    text = "When,A,B,C,D\n2024-01-02 14:30:00,1,2,0.5,1.5\n"
+    columns = {"ts": "When", "open": "A", "high": "B", "low": "C", "close": "D"}
+    frame, _, _ = imported(catalog, tmp_path, text, encoding="utf-16", columns=columns)
+    assert frame["close"].to_list() == [1.5]
+
+
+def lines(*times, header="ts,open,high,low,close,volume"):
+    return header + "\n" + "".join(f"{time},{ROWS}\n" for time in times)
+
+
+def test_local_times_become_utc_over_the_change_of_clocks(catalog, tmp_path):
+    text = lines("2024-01-02 09:30:00", "2024-07-02 09:30:00")
+    frame, _, _ = imported(catalog, tmp_path, text, tz="America/New_York")
+    assert [ts.hour for ts in frame["ts"]] == [14, 13]
+    offsets = lines("2024-01-02 09:30:00-05:00", "2024-07-02 09:30:00-04:00")
+    assert imported(catalog, tmp_path, offsets, tz="America/New_York")[0].equals(frame)
+
+
+def test_what_is_repaired_is_said_and_strict_refuses(catalog, tmp_path):
+    text = (
+        lines("2024-01-02 14:31:00", "2024-01-02 14:30:00", "2024-01-02 14:30:00")
+        + "2024-01-02 14:32:00,1,0.9,0.5,1,1\n2024-01-02 14:33:00,-1,2,0.5,1,1\n2024-01-02 14:34:00,,2,0.5,1,1\n"
+        + "2024-01-02 14:35:10,1,2,0.5,1,1\nsomewhen,1,2,0.5,1,1\n"
+    )
+    with pytest.raises(InvalidInput, match="--strict"):
+        imported(catalog, tmp_path, text, is_strict=True)
+    assert catalog.list() == []
+    frame, report, _ = imported(catalog, tmp_path, text)
+    assert (report.duplicates, report.out_of_order, report.high_below_low) == (1, 1, 1)
+    assert (report.non_positive, report.not_a_number, report.misaligned, report.unreadable) == (1, 1, 1, 1)
+    assert len(report.repairs()) == 7
+    assert [ts.minute for ts in frame["ts"]] == [30, 31, 32, 35]
+    assert frame["high"].to_list()[2] == 1.0
+    assert (report.gaps, report.largest_gaps[0].missing) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "message"),
+    [
+        ("", "utf-8", "is empty"),
+        ("ts|open|high\n1|2|3\n", "utf-8", "single column"),
+        ("a,b,c\n1,2,3\n", "utf-8", "no column for ts"),
+        ("1,2,3\n1,2,3\n", "utf-8", "without a header"),
+        (lines("2024-01-02 14:30:00").replace("ts", "Zeité"), "latin-1", "not UTF-8"),
+        ("\x00\x01\x02" * 9, "utf-8", "no text file"),
+        (lines("2024-01-02 14:30:00-05:00", "2024-01-02 14:31:00+01:00"), "utf-8", "mixes time zones"),
+        (lines("2024-01-02 14:30:00-05:00", "2024-01-02 14:31:00"), "utf-8", "name a time zone and"),
+        (lines("01/02/2024", "02/03/2024"), "utf-8", "day or a month"),
+        (lines("yesterday"), "utf-8", "no time that is known"),
+        ("ts;open;high;low;close\n2024-01-02 14:30:00;1,5;2;0,5;1,1\n", "utf-8", "is no price"),
+        (lines(*(f"2024-01-02 14:{m:02}:00" for m in range(0, 50, 5))), "utf-8", "300 s apart, not 60 s"),
+        ("ts,open,high,low,close\n2024-01-02 14:30:00,-1,2,1,1\n", "utf-8", "no usable bar"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_and_changes_nothing(catalog, tmp_path, text, encoding, message):
+    with pytest.raises(InvalidInput, match=message):
+        imported(catalog, tmp_path, text, encoding=encoding)
+    assert catalog.list() == []
+
+
+@pytest.mark.parametrize("symbol", ["", "../x", "a/b", "a b", ".", "..", "x" * 33, "a\0", None, "é"])
+def test_what_is_no_symbol_is_refused(symbol):
+    with pytest.raises(InvalidInput):
+        check_symbol(symbol)
+
+
+def test_importing_again_changes_nothing_and_new_bars_win(catalog, tmp_path):
+    text = lines("2024-01-02 14:30:00", "2024-01-02 14:31:00")
+    first = imported(catalog, tmp_path, text)[2]
+    assert imported(catalog, tmp_path, text)[2].digest == first.digest
+    more = imported(
+        catalog, tmp_path, "ts,open,high,low,close\n2024-01-02 14:31:00,3,3,3,3\n2024-01-02 14:32:00,1,1,1,1\n"
+    )
+    assert more[0]["close"].to_list() == [1.5, 3.0, 1.0]
+    assert more[2].digest != first.digest
+
+
+def test_series_are_found_resampled_and_removed(catalog, tmp_path):
+    minutes = [f"2024-01-02 14:{m:02}:00" for m in range(60)]
+    imported(catalog, tmp_path, lines(*minutes))
+    bars = catalog.load("T", parse_timeframe("5m"))
+    assert len(bars.ts) == 12
+    assert bars.volume.tolist() == [50.0] * 12
+    with pytest.raises(InvalidInput, match="unknown symbol"):
+        catalog.find("X", parse_timeframe("5m"))
+    catalog.remove("T", parse_timeframe("1m"))
+    with pytest.raises(NotFound):
+        catalog.exact("T", parse_timeframe("1m"))
+
+
+def test_date_ranges_include_a_whole_last_day():
+    ts = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 4), "12h", eager=True, time_zone="UTC")
+    price = pl.Series([1.0] * len(ts))
+    frame = pl.DataFrame({"ts": ts, "open": price, "high": price, "low": price, "close": price})
+    bars = to_arrays(frame)
+    assert len(between(bars, "2024-01-02", "2024-01-03").ts) == 4
+    assert len(between(bars, None, "2024-01-03T00:00").ts) == 4
+    for start, end in (("2024-01-03", "2024-01-01"), ("x", None), ("2024-01-02T05:00", "2024-01-02T05:00")):
+        with pytest.raises(InvalidInput):
+            between(bars, start, end)

@@ -1,0 +1,188 @@
+"""Reading documents: what is right, and every mistake with its place and remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+from pitboss.core.errors import InvalidInput
+from pitboss.strategy.program import compile_document
+from pitboss.strategy.reader import inspect_document, read_document
+
+GOOD = """\
+name: ema-cross-atr
+timeframe: 5m
+indicators:
+  fast: ema(close, fast_period)
+  slow: ema(close, 26)
+  vol: atr(14)
+entry:
+  long: crosses_above(fast, slow) and rsi(close, 14) < 70
+  short: crosses_below(fast, slow) and rsi(close, 14) > 30
+exit:
+  long: crosses_below(fast, slow)
+  short: crosses_above(fast, slow)
+risk: {stop_loss: 2 * vol, take_profit: 3%, trailing_stop: none, max_bars: 240}
+sizing: {type: percent_equity, value: 10%}
+costs: {commission: 0.02%, slippage: 0.01%}
+parameters: {fast_period: {default: 12, low: 5, high: 50}}
+"""
+
+
+def problems_of(text):
+    return inspect_document(text)[1]
+
+
+def in_entry(condition):
+    return f"name: t\ntimeframe: 1h\nparameters: {{n: {{default: 3, low: 1, high: 9}}}}\nentry:\n  long: {condition}\n"
+
+
+def test_the_document_of_the_design_is_read():
+    document = read_document(GOOD)
+    assert (document.name, str(document.timeframe)) == ("ema-cross-atr", "5m")
+    assert (document.sizing.type, document.sizing.value) == ("percent_equity", 0.1)
+    assert document.costs.commission == pytest.approx(0.0002)
+    assert set(document.levels) == {"stop_loss", "take_profit"}
+    assert compile_document(document).max_bars == 240
+
+
+def test_all_mistakes_are_reported_together_in_the_order_of_the_text():
+    text = (
+        GOOD.replace("ema(close, 26)", "emma(close, 26)")
+        .replace("rsi(close, 14) < 70", "rsi(close, 14)")
+        .replace("2 * vol", "'close[-1]'")
+        .replace("slippage", "slipage")
+    )
+    problems = problems_of(text)
+    assert [(p.line, p.message.split(",")[0]) for p in problems] == [
+        (5, "unknown indicator 'emma'"),
+        (8, "'and' needs conditions on both sides"),
+        (13, "the offset -1 would look into the future"),
+        (15, "unknown key 'slipage'"),
+    ]
+    assert problems[0].column == 9
+    assert problems[0].text == "slow: emma(close, 26)"
+    assert problems[0].remedy == "did you mean 'ema'?"
+    assert all(p.remedy for p in problems)
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("close > foo", "unknown name 'foo'"),
+        ("close[n] > close[0 - 1]", "future"),
+        ("close[close] > 1", "whole number of bars"),
+        ("close[1.5] > 1", "whole number"),
+        ("close / 0 > 1", "division by zero"),
+        ("close / (n - n) > 1", "division by zero"),
+        ("close", "entry.long is a series"),
+        ("ema(close) and close", "needs conditions"),
+        ("ema(close, close) > 1", "'timeperiod' of ema is a constant"),
+        ("ema(close, 2.5) > 1", "whole number"),
+        ("ema(close, 0) > 1", "does not accept"),
+        ("ema(close, 1, 2, 3) > 1", "too many arguments"),
+        ("ema(close, foo=3) > 1", "no further argument 'foo'"),
+        ("ema > 1", "is a function"),
+        ("n(3) > 1", "is no function"),
+        ("macd(close) > 1", "several lines"),
+        ("macd(close).foo > 1", "there is no line '.foo'"),
+        ("close.foo > 1", "has no '.foo'"),
+        ('on("7x", close) > 1', "unknown timeframe"),
+        ('on("5m", close) > 1', "not a multiple"),
+        ("on(close, 1) > 1", "on takes a timeframe"),
+        ('symbol("SPY") > 1', "another symbol"),
+        ("symbol(close).close > 1", "symbol takes the name"),
+        ("close > 1 > 2", "cannot be chained"),
+        ("close = 1", "unexpected '='"),
+        ("close > (1", "expected ')'"),
+        ("close >", "ends too early"),
+        ("close > 1 &", "unexpected character"),
+        ("not close", "'not' needs a condition"),
+        ("rising(close, 0)", "'length' of rising is 0"),
+        ("crosses_above(close)", "needs 2 series"),
+        ("__import__('os')", "unknown indicator"),
+        ("close > " + "(" * 60 + "1" + ")" * 60, "nested too deeply"),
+        ("close > " + " + ".join(["1"] * 200), "too long"),
+        ("close > " + "1" * 5000, "characters"),
+    ],
+)
+def test_a_mistake_in_an_expression_is_placed_and_explained(condition, message):
+    problems = problems_of(in_entry(condition))
+    assert any(message in p.message for p in problems), problems
+    assert all(p.line == 5 and p.column and p.remedy for p in problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is a mapping"),
+        ("- a\n- b", "is a mapping"),
+        ("name: x\nname: y", "stands twice"),
+        ("entry: {long: close > 1}", "needs a name"),
+        ("name: a b c", "is no name"),
+        ("name: x\nfoo: 1", "unknown key 'foo'"),
+        ("name: x\nentry: {up: close > 1}", "unknown key 'up'"),
+        ("name: x\ntimeframe: 7q", "unknown timeframe"),
+        ("name: &a x\nsource: *a", "anchors and aliases"),
+        ("name: !!python/object:os.system x", "not allowed"),
+        ("name: x\n---\nname: y", "more than one document"),
+        ("[" * 10_000, "nested too deeply"),
+        ("x" * 10_000_000, "bytes"),
+        ("name: [", "not valid YAML"),
+        ("name: x\nsizing: {type: alot, value: 1}", "unknown sizing"),
+        ("name: x\nsizing: {type: risk, value: 1%}", "needs a stop"),
+        ("name: x\nsizing: {value: 0}", "is 0"),
+        ("name: x\nsizing: {value: -1}", "not negative"),
+        ("name: x\ncosts: {commission: 200%}", "all of the price"),
+        ("name: x\nparameters: {p: abc}", "is a number"),
+        ("name: x\nparameters: {p: {low: 1}}", "no default"),
+        ("name: x\nparameters: {p: {default: 1, low: 5, high: 2}}", "reversed"),
+        ("name: x\nparameters: {p: {default: 1, low: 5, high: 9}}", "outside its range"),
+        ("name: x\nparameters: {close: 1}", "cannot name a parameter"),
+        ("name: x\nindicators: {close: 'ema(close, 3)'}", "is taken"),
+        ("name: x\nindicators: {a: 'b + 1', b: close}", "before it is defined"),
+        ("name: x\nindicators: {a: 'a + 1'}", "before it is defined"),
+        ("name: x\nentry: [1, 2]", "is a mapping"),
+        ("name: x\nentry: {long: {a: 1}}", "is one value"),
+        ("name: x\nrisk: {stop_loss: 'close > 1'}", "is a condition"),
+        ("name: x\nparameters: {n: {default: 3, low: -2, high: 9}}\nentry: {long: 'close[n] > 1'}", "future"),
+    ],
+)
+def test_a_mistake_in_a_document_is_explained(text, message):
+    problems = problems_of(text)
+    assert any(message in p.message for p in problems), problems
+
+
+def test_indicators_that_multiply_are_refused_before_they_grow():
+    chain = "\n".join(f"  i{k}: i{k - 1} + i{k - 1}" for k in range(1, 60))
+    assert any("too large" in p.message for p in problems_of(f"name: x\nindicators:\n  i0: close\n{chain}\n"))
+
+
+def test_places_survive_folded_and_quoted_expressions():
+    folded = "name: x\nentry:\n  long: >-\n    close > 1 and\n    foo > 2\n"
+    quoted = 'name: x\nentry:\n  long: "close > foo"\n'
+    assert [(p.line, p.column) for p in problems_of(folded)] == [(5, 5)]
+    assert [(p.line, p.column) for p in problems_of(quoted)] == [(3, 18)]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"slow_period": 3}, "unknown parameter 'slow_period'"),
+        ({"fast_period": 4}, "outside 5 to 50"),
+        ({"fast_period": 7.5}, "whole number"),
+        ({"fast_period": "x"}, "not a number"),
+        ({"fast_period": True}, "not a number"),
+        ({"fast_period": None}, "not a number"),
+        ({"fast_period": [1]}, "not a number"),
+        ({"fast_period": float("nan")}, "not a number"),
+    ],
+)
+def test_overrides_that_do_not_fit_are_refused(overrides, message):
+    with pytest.raises(InvalidInput, match=message):
+        compile_document(read_document(GOOD), overrides)
+
+
+def test_a_document_without_an_entry_is_read_but_not_run():
+    document = read_document("name: x\nexit: {long: close > 1}")
+    with pytest.raises(InvalidInput, match="no entry condition"):
+        document.require_entry()
