@@ -112,9 +112,9 @@ class AlreadyRunning(PitbossError):
 def suggest(word: str, known: Iterable[str]) -> str:
     """Answer the remedy for an unknown `word`: its nearest neighbours, else some of what exists."""
     names = sorted(known)
-    near = difflib.get_close_matches(word.lower(), names, n=2, cutoff=0.6)
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.6)
     if near:
-        return "did you mean " + " or ".join(f"'{name}'" for name in near) + "?"
+        return f"did you mean '{near[0]}'?"
     if not names:
         return "there are none yet"
     shown = ", ".join(names[:12])

@@ -66,10 +66,10 @@ def _is_open(ts: np.ndarray, session: str, timeframe: Timeframe) -> np.ndarray:
     if session == "always":
         return np.ones(len(ts), dtype=bool)
     if timeframe.micros >= _DAY:
-        return weekday < 5
+        return np.asarray(weekday < 5)
     if session == "stocks":
-        return (weekday < 5) & (clock >= 14.5) & (clock < 21)
-    return (weekday < 4) | ((weekday == 4) & (clock < 22)) | ((weekday == 6) & (clock >= 22))
+        return np.asarray((weekday < 5) & (clock >= 14.5) & (clock < 21))
+    return np.asarray((weekday < 4) | ((weekday == 4) & (clock < 22)) | ((weekday == 6) & (clock >= 22)))
 
 
 def _volatility(rng: np.random.Generator, count: int, level: float) -> np.ndarray:

@@ -76,7 +76,7 @@ def inspect_document(text: str) -> tuple[Document | None, list[Problem]]:
         return None, [
             Problem(
                 f"not valid YAML: {error.problem}",
-                "check the indentation, and quote expressions that hold ': ' or '#', and in braces those with ',' or '['",
+                "check the indentation, and quote expressions with ': ', '#', or in braces ',' or '['",
                 mark.line + 1 if mark else None,
                 mark.column + 1 if mark else None,
             )
