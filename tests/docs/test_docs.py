@@ -7,8 +7,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from support.bars import random_bars
-from support.server import pitboss
 
 import pitboss as library
 from pitboss.core.settings import Settings
@@ -16,6 +14,8 @@ from pitboss.kernel.simulate import EXIT_REASONS, REJECTIONS
 from pitboss.market.frames import to_frame
 from pitboss.strategy.functions import _OWN
 from pitboss.strategy.reader import KEYS
+from support.bars import random_bars
+from support.server import pitboss
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from pitboss.api import backtests, data, events, runs, strategies, system
+from pitboss.api.docs import serve_docs
 from pitboss.api.guard import LOOPBACK, Guard
 from pitboss.api.problems import RESPONSES, handle_errors
 from pitboss.api.tailer import Tailer
@@ -36,7 +37,7 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK) -> FastAPI:
         await app.state.tailer.stop()
 
     app = FastAPI(
-        title="pitboss", version=VERSION, description=DESCRIPTION, lifespan=lifespan,
+        title="pitboss", version=VERSION, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,
         generate_unique_id_function=_operation_id,
     )  # fmt: skip
     app.state.platform = platform
@@ -47,6 +48,7 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK) -> FastAPI:
     app.include_router(router, prefix="/api/v1")
     app.include_router(router, prefix="/api", include_in_schema=False)
     app.include_router(system.probes, include_in_schema=False)
+    serve_docs(app)
     handle_errors(app)
     app.add_middleware(Guard, hosts=hosts)
     return app

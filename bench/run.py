@@ -1,0 +1,37 @@
+"""Runs the parts of the benchmark, prints one table and keeps it in bench/results.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import cli
+import engine
+import kernels
+from table import markdown
+
+PARTS = {"kernels": kernels, "engine": engine, "cli": cli}
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(PARTS)
+    rows = []
+    for name in chosen:
+        for row in PARTS[name].rows():
+            rows.append(row)
+            print("  ".join(cell for cell in row.cells() if cell), flush=True)
+    table = markdown(rows)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    if len(chosen) == len(PARTS):
+        text = f"# Results\n\nPrinted by `script/bench` on a shared machine with {machine}. Ratios, not seconds, are what to compare.\n\n"
+        (Path(__file__).parent / "results.md").write_text(text + table + "\n")
+    missed = [row.what for row in rows if "limit" in row.opponent and not row.is_met]
+    print(f"\n{len(rows)} figures, {len(missed)} limits missed" + (f": {'; '.join(missed)}" if missed else ""))
+
+
+if __name__ == "__main__":
+    main()
