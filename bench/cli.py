@@ -20,7 +20,7 @@ def rows():
                 subprocess.run(command, capture_output=True, check=True)
                 seconds.append(time.perf_counter() - start)
             yield Row(
-                f"`pitboss {' '.join(arguments[:2])}`".replace(" --data-dir", ""),
+                f"`pitboss {' '.join(word for word in arguments if word not in (folder, '--data-dir'))}`",
                 sorted(seconds)[4],
                 "s",
                 limit,

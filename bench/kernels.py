@@ -141,7 +141,7 @@ def bare_loop(frame):
 
 
 def panel_cost(frame):
-    """Answer by how many per cent the loop is slower when it is looked at: one long call against calls of 1,024 bars."""
+    """Answer by how many per cent the loop is slower when it is looked at: one call against many."""
     document = read_document(CROSS)
     universe = universe_of(document, frame)
     program = compile_document(document)

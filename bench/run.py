@@ -27,7 +27,7 @@ def main() -> None:
     table = markdown(rows)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     if len(chosen) == len(PARTS):
-        text = f"# Results\n\nPrinted by `script/bench` on a shared machine with {machine}. Ratios, not seconds, are what to compare.\n\n"
+        text = f"# Results\n\nPrinted by `script/bench` on a shared machine: {machine}. Compare ratios.\n\n"
         (Path(__file__).parent / "results.md").write_text(text + table + "\n")
     missed = [row.what for row in rows if "limit" in row.opponent and not row.is_met]
     print(f"\n{len(rows)} figures, {len(missed)} limits missed" + (f": {'; '.join(missed)}" if missed else ""))
