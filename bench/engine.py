@@ -24,7 +24,7 @@ def percentile(values, share):
 
 
 def rows():
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder, Engine(Path(folder)) as engine:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, Engine(Path(folder), slots=6) as engine:
         worker = engine.start_worker()
         engine.wait(engine.submit("nothing"))
         yield from starting(engine)

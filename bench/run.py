@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import sys
 from pathlib import Path
+
+import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -18,6 +21,7 @@ PARTS = {"kernels": kernels, "engine": engine, "cli": cli}
 
 
 def main() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     chosen = sys.argv[1:] or list(PARTS)
     rows = []
     for name in chosen:

@@ -19,7 +19,8 @@ from pitboss.storage.events import SqlEventLog
 from pitboss.storage.migrate import bring_up_to_date
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
-from pitboss.worker.worker import Entry, Worker, WorkerConfig
+from pitboss.worker.config import Entry, WorkerConfig
+from pitboss.worker.worker import Worker
 
 if TYPE_CHECKING:
     from pitboss.jobs.saved import SavedBacktests

@@ -20,7 +20,7 @@ from pitboss.runs.service import RunService, Submission
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
-from pitboss.worker.worker import Entry
+from pitboss.worker.config import Entry
 from support.jobs import KINDS, MARK
 
 TESTS = Path(__file__).parents[1]

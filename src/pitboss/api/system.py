@@ -23,11 +23,9 @@ probes = APIRouter(tags=["system"])
 @router.get("/queue", response_model=QueueModel)
 def queue(platform: Wired) -> Any:
     """Answer what waits, in claiming order with the reason, and what is active."""
-    snapshot = platform.service.store.queue()
-    places = platform.service.places()
     return {
-        "queued": [run.as_dict(places.get(run.id)) for run in snapshot.queued],
-        "active": [run.as_dict() for run in snapshot.active],
+        "queued": [run.as_dict(place) for run, place in platform.service.queued()],
+        "active": [run.as_dict() for run in platform.service.store.queue().active],
     }
 
 

@@ -250,24 +250,19 @@ def queue(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from pitboss.cli import render
 
     with platform_of(data_dir) as platform:
-        snapshot = platform.service.store.queue()
-        places = platform.service.places()
-        if as_json:
-            print_json(
-                {
-                    "queued": [run.as_dict(places.get(run.id)) for run in snapshot.queued],
-                    "active": [run.as_dict() for run in snapshot.active],
-                }
-            )
-            return
-        if snapshot.active:
-            render.table(render.RUN_COLUMNS, render.run_rows(snapshot.active), title="Running")
-        rows = [
-            [place.position, run.id, run.kind, run.priority, place.waiting_reason]
-            for run in snapshot.queued
-            if (place := places.get(run.id))
-        ]
-        if rows:
-            render.table(("position", "id", "kind", "priority", "waits because"), rows, title="Queued")
-        if not rows and not snapshot.active:
-            print("Nothing runs and nothing waits.")
+        active, queued = platform.service.store.queue().active, platform.service.queued()
+    if as_json:
+        print_json(
+            {
+                "queued": [run.as_dict(place) for run, place in queued],
+                "active": [run.as_dict() for run in active],
+            }
+        )
+        return
+    if active:
+        render.table(render.RUN_COLUMNS, render.run_rows(active), title="Running")
+    rows = [[place.position, run.id, run.kind, run.priority, place.waiting_reason] for run, place in queued]
+    if rows:
+        render.table(("position", "id", "kind", "priority", "waits because"), rows, title="Queued")
+    if not rows and not active:
+        print("Nothing runs and nothing waits.")

@@ -13,7 +13,11 @@ app = typer.Typer(help="Check, store and show strategy documents.", no_args_is_h
 
 
 @app.command()
-def validate(file: Annotated[Path, typer.Argument(help="A document's file.")], as_json: AsJson = False) -> None:
+def validate(
+    file: Annotated[Path, typer.Argument(help="A document's file.")],
+    data_dir: DataDir = None,  # noqa: ARG001: every command takes it, this one has no use for it
+    as_json: AsJson = False,
+) -> None:
     """Check a document and show every mistake in it."""
     from pitboss.core.errors import InvalidInput
     from pitboss.strategy.reader import read_document_file

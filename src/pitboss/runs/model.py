@@ -188,11 +188,22 @@ class WorkerInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """As much of a queued run as its place in the queue depends on: there may be thousands."""
+
+    id: str
+    kind: str
+    owner: str
+    priority: int
+    queued_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class QueueSnapshot:
     """The queue in claiming order, what is active, and who works, read in one transaction."""
 
     now: float
-    queued: list[Run]
+    queued: list[Waiting]
     active: list[Run]
     workers: list[WorkerInfo]
     typical_seconds: dict[str, float]

@@ -86,7 +86,7 @@ class RunStore(Protocol):
         """End or requeue every active run whose lease has ended or whose worker is among the dead:
         cancelling becomes cancelled, resumable becomes queued (attempt + 1), the rest fails as lost."""
 
-    def queue(self) -> QueueSnapshot:
+    def queue(self, ageing_seconds: float = 60.0) -> QueueSnapshot:
         """Answer the queue in claiming order with what is active and who works."""
 
     def statistics(self, subject: str | None = None) -> dict[str, Any]:

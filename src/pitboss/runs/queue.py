@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 
-from pitboss.runs.model import Limits, QueuePlace, QueueSnapshot, Run
+from pitboss.runs.model import Limits, QueuePlace, QueueSnapshot, Waiting
 
 
 def places(snapshot: QueueSnapshot, limits: Limits, stale_after: float) -> dict[str, QueuePlace]:
@@ -43,7 +43,7 @@ def _slot_times(snapshot: QueueSnapshot, slots: int) -> list[float]:
     return times
 
 
-def _reason(run: Run, slots: int, active: int, kinds: Counter[str], owners: Counter[str], limits: Limits) -> str:
+def _reason(run: Waiting, slots: int, active: int, kinds: Counter[str], owners: Counter[str], limits: Limits) -> str:
     if not slots:
         return "no worker is running"
     if active >= slots:

@@ -162,7 +162,13 @@ class RunService:
 
     def places(self) -> dict[str, QueuePlace]:
         """Answer where every queued run stands, in claiming order."""
-        return places(self.store.queue(), self.limits, self.lease_seconds)
+        return places(self.store.queue(self.limits.ageing_seconds), self.limits, self.lease_seconds)
+
+    def queued(self, limit: int = 500) -> list[tuple[Run, QueuePlace]]:
+        """Answer the queued runs that are next, at most `limit`, each with its place."""
+        found = self.places()
+        runs = {run.id: run for run in self.store.find(RunQuery((State.QUEUED,), limit=max(limit, len(found))))}
+        return [(runs[run_id], place) for run_id, place in found.items() if run_id in runs][:limit]
 
     def place(self, run: Run) -> QueuePlace | None:
         """Answer where a run stands in the queue, None when it is not queued."""

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Row
 from pitboss.core.errors import QueueFull
 from pitboss.core.ids import new_token
 from pitboss.runs import events as ev
-from pitboss.runs.model import Artifact, Claim, Limits, NewRun, QueueSnapshot, Run, RunQuery
+from pitboss.runs.model import Artifact, Claim, Limits, NewRun, QueueSnapshot, Run, RunQuery, Waiting
 from pitboss.runs.ports import Move, RunWrite
 from pitboss.runs.states import ACTIVE, FailureKind, State
 from pitboss.storage.database import Database
@@ -219,10 +219,11 @@ class SqlRunStore:
             write_run(connection, run.id, now, [ev.Failed(**error)], {"error": error}, State.FAILED)
         return self._get(connection, run.id)
 
-    def queue(self) -> QueueSnapshot:
+    def queue(self, ageing_seconds: float = 60.0) -> QueueSnapshot:
         with self.database.reading() as connection:
             now = self.database.clock(connection)
-            queued = sa.select(*_COLUMNS).where(runs.c.state == State.QUEUED)
+            columns = [runs.c[name] for name in Waiting.__dataclass_fields__]
+            queued = sa.select(*columns).where(runs.c.state == State.QUEUED)
             active = sa.select(*_COLUMNS).where(runs.c.state.in_(_ACTIVE)).order_by(runs.c.claimed_at)
             typical = (
                 sa.select(runs.c.kind, sa.func.avg(runs.c.ended_at - runs.c.started_at))
@@ -231,7 +232,7 @@ class SqlRunStore:
             )
             return QueueSnapshot(
                 now,
-                [_run(row) for row in connection.execute(queued.order_by(*_claiming_order(now, 60.0)))],
+                [Waiting(*row) for row in connection.execute(queued.order_by(*_claiming_order(now, ageing_seconds)))],
                 [_run(row) for row in connection.execute(active)],
                 read_workers(connection),
                 {kind: float(seconds) for kind, seconds in connection.execute(typical) if seconds},

@@ -9,8 +9,6 @@ import signal
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 import structlog
@@ -18,9 +16,10 @@ import structlog
 from pitboss.core import panel as slots
 from pitboss.core.errors import PitbossError, StorageUnavailable
 from pitboss.core.ids import new_id
-from pitboss.runs.model import Claim, Limits, Run, WorkerInfo
-from pitboss.runs.ports import ChangeSignal, RunStore, WorkerRegistry
-from pitboss.runs.states import State
+from pitboss.runs.model import Claim, Run, WorkerInfo
+from pitboss.runs.ports import ChangeSignal, Move, RunStore, RunWrite, WorkerRegistry
+from pitboss.runs.states import FailureKind, State
+from pitboss.worker.config import Entry, WorkerConfig
 from pitboss.worker.doorbell import Doorbell
 from pitboss.worker.forge import Forge
 from pitboss.worker.processes import adopt_orphans, is_same_process, kill_session, resident_bytes, start_time
@@ -34,34 +33,6 @@ LOOK_SECONDS = 1.0  # a worker looks for work by itself this often, whatever was
 RECOVER_SECONDS = 0.5
 MEMORY_SECONDS = 0.5
 LEASE_MARGIN_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerConfig:
-    """How a worker behaves; durations in seconds, sizes in megabytes, 0 for no limit."""
-
-    data_dir: Path
-    slots: int
-    lease_seconds: float
-    renew_seconds: float
-    cancel_grace_seconds: float
-    shutdown_grace_seconds: float
-    idle_exit_seconds: float | None
-    max_execution_seconds: float
-    memory_limit_mb: int
-    min_free_memory_mb: int
-    min_free_disk_mb: int
-    limits: Limits
-    version: str
-    is_sole: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a kind's job lives (`module:function`), and whether an interrupted run of it starts again."""
-
-    address: str
-    is_resumable: bool
 
 
 class Worker:
@@ -238,7 +209,10 @@ class Worker:
             self._complain("claim", error)
             return
         for claim in claims:
-            self._start(claim)
+            try:
+                self._start(claim)
+            except OSError as error:
+                self._give_up(claim, error)
 
     def _has_room(self) -> bool:
         """Answer whether memory and disk allow another run; say in the registry when they do not."""
@@ -250,8 +224,12 @@ class Worker:
         elif shutil.disk_usage(self.config.data_dir).free < self.config.min_free_disk_mb << 20:
             note = f"free disk below {self.config.min_free_disk_mb} MB"
         if note != self._note:
+            try:
+                self.registry.annotate(self.id, note)
+            except StorageUnavailable as error:
+                self._complain("room", error)
+                return False
             self._note = note
-            self.registry.annotate(self.id, note)
         return not note
 
     def _start(self, claim: Claim) -> None:
@@ -274,6 +252,16 @@ class Worker:
         self.selector.register(pipe, selectors.EVENT_READ)
         self._busy_at = time.monotonic()
         logger.info("run claimed", run=run.id, worker=self.id, attempt=run.attempt)
+
+    def _give_up(self, claim: Claim, error: OSError) -> None:
+        """End a run that could not be started: no descriptors, no processes or no disk left."""
+        logger.error("run not started", run=claim.run.id, worker=self.id, error=str(error))
+        message = f"the run could not be started: {error.strerror or error}"
+        described = {"kind": FailureKind.ERROR.value, "message": message, "remedy": "see 'pitboss doctor', then retry"}
+        try:
+            self.store.write([RunWrite(claim.run.id, claim.token, move=Move(State.FAILED, error=described))])
+        except StorageUnavailable as trouble:
+            self._complain("giving up", trouble)  # its lease ends, and it is recovered
 
     # --- supervising
 

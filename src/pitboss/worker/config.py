@@ -1,0 +1,36 @@
+"""What a worker is told: how to behave, and where the jobs live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pitboss.runs.model import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """How a worker behaves; durations in seconds, sizes in megabytes, 0 for no limit."""
+
+    data_dir: Path
+    slots: int
+    lease_seconds: float
+    renew_seconds: float
+    cancel_grace_seconds: float
+    shutdown_grace_seconds: float
+    idle_exit_seconds: float | None
+    max_execution_seconds: float
+    memory_limit_mb: int
+    min_free_memory_mb: int
+    min_free_disk_mb: int
+    limits: Limits
+    version: str
+    is_sole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a kind's job lives (`module:function`), and whether an interrupted run of it starts again."""
+
+    address: str
+    is_resumable: bool
