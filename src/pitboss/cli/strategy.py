@@ -15,7 +15,7 @@ app = typer.Typer(help="Check, store and show strategy documents.", no_args_is_h
 @app.command()
 def validate(
     file: Annotated[Path, typer.Argument(help="A document's file.")],
-    data_dir: DataDir = None,  # noqa: ARG001: every command takes it, this one has no use for it
+    data_dir: DataDir = None,  # noqa: ARG001  (every command takes it)
     as_json: AsJson = False,
 ) -> None:
     """Check a document and show every mistake in it."""
