@@ -28,6 +28,7 @@ from pitboss.strategy.evaluate import ArrayCache, Scope
 from pitboss.strategy.program import Program
 
 CHUNK = 1 << 16
+ROOM = 256  # rows of the log beyond what one trade in sixteen bars needs; it grows by itself
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def run(
     bars = universe.prices
     signals, levels = signals_and_levels(program, universe, cache or ArrayCache())
     end = len(bars.ts)
-    state, log = new_state(len(universe.symbols), cash), new_log(end, 256 + 8 * len(universe.symbols))
+    state, log = new_state(len(universe.symbols), cash), new_log(end, ROOM + 8 * len(universe.symbols) + end // 16)
     panel[slots.TOTAL] = end
     reached = 0
     while reached < end and not panel[slots.CANCEL]:

@@ -6,7 +6,7 @@ The loop can be stopped after any bar and called again: all it remembers is in `
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -154,69 +154,77 @@ def quantity_for(budget: float, price: float, rules: Rules) -> float:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def value_of(position: Any, price: float) -> float:
+def value_of(positions: F64, s: int, price: float) -> float:
     """Answer what an open position is worth: a short has set its entry value aside and owes the price."""
-    if position[SIDE] > 0:
-        return float(position[QUANTITY] * price)
-    return float(position[QUANTITY] * (2.0 * position[ENTRY_PRICE] - price))
+    if positions[s, SIDE] > 0:
+        return float(positions[s, QUANTITY] * price)
+    return float(positions[s, QUANTITY] * (2.0 * positions[s, ENTRY_PRICE] - price))
 
 
 @njit(cache=True, nogil=True)
-def equity_at_open(bars: Bars, state: State, t: int) -> float:
+def equity_at_open(opens: F64, positions: F64, account: F64, t: int) -> float:
     """Answer cash and positions at the open of bar `t`; a symbol without that bar counts at its last close."""
-    equity = state.account[CASH]
-    for s in range(state.positions.shape[0]):
-        position = state.positions[s]
-        if position[SIDE] != 0.0:
-            price = bars.open[s, t]
+    equity = account[CASH]
+    for s in range(positions.shape[0]):
+        if positions[s, SIDE] != 0.0:
+            price = opens[s, t]
             if np.isnan(price):
-                price = position[MARK]
-            equity += value_of(position, price)
+                price = positions[s, MARK]
+            equity += value_of(positions, s, price)
     return float(equity)
 
 
 @njit(cache=True, nogil=True)
-def close_position(state: State, log: Log, rules: Rules, s: int, t: int, price: float, reason: int) -> None:
+def close_position(
+    positions: F64,
+    account: F64,
+    counts: I64,
+    trades: F64,
+    rules: Rules,
+    s: int,
+    t: int,
+    price: float,
+    reason: int,
+) -> None:
     """Close the position of symbol `s` at `price` (slippage already in it) and write its trade."""
-    position = state.positions[s]
-    side = position[SIDE]
-    quantity = position[QUANTITY]
+    side = positions[s, SIDE]
+    quantity = positions[s, QUANTITY]
     commission = commission_of(quantity, price, rules)
-    state.account[CASH] += value_of(position, price) - commission
-    state.account[TURNOVER] += quantity * price
-    fees = position[FEES] + commission
-    row = log.trades[state.counts[N_TRADES]]
-    row[T_SYMBOL] = s
-    row[T_SIDE] = side
-    row[T_QUANTITY] = quantity
-    row[T_ENTRY] = position[ENTRY_T]
-    row[T_ENTRY_PRICE] = position[ENTRY_PRICE]
-    row[T_EXIT] = t
-    row[T_EXIT_PRICE] = price
-    row[T_PNL] = side * quantity * (price - position[ENTRY_PRICE]) - fees - position[BORROW]
-    row[T_COMMISSION] = fees
-    row[T_BORROW] = position[BORROW]
-    row[T_REASON] = reason
-    row[T_BARS] = position[BAR_NUMBER] - position[ENTRY_BAR]
-    row[T_ENTRY_SIGNAL] = position[ENTRY_SIGNAL]
-    row[T_EXIT_SIGNAL] = t
+    account[CASH] += value_of(positions, s, price) - commission
+    account[TURNOVER] += quantity * price
+    fees = positions[s, FEES] + commission
+    at = counts[N_TRADES]
+    trades[at, T_SYMBOL] = s
+    trades[at, T_SIDE] = side
+    trades[at, T_QUANTITY] = quantity
+    trades[at, T_ENTRY] = positions[s, ENTRY_T]
+    trades[at, T_ENTRY_PRICE] = positions[s, ENTRY_PRICE]
+    trades[at, T_EXIT] = t
+    trades[at, T_EXIT_PRICE] = price
+    trades[at, T_PNL] = side * quantity * (price - positions[s, ENTRY_PRICE]) - fees - positions[s, BORROW]
+    trades[at, T_COMMISSION] = fees
+    trades[at, T_BORROW] = positions[s, BORROW]
+    trades[at, T_REASON] = reason
+    trades[at, T_BARS] = positions[s, BAR_NUMBER] - positions[s, ENTRY_BAR]
+    trades[at, T_ENTRY_SIGNAL] = positions[s, ENTRY_SIGNAL]
+    trades[at, T_EXIT_SIGNAL] = t
     if reason in (BY_SIGNAL, BY_MAX_BARS):
-        row[T_EXIT_SIGNAL] = position[EXIT_SIGNAL]
-    state.counts[N_TRADES] += 1
-    position[SIDE] = 0.0
-    position[EXIT_DUE] = 0.0
+        trades[at, T_EXIT_SIGNAL] = positions[s, EXIT_SIGNAL]
+    counts[N_TRADES] += 1
+    positions[s, SIDE] = 0.0
+    positions[s, EXIT_DUE] = 0.0
 
 
 @njit(cache=True, nogil=True)
-def reject(state: State, log: Log, s: int, signal: int, t: int, price: float, reason: int) -> None:
-    row = log.rejected[state.counts[N_REJECTED]]
-    row[R_SYMBOL] = s
-    row[R_SIDE] = state.positions[s, ENTRY_DUE]
-    row[R_SIGNAL] = signal
-    row[R_FILL] = t
-    row[R_PRICE] = price
-    row[R_REASON] = reason
-    state.counts[N_REJECTED] += 1
+def reject(positions: F64, counts: I64, rejected: F64, s: int, signal: int, t: int, price: float, reason: int) -> None:
+    at = counts[N_REJECTED]
+    rejected[at, R_SYMBOL] = s
+    rejected[at, R_SIDE] = positions[s, ENTRY_DUE]
+    rejected[at, R_SIGNAL] = signal
+    rejected[at, R_FILL] = t
+    rejected[at, R_PRICE] = price
+    rejected[at, R_REASON] = reason
+    counts[N_REJECTED] += 1
 
 
 @njit(cache=True, nogil=True)
@@ -245,115 +253,126 @@ def size_of(rules: Rules, equity: float, price: float, stop_distance: float) -> 
 
 
 @njit(cache=True, nogil=True)
-def open_position(bars: Bars, levels: Levels, rules: Rules, state: State, log: Log, s: int, t: int) -> None:
+def open_position(
+    opens: F64,
+    levels: Levels,
+    rules: Rules,
+    positions: F64,
+    account: F64,
+    counts: I64,
+    rejected: F64,
+    s: int,
+    t: int,
+) -> None:
     """Fill the entry due for symbol `s` at the open of bar `t`, or reject and count it."""
-    position = state.positions[s]
-    side = position[ENTRY_DUE]
-    signal = int(position[ENTRY_SIGNAL])
-    price = bars.open[s, t] * (1.0 + side * rules.slippage)
+    side = positions[s, ENTRY_DUE]
+    signal = int(positions[s, ENTRY_SIGNAL])
+    price = opens[s, t] * (1.0 + side * rules.slippage)
     stop = distance_of(levels.stop_kind, levels.stop, s, signal, price)
     target = distance_of(levels.target_kind, levels.target, s, signal, price)
     trail = distance_of(levels.trail_kind, levels.trail, s, signal, price)
     if np.isnan(stop) or np.isnan(target) or np.isnan(trail):
-        reject(state, log, s, signal, t, price, NO_LEVEL)
+        reject(positions, counts, rejected, s, signal, t, price, NO_LEVEL)
         return
-    quantity = size_of(rules, equity_at_open(bars, state, t), price, stop)
+    quantity = size_of(rules, equity_at_open(opens, positions, account, t), price, stop)
     if not quantity > 0.0:
-        reject(state, log, s, signal, t, price, NO_QUANTITY)
+        reject(positions, counts, rejected, s, signal, t, price, NO_QUANTITY)
         return
     commission = commission_of(quantity, price, rules)
-    if quantity * price + commission > state.account[CASH] * AFFORD:
-        reject(state, log, s, signal, t, price, NO_CASH)
+    if quantity * price + commission > account[CASH] * AFFORD:
+        reject(positions, counts, rejected, s, signal, t, price, NO_CASH)
         return
-    state.account[CASH] -= quantity * price + commission
-    state.account[TURNOVER] += quantity * price
-    position[SIDE] = side
-    position[QUANTITY] = quantity
-    position[ENTRY_PRICE] = price
-    position[ENTRY_T] = t
-    position[ENTRY_BAR] = position[BAR_NUMBER]
-    position[FEES] = commission
-    position[BORROW] = 0.0
-    position[STOP] = price - side * stop if stop > 0.0 else np.nan
-    position[TARGET] = price + side * target if target > 0.0 else np.nan
-    position[TRAIL_STEP] = trail
-    position[IS_TRAILED] = 0.0
+    account[CASH] -= quantity * price + commission
+    account[TURNOVER] += quantity * price
+    positions[s, SIDE] = side
+    positions[s, QUANTITY] = quantity
+    positions[s, ENTRY_PRICE] = price
+    positions[s, ENTRY_T] = t
+    positions[s, ENTRY_BAR] = positions[s, BAR_NUMBER]
+    positions[s, FEES] = commission
+    positions[s, BORROW] = 0.0
+    positions[s, STOP] = price - side * stop if stop > 0.0 else np.nan
+    positions[s, TARGET] = price + side * target if target > 0.0 else np.nan
+    positions[s, TRAIL_STEP] = trail
+    positions[s, IS_TRAILED] = 0.0
     if trail > 0.0:
-        raise_trail(position, price, trail)
+        raise_trail(positions, s, price, trail)
 
 
 @njit(cache=True, nogil=True)
-def charge_borrow(bars: Bars, rules: Rules, state: State, s: int, t: int) -> None:
+def charge_borrow(moments: I64, rules: Rules, positions: F64, account: F64, s: int, t: int) -> None:
     """Charge a short for the time since its symbol's last bar, on its value at that bar's close."""
-    position = state.positions[s]
-    held = bars.ts[t] - bars.ts[int(position[LAST_T])]
-    charge = position[QUANTITY] * position[MARK] * rules.borrow * held / MICROS_PER_YEAR
-    position[BORROW] += charge
-    state.account[CASH] -= charge
+    held = moments[t] - moments[int(positions[s, LAST_T])]
+    charge = positions[s, QUANTITY] * positions[s, MARK] * rules.borrow * held / MICROS_PER_YEAR
+    positions[s, BORROW] += charge
+    account[CASH] -= charge
 
 
 @njit(cache=True, nogil=True)
-def exit_at_open(bars: Bars, rules: Rules, state: State, log: Log, s: int, t: int) -> None:
+def exit_at_open(
+    opens: F64, rules: Rules, positions: F64, account: F64, counts: I64, trades: F64, s: int, t: int
+) -> None:
     """Fill the exit due for symbol `s` at the open of bar `t`; an entry due with it has the same signal bar."""
-    position = state.positions[s]
-    price = bars.open[s, t] * (1.0 - position[SIDE] * rules.slippage)
-    close_position(state, log, rules, s, t, price, int(position[EXIT_DUE]) - 1)
-    if position[ENTRY_DUE] != 0.0:
-        position[ENTRY_SIGNAL] = position[EXIT_SIGNAL]
+    price = opens[s, t] * (1.0 - positions[s, SIDE] * rules.slippage)
+    close_position(positions, account, counts, trades, rules, s, t, price, int(positions[s, EXIT_DUE]) - 1)
+    if positions[s, ENTRY_DUE] != 0.0:
+        positions[s, ENTRY_SIGNAL] = positions[s, EXIT_SIGNAL]
 
 
 @njit(cache=True, nogil=True)
-def raise_trail(position: Any, best: float, step: float) -> None:
+def raise_trail(positions: F64, s: int, best: float, step: float) -> None:
     """Move the stop to `step` behind `best` where that is nearer than it is."""
-    side = position[SIDE]
+    side = positions[s, SIDE]
     level = best - side * step
-    if np.isnan(position[STOP]) or side * level > side * position[STOP]:
-        position[STOP] = level
-        position[IS_TRAILED] = 1.0
+    if np.isnan(positions[s, STOP]) or side * level > side * positions[s, STOP]:
+        positions[s, STOP] = level
+        positions[s, IS_TRAILED] = 1.0
 
 
 @njit(cache=True, nogil=True)
-def take_level(bars: Bars, rules: Rules, state: State, log: Log, s: int, t: int) -> None:
+def take_level(
+    bars: Bars, rules: Rules, positions: F64, account: F64, counts: I64, trades: F64, s: int, t: int
+) -> None:
     """Close the position of symbol `s` whose stop or target bar `t` reaches: the open first, then the stop."""
-    position = state.positions[s]
-    side, stop, target = position[SIDE], position[STOP], position[TARGET]
+    side, stop, target = positions[s, SIDE], positions[s, STOP], positions[s, TARGET]
     first = bars.open[s, t]
     worst = bars.low[s, t] if side > 0 else bars.high[s, t]
     slipped = 1.0 - side * rules.slippage
-    reason = BY_TRAILING if position[IS_TRAILED] != 0.0 else BY_STOP
+    reason = BY_TRAILING if positions[s, IS_TRAILED] != 0.0 else BY_STOP
     if side * first <= side * stop:
-        close_position(state, log, rules, s, t, first * slipped, reason)
+        close_position(positions, account, counts, trades, rules, s, t, first * slipped, reason)
     elif side * first > side * target:
-        close_position(state, log, rules, s, t, first, BY_TARGET)
+        close_position(positions, account, counts, trades, rules, s, t, first, BY_TARGET)
     elif side * worst <= side * stop:
-        close_position(state, log, rules, s, t, stop * slipped, reason)
+        close_position(positions, account, counts, trades, rules, s, t, stop * slipped, reason)
     else:
-        close_position(state, log, rules, s, t, target, BY_TARGET)
+        close_position(positions, account, counts, trades, rules, s, t, target, BY_TARGET)
 
 
 @njit(cache=True, nogil=True)
-def take_signals(state: State, log: Log, rules: Rules, s: int, t: int, signal: int, price: float) -> None:
+def take_signals(
+    rules: Rules, positions: F64, counts: I64, rejected: F64, s: int, t: int, signal: int, price: float
+) -> None:
     """Note what the signals at the close of bar `t` make due at the symbol's next open."""
-    position = state.positions[s]
-    side = position[SIDE]
+    side = positions[s, SIDE]
     if side != 0.0:
         wanted = LONG_EXIT if side > 0 else SHORT_EXIT
         if signal & wanted:
-            position[EXIT_DUE] = BY_SIGNAL + 1
-        elif rules.max_bars > 0 and position[BAR_NUMBER] - position[ENTRY_BAR] + 1 >= rules.max_bars:
-            position[EXIT_DUE] = BY_MAX_BARS + 1
-        if position[EXIT_DUE] == 0.0:
+            positions[s, EXIT_DUE] = BY_SIGNAL + 1
+        elif rules.max_bars > 0 and positions[s, BAR_NUMBER] - positions[s, ENTRY_BAR] + 1 >= rules.max_bars:
+            positions[s, EXIT_DUE] = BY_MAX_BARS + 1
+        if positions[s, EXIT_DUE] == 0.0:
             return
-        position[EXIT_SIGNAL] = t
+        positions[s, EXIT_SIGNAL] = t
     entries = signal & (LONG_ENTRY | SHORT_ENTRY)
     if entries == LONG_ENTRY | SHORT_ENTRY:
-        position[ENTRY_DUE] = 0.0
-        reject(state, log, s, t, t, price, CONFLICT)
+        positions[s, ENTRY_DUE] = 0.0
+        reject(positions, counts, rejected, s, t, t, price, CONFLICT)
     elif entries:
-        position[ENTRY_DUE] = 1.0 if entries == LONG_ENTRY else -1.0
+        positions[s, ENTRY_DUE] = 1.0 if entries == LONG_ENTRY else -1.0
         # an exit due at the same open still needs the signal bar of the open position
         if side == 0.0:
-            position[ENTRY_SIGNAL] = t
+            positions[s, ENTRY_SIGNAL] = t
 
 
 @njit(cache=True, nogil=True)
@@ -377,11 +396,12 @@ def simulate(
     opens, highs, lows, closes = bars.open, bars.high, bars.low, bars.close
     moments, equity = bars.ts, log.equity
     positions, counts, account = state.positions, state.counts, state.account
+    trades, rejected = log.trades, log.rejected
     n_symbols = closes.shape[0]
     has_levels = levels.stop_kind + levels.target_kind + levels.trail_kind != LEVEL_NONE
     trail_fraction = levels.trail[0, 0]
     last_bar = rules.max_bars - 1.0 if rules.max_bars > 0 else np.inf
-    room = min(log.trades.shape[0], log.rejected.shape[0]) - 3 * n_symbols
+    room = min(trades.shape[0], rejected.shape[0]) - 3 * n_symbols
     for t in range(start, stop):
         if t & 1023 == 0:
             panel[slots.DONE] = t
@@ -396,12 +416,12 @@ def simulate(
                 continue
             positions[s, BAR_NUMBER] += 1.0
             if positions[s, SIDE] < 0.0 and rules.borrow > 0.0:
-                charge_borrow(bars, rules, state, s, t)
+                charge_borrow(moments, rules, positions, account, s, t)
             if positions[s, EXIT_DUE] != 0.0:
-                exit_at_open(bars, rules, state, log, s, t)
+                exit_at_open(opens, rules, positions, account, counts, trades, s, t)
         for s in range(n_symbols):
             if positions[s, ENTRY_DUE] != 0.0 and not np.isnan(opens[s, t]):
-                open_position(bars, levels, rules, state, log, s, t)
+                open_position(opens, levels, rules, positions, account, counts, rejected, s, t)
                 positions[s, ENTRY_DUE] = 0.0
         worth = 0.0
         exposed = 0
@@ -418,19 +438,19 @@ def simulate(
                         else:
                             is_hit = highs[s, t] >= stop_at or lows[s, t] < target_at
                         if is_hit:
-                            take_level(bars, rules, state, log, s, t)
+                            take_level(bars, rules, positions, account, counts, trades, s, t)
                         elif levels.trail_kind != LEVEL_NONE:
                             best = highs[s, t] if is_long else lows[s, t]
                             step = positions[s, TRAIL_STEP]
                             if levels.trail_kind == LEVEL_FRACTION:
                                 step = trail_fraction * best
-                            raise_trail(positions[s], best, step)
+                            raise_trail(positions, s, best, step)
                 positions[s, MARK] = close
                 positions[s, LAST_T] = t
                 signal = signals[s, t]
                 is_old = positions[s, BAR_NUMBER] - positions[s, ENTRY_BAR] >= last_bar
                 if signal != 0 or (is_old and positions[s, SIDE] != 0.0):
-                    take_signals(state, log, rules, s, t, signal, close)
+                    take_signals(rules, positions, counts, rejected, s, t, signal, close)
             side = positions[s, SIDE]
             if side > 0.0:
                 exposed = 1
@@ -449,10 +469,11 @@ def simulate(
 @njit(cache=True, nogil=True)
 def close_all(rules: Rules, state: State, log: Log, end: int) -> None:
     """Close what is open at each symbol's last close before bar `end`; the last equity pays the costs."""
-    for s in range(state.positions.shape[0]):
-        position = state.positions[s]
-        if position[SIDE] != 0.0:
-            price = position[MARK] * (1.0 - position[SIDE] * rules.slippage)
-            close_position(state, log, rules, s, int(position[LAST_T]), price, BY_END)
+    positions, account = state.positions, state.account
+    for s in range(positions.shape[0]):
+        if positions[s, SIDE] != 0.0:
+            price = positions[s, MARK] * (1.0 - positions[s, SIDE] * rules.slippage)
+            last = int(positions[s, LAST_T])
+            close_position(positions, account, state.counts, log.trades, rules, s, last, price, BY_END)
     if end > 0:
-        log.equity[end - 1] = state.account[CASH]
+        log.equity[end - 1] = account[CASH]

@@ -33,13 +33,11 @@ class Program:
 
     def signals(self, scope: Scope) -> U8:
         """Answer one byte a bar: bit 0 long entry, 1 short entry, 2 long exit, 3 short exit."""
-        nothing = np.zeros(len(scope.bars.ts), dtype=np.bool_)
-        conditions = [
-            np.ascontiguousarray(scope.evaluate(side[which]), dtype=np.bool_) if which in side else nothing
-            for side in (self.entry, self.exit)
-            for which in ("long", "short")
-        ]
-        return series.pack_signals(*conditions)
+        conditions = [side.get(which) for side in (self.entry, self.exit) for which in ("long", "short")]
+        # one side's exit is often the other's entry
+        computed = {node: np.ascontiguousarray(scope.evaluate(node), np.bool_) for node in set(conditions) if node}
+        computed[None] = np.zeros(len(scope.bars.ts), dtype=np.bool_)
+        return series.pack_signals(*(computed[node] for node in conditions))
 
     def level(self, name: str, scope: Scope) -> tuple[int, npt.NDArray[np.float64]]:
         """Answer a level's kind and its distances, one a bar; a per cent value has one element in all."""
