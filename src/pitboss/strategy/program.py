@@ -35,7 +35,9 @@ class Program:
         """Answer one byte a bar: bit 0 long entry, 1 short entry, 2 long exit, 3 short exit."""
         conditions = [side.get(which) for side in (self.entry, self.exit) for which in ("long", "short")]
         # one side's exit is often the other's entry
-        computed = {node: np.ascontiguousarray(scope.evaluate(node), np.bool_) for node in set(conditions) if node}
+        computed: dict[Node | None, npt.NDArray[np.bool_]] = {
+            node: np.ascontiguousarray(scope.evaluate(node), np.bool_) for node in set(conditions) if node
+        }
         computed[None] = np.zeros(len(scope.bars.ts), dtype=np.bool_)
         return series.pack_signals(*(computed[node] for node in conditions))
 
