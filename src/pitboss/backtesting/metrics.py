@@ -34,7 +34,7 @@ def compute_metrics(outcome: Outcome) -> dict[str, Any]:
         days = np.append(days, outcome.bars - 1)
     daily = np.concatenate(([outcome.cash], equity[days]))
     span_days = (int(ts[-1] - ts[0]) + universe.timeframe.micros) / DAY_MICROS
-    periods = periods_per_year(ts, len(days), span_days)
+    periods = periods_per_year(ts[days], span_days)
     market = np.concatenate(([1.0], universe.benchmark))[: len(daily)]
     numbers: dict[str, Any] = {
         "start": micros_to_iso(int(ts[0])),
@@ -63,11 +63,11 @@ def _plain(value: Any) -> Any:
     return float(value) if math.isfinite(value) else None
 
 
-def periods_per_year(ts: npt.NDArray[np.int64], days: int, span_days: float) -> float:
+def periods_per_year(days: npt.NDArray[np.int64], span_days: float) -> float:
     """Answer how many days with bars a year has: counted over a year or more, else 252, or 365 with weekends."""
     if span_days >= DAYS_PER_YEAR:
-        return days / span_days * DAYS_PER_YEAR
-    weekdays = (ts // DAY_MICROS + 3) % 7
+        return len(days) / span_days * DAYS_PER_YEAR
+    weekdays = (days // DAY_MICROS + 3) % 7
     return 365.0 if (weekdays == 5).any() else 252.0
 
 

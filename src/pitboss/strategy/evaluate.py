@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
@@ -31,28 +30,27 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {"+": np.add, "-": np.subtra
 
 
 class ArrayCache:
-    """Keeps the indicators computed last, up to `max_bytes`; safe to share between threads."""
+    """Keeps indicators until `max_bytes` are kept; safe to share between threads.
 
-    def __init__(self, max_bytes: int = 64 << 20) -> None:
-        self._max_bytes = max_bytes
-        self._size = 0
-        self._held: OrderedDict[Any, tuple[Array, ...]] = OrderedDict()
+    What came first stays: a sweep asks for its indicators in turns, and throwing out the oldest would
+    throw out each just before it is asked for again.
+    """
+
+    def __init__(self, max_bytes: int = 80 << 20) -> None:
+        self._room = max_bytes
+        self._held: dict[Any, tuple[Array, ...]] = {}
         self._lock = Lock()
 
     def get(self, key: Any, compute: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
-        """Answer what is kept under `key`, else the answer of `compute`, which is then kept."""
-        with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-                return self._held[key]
+        """Answer what is kept under `key`, else the answer of `compute`, which is then kept if there is room."""
+        if key in self._held:
+            return self._held[key]
         lines = compute()
+        size = sum(line.nbytes for line in lines)
         with self._lock:
-            if key not in self._held:
+            if size <= self._room and key not in self._held:
                 self._held[key] = lines
-                self._size += sum(line.nbytes for line in lines)
-            while self._size > self._max_bytes and len(self._held) > 1:
-                _, dropped = self._held.popitem(last=False)
-                self._size -= sum(line.nbytes for line in dropped)
+                self._room -= size
         return lines
 
 
