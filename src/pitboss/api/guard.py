@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pitboss.api.problems import problem
@@ -12,10 +13,6 @@ from pitboss.api.problems import problem
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 MAX_BODY = 1 << 20
 MAX_UPLOAD = 2 << 30
-
-
-class TooLarge(Exception):
-    """More of a body arrived than is allowed."""
 
 
 class Guard:
@@ -39,7 +36,7 @@ class Guard:
         if length.isdigit() and int(length) > limit:
             await _too_large(limit)(scope, receive, send)
             return
-        await self._counted(scope, receive, send, limit)
+        await self.app(scope, _counting(receive, limit), send)
 
     def _refusal(self, headers: dict[str, str]) -> str | None:
         host = urlsplit(f"//{headers.get('host', '')}").hostname
@@ -50,28 +47,20 @@ class Guard:
             return f"requests from '{origin[:80]}' are not accepted"
         return None
 
-    async def _counted(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        seen = 0
-        has_begun = False
 
-        async def counting() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > limit:
-                raise TooLarge
-            return message
+def _counting(receive: Receive, limit: int) -> Receive:
+    """Answer `receive` with an end: a body may come in pieces without saying how large it will be."""
+    seen = 0
 
-        async def noting(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise HTTPException(413, f"the request is larger than {limit:,} bytes")
+        return message
 
-        try:
-            await self.app(scope, counting, noting)
-        except TooLarge:
-            if not has_begun:
-                await _too_large(limit)(scope, receive, send)
+    return counted
 
 
 def _too_large(limit: int) -> Any:

@@ -1,0 +1,170 @@
+"""The API in process: guards, errors, documents, data. Runs themselves are tested with a real server."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from pitboss.api.app import create_app
+from pitboss.api.events import read_cursor
+from pitboss.bootstrap import open_platform
+from pitboss.core.errors import InvalidInput
+from pitboss.core.settings import load_settings
+from support.server import STRATEGY, pitboss
+
+
+@pytest.fixture(scope="module")
+def http(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("http")
+    pitboss("data", "synth", "-s", "SYN", "-t", "5m", "--days", 9, data_dir=folder)
+    platform = open_platform(load_settings(data_dir=folder, max_queue_size=3))
+    with TestClient(create_app(platform), base_url="http://127.0.0.1") as client:
+        yield client
+    platform.close()
+
+
+def refused(answer, status):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["detail"]
+    return body
+
+
+def body(**params):
+    return {"kind": "backtest", "params": {"strategy": STRATEGY, "symbols": ["SYN"], "timeframe": "5m", **params}}
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Host": ""}])
+def test_foreign_hosts_and_origins_are_refused(http, headers):
+    refused(http.get("/api/v1/runs", headers=headers), 403)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "localhost:8000"}, {"Origin": "http://localhost:3000"}, {"Host": "[::1]:80"}]
+)
+def test_this_machine_is_served(http, headers):
+    assert http.get("/api/v1/runs", headers=headers).status_code == 200
+
+
+def test_both_prefixes_answer_and_the_documentation_is_served_from_here(http):
+    assert http.get("/api/runs").json() == http.get("/api/v1/runs").json()
+    page = http.get("/docs").text
+    assert "https://" not in page
+    assert http.get("/docs/assets/swagger-ui-bundle.js").status_code == 200
+    assert http.get("/healthz").json() == {"status": "ok"}
+    assert http.get("/readyz").json()["status"] == "ok"
+    assert "pitboss_queue_depth" in http.get("/metrics").text
+
+
+def test_oversized_bodies_are_refused(http):
+    refused(http.post("/api/v1/strategies/validate", json={"text": "x" * 10_000_000}), 413)
+    chunks = (b"x" * 100_000 for _ in range(20))
+    refused(http.post("/api/v1/strategies", content=chunks, headers={"content-type": "application/json"}), 413)
+
+
+def test_mistakes_in_a_document_come_with_their_places(http):
+    answer = http.post("/api/v1/strategies/validate", json={"text": "name: x\nentry: {long: emma(close) > 1}\n"}).json()
+    assert answer["valid"] is False
+    (error,) = answer["errors"]
+    assert (error["line"], error["column"], error["remedy"]) == (2, 15, "did you mean 'ema'?")
+    problem = refused(http.post("/api/v1/strategies", json={"text": "name: x\nentry: {long: emma(close) > 1}\n"}), 422)
+    assert problem["errors"] == answer["errors"]
+
+
+def test_versions_of_a_strategy_are_kept(http):
+    texts = [STRATEGY, STRATEGY, STRATEGY.replace("default: 12", "default: 13")]
+    assert [http.post("/api/v1/strategies", json={"text": text}).json()["version"] for text in texts] == [1, 1, 2]
+    assert http.get("/api/v1/strategies/ema-cross?version=1").json()["text"] == STRATEGY
+    assert len(http.get("/api/v1/strategies/ema-cross/versions").json()) == 2
+    refused(http.get("/api/v1/strategies/nope"), 404)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"symbols": ["NOPE"]}, "symbols"), ({"symbols": []}, "symbols"), ({"symbols": None}, "symbols"),
+        ({"symbols": [1]}, "symbols"), ({"symbols": ["SYN", "SYN"]}, "symbols"), ({"symbols": ["../x"]}, "symbol"),
+        ({"timeframe": "7x"}, "timeframe"), ({"timeframe": 5}, "timeframe"), ({"timeframe": "1m"}, "timeframe"),
+        ({"start": "2031-01-01"}, "start"), ({"start": 5}, "start"), ({"start": "2022-02-01", "end": "2022-01-01"}, "start"),
+        ({"cash": -1}, "cash"), ({"cash": "x"}, "cash"), ({"cash": None}, "cash"), ({"cash": True}, "cash"),
+        ({"parameters": {"x": 1}}, "parameters.x"), ({"parameters": [1]}, "parameters"),
+        ({"parameters": {"fast_period": "12; rm"}}, "parameters.fast_period"), ({"costs": {"x": 1}}, "costs.x"),
+        ({"sizing": {"type": "all"}}, "sizing.type"), ({"strategy": "nope"}, "strategy"), ({"strategy": None}, "strategy"),
+        ({"strategy": 5}, "strategy"), ({"surprise": 1}, "params"),
+    ],
+)  # fmt: skip
+def test_a_wrong_param_is_named_and_nothing_is_queued(http, change, where):
+    before = http.get("/api/v1/runs").json()
+    problem = refused(http.post("/api/v1/runs", json=body(**change)), 422)
+    assert where in [error["where"] for error in problem["errors"]], problem
+    assert all(error["message"] for error in problem["errors"])
+    assert http.get("/api/v1/runs").json() == before
+
+
+@pytest.mark.parametrize(
+    "request_body",
+    [{}, [], "x", {"kind": "dance", "params": {}}, {"kind": "backtest", "params": []}, body() | {"priority": "urgent"},
+     body() | {"priority": 1.5}, body() | {"tags": [""]}, body() | {"options": {"x": 1}},
+     body() | {"options": {"max_execution_seconds": -1}}, body() | {"unknown": 1}],
+)  # fmt: skip
+def test_a_wrong_request_is_refused(http, request_body):
+    refused(http.post("/api/v1/runs", json=request_body), 422)
+
+
+def test_all_mistakes_of_a_request_are_told_at_once(http):
+    wrong = body(symbols=[], cash=-1, parameters={"x": 1}, start="soon")
+    problem = refused(http.post("/api/v1/runs", json=wrong), 422)
+    assert {error["where"] for error in problem["errors"]} >= {"symbols", "cash", "parameters.x", "start"}
+
+
+def test_runs_are_queued_once_for_a_key_and_refused_when_the_queue_is_full(http):
+    first = http.post("/api/v1/runs", json=body(), headers={"Idempotency-Key": "k"})
+    assert first.status_code == 202
+    assert first.headers["location"] == f"/api/v1/runs/{first.json()['id']}"
+    assert first.json()["queue"] == {
+        "position": 1, "estimated_start": None, "waiting_reason": "no worker is running",
+    }  # fmt: skip
+    again = http.post("/api/v1/runs", json=body(), headers={"Idempotency-Key": "k"})
+    assert again.json()["id"] == first.json()["id"]
+    refused(http.post("/api/v1/runs", json=body(cash=5), headers={"Idempotency-Key": "k"}), 409)
+    numbers = [http.post("/api/v1/runs", json=body()).json()["number"] for _ in range(2)]
+    assert numbers == [2, 3]
+    full = http.post("/api/v1/runs", json=body())
+    refused(full, 429)
+    assert int(full.headers["retry-after"]) > 0
+    assert [run["queue"]["position"] for run in http.get("/api/v1/queue").json()["queued"]] == [1, 2, 3]
+    for run in http.get("/api/v1/runs").json()["items"]:
+        cancelled = http.post(f"/api/v1/runs/{run['id']}/cancel", json={"keep_partial": False}).json()
+        assert (cancelled["state"], cancelled["message"]) == ("cancelled", "cancelled")
+        assert http.get(f"/api/v1/runs/{run['id']}/events", headers={"Last-Event-ID": "3"}).status_code == 204
+    assert http.get("/api/v1/runs/statistics").json()["by_state"]["cancelled"] == 3
+
+
+@pytest.mark.parametrize("path", ["", "/result", "/events", "/artifacts", "/artifacts/..%2f..%2fpitboss.db"])
+def test_unknown_runs_are_not_found(http, path):
+    refused(http.get(f"/api/v1/runs/nope{path}"), 404)
+
+
+def test_positions_in_streams_are_checked():
+    assert read_cursor("12.0.45", 3) == [12, 0, 45]
+    assert read_cursor(None, 2) == [0, 0]
+    for wrong in ("x", "1.2", "-1", "1.", "9" * 30, "²"):
+        with pytest.raises(InvalidInput):
+            read_cursor(wrong, 1)
+
+
+def test_bars_are_imported_read_and_removed(http):
+    csv = "ts,open,high,low,close,volume\n" + "".join(f"2024-01-02 14:{m:02}:00,1,2,0.5,1.5,10\n" for m in range(60))
+    stored = http.put("/api/v1/data/UP/1m", content=csv.encode())
+    assert stored.status_code == 200, stored.text
+    assert stored.json()["series"]["rows"] == 60
+    assert len(http.get("/api/v1/data/UP/15m/bars").json()) == 4
+    assert http.get("/api/v1/data/UP/1m/gaps").json() == []
+    refused(http.put("/api/v1/data/UP/5m", content=csv.encode()), 422)
+    refused(http.put("/api/v1/data/UP/1m", content=b""), 422)
+    refused(http.put("/api/v1/data/..%2f..%2fx/1m", content=csv.encode()), 404)
+    refused(http.put("/api/v1/data/a%20b/1m", content=csv.encode()), 422)
+    assert http.delete("/api/v1/data/UP/1m").status_code == 204
+    refused(http.get("/api/v1/data/UP/1m"), 404)
