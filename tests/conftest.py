@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import structlog
 
 from pitboss.storage.database import Database
 from pitboss.storage.migrate import bring_up_to_date
+from support.postgres import new_postgres_database
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
@@ -46,14 +46,3 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     bring_up_to_date(opened)
     yield opened
     opened.close()
-
-
-def new_postgres_database(server: str) -> str:
-    """Make an empty database on the server and answer its address."""
-    import psycopg
-
-    name = f"t{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    address, _, query = server.partition("?")
-    return f"{address.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")

@@ -11,6 +11,7 @@ import pytest
 
 from support.engine import Engine, is_gone, marked_processes, until
 from support.jobs import HOSTILE
+from support.postgres import new_postgres_database
 
 
 @pytest.fixture
@@ -210,3 +211,23 @@ def test_busy_slots_are_named_as_the_reason_with_an_estimate(engine):
         engine.wait_progress(engine.submit("steps", {"count": 100, "seconds": 0.05}), "stepping", 25)
     place = engine.service.place(engine.submit("nothing"))
     assert (place.position, place.waiting_reason) == (1, "2 of 2 slots busy")
+
+
+def test_the_engine_works_the_same_over_postgresql(tmp_path, postgres_url):
+    with Engine(tmp_path, database_url=new_postgres_database(postgres_url)) as engine:
+        worker = engine.start_worker()
+        assert engine.wait(engine.submit("steps", {"count": 5, "seconds": 0.01})).result == {"done": 5}
+        run = engine.submit("steps", {"count": 1000, "seconds": 0.01})
+        engine.wait_progress(run, "stepping", 3)
+        asked = time.monotonic()
+        engine.service.cancel(run.id, keep_partial=True)
+        assert engine.wait(run).partial
+        assert time.monotonic() - asked < 2.0
+        run = engine.submit("steps", {"count": 50, "seconds": 0.02})
+        engine.wait_progress(run, "stepping", 3)
+        worker.kill()
+        worker.wait()
+        engine.start_worker(waits=False)
+        engine.wait_attempt(run, 2)
+        assert engine.wait(run).result == {"done": 50}
+        engine.events(run)

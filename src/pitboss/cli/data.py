@@ -117,6 +117,7 @@ def export(
     timeframe: TimeframeFlag,
     to: Annotated[Path, typer.Option(help="A .csv, .parquet or .json file.")],
     data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a series to a file."""
     from pitboss.cli.runs import write_frame
@@ -124,16 +125,16 @@ def export(
 
     frame = catalog_of(data_dir).frame(symbol, parse_timeframe(timeframe))
     write_frame(frame, to)
-    print(f"{len(frame):,} bars → {to}")
+    print_json({"rows": len(frame), "file": str(to)}) if as_json else print(f"{len(frame):,} bars → {to}")
 
 
 @app.command()
-def remove(symbol: Symbol, timeframe: TimeframeFlag, data_dir: DataDir = None) -> None:
+def remove(symbol: Symbol, timeframe: TimeframeFlag, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Remove a series. Results made from it stay."""
     from pitboss.core.timeframe import parse_timeframe
 
     catalog_of(data_dir).remove(symbol, parse_timeframe(timeframe))
-    print(f"removed {symbol} {timeframe}")
+    print_json({"removed": [symbol, timeframe]}) if as_json else print(f"removed {symbol} {timeframe}")
 
 
 @app.command()
