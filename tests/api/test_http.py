@@ -168,3 +168,10 @@ def test_bars_are_imported_read_and_removed(http):
     refused(http.put("/api/v1/data/a%20b/1m", content=csv.encode()), 422)
     assert http.delete("/api/v1/data/UP/1m").status_code == 204
     refused(http.get("/api/v1/data/UP/1m"), 404)
+
+
+@pytest.mark.parametrize(("path", "allowed"), [("/runs", "GET, POST"), ("/backtests/x", "DELETE, GET, PATCH")])
+def test_a_wrong_method_is_told_the_right_ones(http, path, allowed):
+    answer = http.put(f"/api/v1{path}")
+    refused(answer, 405)
+    assert answer.headers["allow"] == allowed

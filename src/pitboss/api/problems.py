@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import structlog
@@ -89,9 +90,24 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
     return problem(422, detail, "see /docs for what is expected", problems)
 
 
-async def _http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(allowed_methods(request))
+    return problem(error.status_code, str(error.detail), headers=headers)
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Answer what the addressed resource supports; each route knows of its own method alone."""
+    document = request.app.openapi()["paths"]
+    for prefix in ("/api/v1", "/api"):
+        own = request.url.path.removeprefix(prefix)
+        for path, methods in document.items():
+            pattern = re.sub(r"{[^}]+}", "[^/]+", path.removeprefix("/api/v1"))
+            if re.fullmatch(pattern, own):
+                return sorted(method.upper() for method in methods)
+    return []
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
