@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pitboss.core.errors import DiskFull
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
 from pitboss.launch.local import LocalLauncher
@@ -76,7 +78,17 @@ class Platform:
         return RunService(
             SqlRunStore(self.database), SqlEventLog(self.database), SqlWorkerRegistry(self.database), self.launcher,
             Kinds(self), limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds,
+            self.check_room,
         )  # fmt: skip
+
+    def check_room(self) -> None:
+        """Raise DiskFull when less disk is free than a run needs to start."""
+        free = shutil.disk_usage(self.settings.data_dir).free >> 20
+        if free < self.settings.min_free_disk_mb:
+            raise DiskFull(
+                f"only {free} MB of disk are free, {self.settings.min_free_disk_mb} are needed",
+                "free some space, or lower min_free_disk_mb",
+            )
 
     @cached_property
     def strategies(self) -> StrategyShelf:

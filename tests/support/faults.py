@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pitboss.core.logs import configure_logs
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.synth import synthesize
 from pitboss.worker.doorbell import ring
@@ -144,6 +145,7 @@ def be_one_of_the_crowd(data_dir: Path, seconds: float, seed: int) -> list[str]:
 
 
 def main() -> None:
+    configure_logs("ERROR", as_json=True)  # standard output is for the answer
     print(json.dumps(be_one_of_the_crowd(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))))
 
 

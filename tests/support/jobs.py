@@ -118,6 +118,9 @@ class Kind:
     def prepare(self, params):
         return Prepared(f"test/{self.name}", dict(params), {})
 
+    def pinned(self, params, snapshot):
+        return dict(params)
+
 
 JOBS = (nothing, steps, deaf_loop, locked, sleeping, grandchildren, leaves_one_behind, hungry, broken, silent_exit)
 HOSTILE = ("deaf_loop", "locked", "sleeping", "grandchildren")

@@ -43,6 +43,7 @@ def run_events(
     """Stream the events of a run, or answer a page of them."""
     run = platform.service.get(run_id, owner)
     (position,) = read_cursor(last_event_id if last_event_id is not None else after, 1)
+    position = min(position, run.last_seq)
     if wants_json(accept):
         events = platform.service.events(run_id, position, limit)
         return page(events, str(events[-1].seq if events else position))

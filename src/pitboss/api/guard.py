@@ -39,12 +39,19 @@ class Guard:
         await self.app(scope, _counting(receive, limit), send)
 
     def _refusal(self, headers: dict[str, str]) -> str | None:
-        host = urlsplit(f"//{headers.get('host', '')}").hostname
-        if host not in self.hosts:
-            return f"the host '{str(host)[:80]}' is not served here"
+        host = headers.get("host", "")
+        if _hostname(f"//{host}") not in self.hosts:
+            return f"the host '{host[:80]}' is not served here"
         origin = headers.get("origin")
-        if origin and urlsplit(origin).hostname not in self.hosts:
+        if origin and _hostname(origin) not in self.hosts:
             return f"requests from '{origin[:80]}' are not accepted"
+        return None
+
+
+def _hostname(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
         return None
 
 

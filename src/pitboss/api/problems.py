@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -55,13 +56,21 @@ def problem(
         "remedy": remedy,
         "errors": problems or [],
     }
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return ProblemResponse(body, status, headers, media_type="application/problem+json")
+
+
+class ProblemResponse(JSONResponse):
+    """JSON in ASCII: a message may quote text that is no valid Unicode."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False).encode()
 
 
 def handle_errors(app: FastAPI) -> None:
     """Have every error leave `app` as problem+json, and none with a traceback."""
     app.add_exception_handler(errors.PitbossError, _pitboss_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(UnicodeEncodeError, _half_a_character)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -88,6 +97,10 @@ async def _validation_error(_request: Request, error: Exception) -> JSONResponse
     ]
     detail = "; ".join(f"{p['where']}: {p['message']}" for p in problems[:5])
     return problem(422, detail, "see /docs for what is expected", problems)
+
+
+async def _half_a_character(_request: Request, _error: Exception) -> JSONResponse:
+    return problem(422, "a text holds half a character (a lone surrogate)", "send valid Unicode")
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -76,6 +76,8 @@ def override(base: Any, given: Mapping[str, Any] | None, where: str) -> Any:
             problems.append(Problem(f"{name} {value} is all of the price", "write 0.0002 or 0.02%", where=place))
         else:
             changes[name] = number.value
+    if changes.get("type", getattr(base, "type", None)) != getattr(base, "type", None) and "value" not in changes:
+        problems.append(Problem(f"{where} of another type needs a value", "give it too", where=f"{where}.value"))
     if problems:
         raise InvalidInput(problems)
     return replace(base, **changes)

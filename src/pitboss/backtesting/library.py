@@ -19,6 +19,7 @@ from pitboss.backtesting.tables import equity_frame, orders_frame, trades_frame
 from pitboss.backtesting.universe import Universe, infer_timeframe
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import Timeframe
+from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.panel import new_panel
 from pitboss.market.frames import resampled, to_arrays
 from pitboss.strategy.document import Document
@@ -115,6 +116,8 @@ def sweep(
 
 def load(strategy: str | Path) -> Document:
     """Read a document from its text, or from a path when it is one line that names a file."""
+    if not isinstance(strategy, str | Path):
+        raise InvalidInput("the strategy is no text and no path", "give a document's text or its file", "strategy")
     if isinstance(strategy, Path) or ("\n" not in strategy and strategy.endswith((".yaml", ".yml"))):
         return read_document_file(Path(strategy))
     return read_document(strategy)
@@ -128,21 +131,25 @@ def check_cash(cash: float) -> float:
 
 def universe_of(document: Document, bars: BarFrames) -> Universe:
     """Answer the bars at the document's timeframe, or at their own when it names none."""
-    frames = {"": bars} if isinstance(bars, pl.DataFrame) else dict(bars)
-    if "" in frames and len(frames) == 1:
-        frames = {"BARS": frames[""]}
+    frames = {"BARS": bars} if isinstance(bars, pl.DataFrame) else bars
+    if not isinstance(frames, Mapping) or not all(isinstance(frame, pl.DataFrame) for frame in frames.values()):
+        raise InvalidInput("the bars are no Polars frame", "give a frame, or a dict of frames by symbol", "bars")
     arrays = {symbol: to_arrays(frame) for symbol, frame in frames.items()}
     if not arrays or not all(len(own.ts) for own in arrays.values()):
         raise InvalidInput("there are no bars", "give a frame with rows", "bars")
-    own = infer_timeframe(next(iter(arrays.values())))
-    timeframe: Timeframe = document.timeframe or own
-    if timeframe != own:
-        if timeframe < own or timeframe.micros % own.micros:
-            raise InvalidInput(
-                f"{own} bars cannot make {timeframe} bars", "give bars of that timeframe or shorter", "bars"
-            )
-        arrays = {symbol: resampled(series, timeframe) for symbol, series in arrays.items()}
+    timeframe: Timeframe = document.timeframe or max(infer_timeframe(series) for series in arrays.values())
+    arrays = {symbol: _at(series, timeframe) for symbol, series in arrays.items()}
     return Universe(tuple(arrays), arrays, timeframe)
+
+
+def _at(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
+    """Answer bars at `timeframe`, made of shorter ones where they have to be. Raises InvalidInput."""
+    own = infer_timeframe(bars)
+    if own == timeframe:
+        return bars
+    if timeframe < own or timeframe.micros % own.micros:
+        raise InvalidInput(f"{own} bars cannot make {timeframe} bars", "give bars of that timeframe or shorter", "bars")
+    return resampled(bars, timeframe)
 
 
 def variants_frame(variants: list[Variant]) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from pitboss.strategy.evaluate import ArrayCache
 from pitboss.strategy.program import compile_document
 
 MAX_VARIANTS = 1_000_000
+MAX_VALUES = 100_000  # of one parameter
 RANKABLE = (
     "sharpe", "sortino", "calmar", "omega", "total_return", "annual_return", "final_equity", "profit_factor",
     "win_rate", "expectancy", "probabilistic_sharpe", "alpha", "trade_count", "max_drawdown", "volatility",
@@ -68,6 +69,9 @@ def read_grid(document: Document, given: Any) -> Grid:
             values[name] = _choices(choice, where)
             for value in values[name]:
                 document.parameter_values({name: value})
+            # every expression with the ends and a first few: a length or an offset may not bear them all
+            for value in {*values[name][:50], min(values[name]), max(values[name])}:
+                document.check({name: value})
         except InvalidInput as error:
             problems.append(error.problems[0])
     if problems:
@@ -89,12 +93,12 @@ def _choices(choice: Any, where: str) -> tuple[float, ...]:
         if any(number is None for number in numbers):
             raise wrong
         low, high, step = (number.value for number in numbers if number)
-        if step <= 0 or low > high or (high - low) / step > MAX_VARIANTS:
+        if step <= 0 or low > high or (high - low) / step > MAX_VALUES:
             raise InvalidInput(f"the range {low:g} to {high:g} by {step:g} is empty, reversed or too long",
                                "low <= high and step > 0", where)  # fmt: skip
         count = math.floor((high - low) / step + 1e-9) + 1
         return tuple(round(low + i * step, 12) for i in range(count))
-    if not isinstance(choice, Sequence) or isinstance(choice, str) or not choice:
+    if not isinstance(choice, Sequence) or isinstance(choice, str) or not 0 < len(choice) <= MAX_VALUES:
         raise wrong
     numbers = [read_number(value) for value in choice]
     if any(number is None for number in numbers):

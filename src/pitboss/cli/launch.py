@@ -28,7 +28,7 @@ To = Annotated[str | None, typer.Option("--to", help="Last date, included.")]
 Cash = Annotated[float, typer.Option(help="Cash at the start.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a parameter: fast_period=10.")]
 Cost = Annotated[list[str] | None, typer.Option("--cost", help="Override a cost: commission=0.02%.")]
-Size = Annotated[list[str] | None, typer.Option("--size", help="Override the sizing: type=fixed_cash.")]
+Size = Annotated[list[str] | None, typer.Option("--size", help="Override the sizing: value=25%.")]
 Priority = Annotated[str, typer.Option(help="low, normal, high or a number.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="A tag; repeat for several.")]
 MaxSeconds = Annotated[float | None, typer.Option("--max-seconds", help="Time limit of the run.")]
@@ -98,9 +98,8 @@ def read_grid_option(given: list[str]) -> dict[str, Any]:
 
 
 def strategy_reference(platform: Platform, strategy: str) -> str:
-    """Answer the text of a strategy file, kept as the next version of its name, or a stored name as it is."""
+    """Answer the text of a strategy file, or a stored name as it is."""
     from pitboss.core.errors import InvalidInput
-    from pitboss.runs.service import LOCAL_OWNER
     from pitboss.strategy.reader import read_document_file
 
     path = Path(strategy)
@@ -108,9 +107,7 @@ def strategy_reference(platform: Platform, strategy: str) -> str:
         if any(stored.name == strategy for stored in platform.strategies.list()):
             return strategy
         raise InvalidInput(f"there is no file and no stored strategy '{strategy[:60]}'", "check the path", "strategy")
-    document = read_document_file(path)
-    platform.strategies.add(document.name, document.text, LOCAL_OWNER)
-    return document.text
+    return read_document_file(path).text
 
 
 def _submit(
@@ -119,8 +116,10 @@ def _submit(
 ) -> None:  # fmt: skip
     from pitboss.runs.service import Submission
 
-    params = {"strategy": strategy_reference(platform, strategy), **params}
-    run = platform.service.submit(Submission(kind, params, priority, tags, options))
+    reference = strategy_reference(platform, strategy)
+    run = platform.service.submit(Submission(kind, {"strategy": reference, **params}, priority, tags, options))
+    if "\n" in reference:  # a file that was run is kept, as the next version of its name
+        platform.strategies.add(run.subject.removeprefix("strategy/"), reference, run.owner)
     platform.launcher.ensure()
     if detach:
         print_json({"id": run.id, "number": run.number}) if as_json else print(run.id)

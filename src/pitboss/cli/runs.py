@@ -38,7 +38,8 @@ def list_runs(
         elif found:
             table(RUN_COLUMNS, run_rows(found))
         else:
-            print("There are no runs yet: start one with 'pitboss backtest'.")
+            narrowed = any((state, kind, tag))
+            print("No run matches." if narrowed else "There are no runs yet: start one with 'pitboss backtest'.")
 
 
 def read_states(text: str | None) -> tuple[Any, ...]:
@@ -141,6 +142,7 @@ def _show_trades(platform: Platform, run: Run, count: int = 5) -> None:
 def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Watch a run to its end; with --json one event a line."""
     from pitboss.cli.launch import finish
+    from pitboss.cli.watching import EXIT_CODES
 
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(run)
@@ -150,6 +152,9 @@ def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> 
         for event in platform.service.watch(found.id):
             if event is not None:
                 print_json(event.as_dict())
+        code = EXIT_CODES[platform.service.get(found.id).state.value]
+    if code:
+        raise typer.Exit(code)
 
 
 @app.command()

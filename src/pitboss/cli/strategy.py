@@ -56,7 +56,7 @@ def add(
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(help="A stored strategy.")],
-    version: Annotated[int | None, typer.Option(help="Its version; the newest without.")] = None,
+    version: Annotated[int | None, typer.Option(help="Its version; the newest without.", min=1, max=2**31 - 1)] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,6 +18,7 @@ from pydantic_settings import (
 from pitboss.core.errors import InvalidInput, Problem
 
 DEFAULT_DATA_DIR = Path("pitboss-data")
+LEAST_LEASE_MARGIN_SECONDS = 1.5
 
 
 class Settings(BaseSettings):
@@ -44,6 +46,15 @@ class Settings(BaseSettings):
     min_free_memory_mb: int = Field(256, ge=0, description="no run starts with less free memory")
     min_free_disk_mb: int = Field(64, ge=0, description="no run starts or is accepted with less free disk")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")
+
+    @model_validator(mode="after")
+    def _lease_outlasts_renewal(self) -> Settings:
+        if self.lease_seconds < self.renew_seconds + LEAST_LEASE_MARGIN_SECONDS:
+            raise ValueError(
+                f"lease_seconds is {self.lease_seconds:g}: at least {LEAST_LEASE_MARGIN_SECONDS:g} s more "
+                f"than renew_seconds, {self.renew_seconds:g}"
+            )
+        return self
 
     @property
     def url(self) -> str:
@@ -74,7 +85,7 @@ def load_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         raise InvalidInput(
             [
-                Problem(item["msg"], "see 'pitboss config show'", where=".".join(str(p) for p in item["loc"]))
+                Problem(item["msg"], "see docs/reference/settings.md", where=".".join(str(p) for p in item["loc"]))
                 for item in error.errors()
             ]
         ) from None
@@ -83,12 +94,16 @@ def load_settings(**flags: Any) -> Settings:
     return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
 
 
+def _without_password(text: str) -> str:
+    return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", text)
+
+
 def describe_settings(settings: Settings) -> list[dict[str, Any]]:
     """Answer each setting with its value, its default and its meaning, for `config show` and the docs."""
     return [
         {
             "name": name,
-            "value": getattr(settings, name),
+            "value": _without_password(str(value)) if isinstance(value := getattr(settings, name), str) else value,
             "default": field.get_default(call_default_factory=True),
             "environment": f"PITBOSS_{name.upper()}",
             "meaning": field.description,

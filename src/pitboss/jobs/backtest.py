@@ -16,7 +16,7 @@ from pitboss.backtesting.tables import equity_frame, orders_frame, trades_frame
 from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import RunCancelled
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.jobs.request import fix_sources, load_universe, read_request, strategy_text
+from pitboss.jobs.request import fix_sources, load_universe, read_request, source_of, strategy_text
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.panel import new_panel, panel_over
 from pitboss.kernel.series import drawdown_of
@@ -52,6 +52,10 @@ class BacktestKind:
         request = read_request(params, strategy_text(params.get("strategy"), self.lookup))
         snapshot = fix_sources(request, self.catalog)
         return Prepared(f"strategy/{request.document.name}", dict(params), snapshot)
+
+    def pinned(self, params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
+        """Name the strategy by the text that was run, not by a name that may mean another by now."""
+        return {**params, "strategy": snapshot["strategy"]["text"]}
 
     @staticmethod
     def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def results(outcome: Outcome, context: RunContext) -> dict[str, Any]:
         "trades": len(frames["trades"]),
         "final_equity": float(equity["equity"][-1]) if len(equity) else outcome.cash,
         "artifacts": artifacts,
-        "is_synthetic": context.snapshot.get("is_synthetic", False),
+        "source": source_of(context.snapshot),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
@@ -63,12 +63,15 @@ def read_request(params: Mapping[str, Any], text: str, further: tuple[str, ...] 
         if name not in known:
             problems.append(Problem(f"unknown parameter '{str(name)[:40]}'", suggest(str(name), known), where="params"))
     document: Document | None = attempt(lambda: read_document(text))
+    complete = len(problems)
     symbols = attempt(lambda: _symbols(params.get("symbols")), ())
     timeframe = attempt(lambda: _timeframe(params.get("timeframe"), document))
     start, end = (attempt(partial(_date, params, name)) for name in ("start", "end"))
     attempt(lambda: range_of(start, end))
     cash = attempt(lambda: check_cash(params.get("cash", DEFAULT_CASH)), DEFAULT_CASH)
     chosen = {name: attempt(partial(_mapping, params, name)) for name in ("parameters", "costs", "sizing")}
+    if document is not None and len(problems) == complete:
+        document = replace(document, timeframe=timeframe)  # what on("1h", …) is made of
     if document is not None:
         attempt(lambda: compile_document(document, chosen["parameters"]))
         attempt(lambda: resolve(document, chosen["sizing"], chosen["costs"]))
@@ -144,7 +147,7 @@ def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
     for symbol in request.all_symbols:
         try:
             series = catalog.find(symbol, request.timeframe)
-            _check_range(series, low, high)
+            _check_range(catalog, series, low, high)
         except InvalidInput as error:
             problems.extend(error.problems)
             continue
@@ -165,14 +168,26 @@ def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
     }
 
 
+def source_of(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer where a result comes from: digests of strategy and data, and versions; the text is the snapshot's."""
+    strategy = snapshot.get("strategy", {})
+    described = ("symbol", "timeframe", "rows", "digest", "source", "is_synthetic")
+    return {
+        "strategy": {name: strategy.get(name) for name in ("name", "digest")},
+        "data": [{name: series[name] for name in described} for series in snapshot.get("data", [])],
+        "is_synthetic": snapshot.get("is_synthetic", False),
+        "versions": snapshot.get("versions", {}),
+    }
+
+
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
     """Answer the versions of Python and of the packages that a result depends on."""
     return (("python", platform.python_version()), *((name, version(name)) for name in PACKAGES))
 
 
-def _check_range(series: Series, low: int | None, high: int | None) -> None:
-    if (low is not None and series.last < low) or (high is not None and series.first >= high):
+def _check_range(catalog: Catalog, series: Series, low: int | None, high: int | None) -> None:
+    if (low is not None or high is not None) and not catalog.count(series, low, high):
         have = f"{micros_to_iso(series.first)} to {micros_to_iso(series.last)}"
         raise InvalidInput(f"{series.symbol} has no bars in that range", f"there are bars from {have}", "start")
 

@@ -9,7 +9,7 @@ from pitboss.backtesting.library import variants_frame
 from pitboss.backtesting.sweep import SweepJob, Variant, check_metric, rank, read_grid, run_sweep
 from pitboss.core.errors import RunCancelled
 from pitboss.jobs.backtest import BacktestKind, save_frame
-from pitboss.jobs.request import fix_sources, load_universe, read_request, strategy_text
+from pitboss.jobs.request import fix_sources, load_universe, read_request, source_of, strategy_text
 from pitboss.market.catalog import Catalog
 from pitboss.runs.context import RunContext
 from pitboss.runs.ports import Prepared
@@ -73,7 +73,7 @@ def results(done: list[Variant], total: int, metric: str, context: RunContext) -
         "metric": metric,
         "best": [_item(variant) for variant in ranked[:BEST]],
         "artifacts": artifacts,
-        "is_synthetic": context.snapshot.get("is_synthetic", False),
+        "source": source_of(context.snapshot),
     }
 
 

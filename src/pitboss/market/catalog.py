@@ -21,6 +21,7 @@ from pitboss.market.frames import resampled, to_arrays
 from pitboss.market.readers import read_file
 from pitboss.market.repair import Gap, ImportReport, clean, find_gaps
 
+EARLIEST, LATEST = -5_364_662_400_000_000, 7_258_118_400_000_000  # 1800 and 2200
 _SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9._=^-]{0,31}")
 
 
@@ -85,6 +86,16 @@ class Catalog:
             raise NotFound(f"there are no {timeframe} bars of {symbol}", "see 'pitboss data list'")
         return series
 
+    def count(self, series: Series, low: int | None, high: int | None) -> int:
+        """Answer how many stored bars open in [low, high), microseconds; None is no bound."""
+        ts = pl.col("ts").cast(pl.Int64)
+        bars = pl.scan_parquet(self._path(series.symbol, parse_timeframe(series.timeframe))).select("ts")
+        if low is not None:
+            bars = bars.filter(ts >= low)
+        if high is not None:
+            bars = bars.filter(ts < high)
+        return int(bars.select(pl.len()).collect().item())
+
     def load(self, symbol: str, timeframe: Timeframe) -> BarArrays:
         """Answer the bars of `symbol` at `timeframe`, made of shorter ones where they have to be."""
         series = self.find(symbol, timeframe)
@@ -110,7 +121,13 @@ class Catalog:
         Raises InvalidInput, and then nothing is changed.
         """
         check_symbol(symbol)
-        frame, report = clean(read_file(path, columns), timeframe, tz, is_strict)
+        try:
+            frame, report = clean(read_file(path, columns), timeframe, tz, is_strict)
+        except (pl.exceptions.PolarsError, ValueError, OverflowError, TypeError) as error:
+            first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise InvalidInput(
+                f"{path.name} cannot be read as bars: {first}", "check its columns and times", "file"
+            ) from None
         return self.store(frame, symbol, timeframe, source=path.name), report
 
     def store(
@@ -129,6 +146,9 @@ class Catalog:
         if before and not is_synthetic:
             frame = pl.concat([frame, pl.read_parquet(path)]).unique("ts", keep="first").sort("ts")
         ts = frame["ts"].cast(pl.Int64)
+        if int(ts[0]) < EARLIEST or int(ts[-1]) > LATEST:
+            first, last = frame["ts"][0], frame["ts"][-1]
+            raise InvalidInput(f"bars from {first} to {last}", "bars lie between 1800 and 2200", "ts")
         series = Series(
             symbol,
             str(timeframe),
@@ -160,10 +180,11 @@ class Catalog:
             path.parent.mkdir(parents=True, exist_ok=True)
             frame.write_parquet(temporary, compression="zstd", metadata=described)
             os.replace(temporary, path)
-        except OSError as error:
+        except (OSError, pl.exceptions.PolarsError) as error:
             temporary.unlink(missing_ok=True)
             raise DiskFull(
-                f"cannot write {path}: {error.strerror or error}", "free some disk space and try again"
+                f"cannot write {path}: {getattr(error, 'strerror', None) or error}",
+                "free some disk space and try again",
             ) from None
 
     def _describe(self, path: Path) -> Series | None:

@@ -27,6 +27,10 @@ def to_arrays(frame: pl.DataFrame) -> BarArrays:
         values = getattr(arrays, name)
         if not (np.isfinite(values).all() and (values > 0).all()):
             raise InvalidInput(f"column '{name}' holds NaN or prices <= 0", "drop those bars first", "bars")
+    if (arrays.high < np.maximum(arrays.open, arrays.close)).any() or (
+        arrays.low > np.minimum(arrays.open, arrays.close)
+    ).any():
+        raise InvalidInput("a bar's high or low does not contain its open and close", "mend those bars first", "bars")
     return arrays
 
 

@@ -60,6 +60,11 @@ def to_utc(ts: pl.Series, tz: str | None) -> pl.Series:
     return _localized(_parsed(texts), zone)
 
 
+def session_dates(moments: pl.Series, tz: str | None) -> pl.Series:
+    """Answer the dates that the moments have in zone `tz`, each at 00:00 UTC: a day's bar bears its session's date."""
+    return moments.dt.convert_time_zone(check_zone(tz)).dt.date().cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
 def check_zone(tz: str | None) -> str:
     """Answer the zone's name. Raises InvalidInput when there is none of that name."""
     try:

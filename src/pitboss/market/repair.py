@@ -10,8 +10,10 @@ import polars as pl
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import Timeframe
 from pitboss.market.frames import COLUMNS, PRICES
-from pitboss.market.moments import to_utc
+from pitboss.market.moments import session_dates, to_utc
 from pitboss.market.readers import RawBars
+
+DAY_MICROS = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ def clean(raw: RawBars, timeframe: Timeframe, tz: str | None, is_strict: bool) -
     """Answer clean bars and the report. Raises InvalidInput when nothing is left, or when `is_strict`
     and anything needs a repair."""
     report = ImportReport(rows_read=len(raw.frame), layout=raw.layout)
-    frame = raw.frame.with_columns(to_utc(raw.frame["ts"], tz).alias("ts"))
+    moments = to_utc(raw.frame["ts"], tz)
+    if not timeframe.micros % DAY_MICROS:
+        moments = session_dates(moments, tz)
+    frame = raw.frame.with_columns(moments.alias("ts"))
     frame = _without(frame, pl.col("ts").is_null(), report, "unreadable")
     bad = pl.any_horizontal(*(pl.col(n).is_null() | pl.col(n).is_nan() | pl.col(n).is_infinite() for n in PRICES))
     frame = _without(frame, bad, report, "not_a_number")

@@ -36,6 +36,10 @@ def synthesize(
         raise InvalidInput(
             f"{days:g} days of {timeframe} bars are none or too many", f"at most {MAX_BARS:,} bars", "days"
         )
+    if not 1e-6 <= price <= 1e9 or seed < 0:
+        raise InvalidInput(
+            f"price {price:g} or seed {seed} is out of range", "a price above 0, a seed of 0 or more", "price"
+        )
     first = int(start.timestamp() * 1e6) // timeframe.micros * timeframe.micros
     ts = np.arange(first, first + int(timedelta(days=days).total_seconds() * 1e6), timeframe.micros)
     ts = ts[_is_open(ts, session, timeframe)]

@@ -160,6 +160,9 @@ class JobKind(Protocol):
     def prepare(self, params: Mapping[str, Any]) -> Prepared:
         """Check the parameters and fix what the run will come from. Raises InvalidInput with all mistakes."""
 
+    def pinned(self, params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer the params that do again exactly what the snapshot says, whatever was stored since."""
+
     def run(self, params: dict[str, Any], context: RunContext) -> dict[str, Any]:
         """Do the work in the run's own process and answer the result. After a cancel, answer what there is
         so far when `context.keeps_partial`, or raise RunCancelled."""

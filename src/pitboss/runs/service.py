@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ class RunService:
     def __init__(
         self, store: RunStore, log: EventLog, registry: WorkerRegistry, launcher: Launcher,
         kinds: Mapping[str, JobKind], limits: Limits, max_queue_size: int, lease_seconds: float,
+        check_room: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
         self.store = store
         self.log = log
@@ -69,11 +70,12 @@ class RunService:
         self.limits = limits
         self.max_queue_size = max_queue_size
         self.lease_seconds = lease_seconds
+        self.check_room = check_room
 
     def submit(self, request: Submission, owner: str = LOCAL_OWNER) -> Run:
         """Check and queue a run; committed when this answers.
 
-        Raises InvalidInput with every mistake, QueueFull, StorageUnavailable; then nothing is stored.
+        Raises InvalidInput with every mistake, QueueFull, DiskFull, StorageUnavailable; then nothing is stored.
         """
         kind = self.kinds.get(request.kind)
         if kind is None:
@@ -81,6 +83,7 @@ class RunService:
                 f"unknown kind '{str(request.kind)[:40]}'", suggest(str(request.kind), self.kinds), "kind"
             )
         priority, options, tags = _priority(request.priority), _options(request.options), _tags(request.tags)
+        self.check_room()
         prepared = kind.prepare(request.params)
         run = self.store.submit(
             NewRun(
@@ -89,7 +92,8 @@ class RunService:
             ),
             self.max_queue_size,
         )  # fmt: skip
-        if (run.kind, run.params) != (request.kind, prepared.params):
+        asked = (request.kind, prepared.params, request.parent, priority, tags, options)
+        if (run.kind, run.params, run.parent, run.priority, run.tags, run.options) != asked:
             raise Conflict("that Idempotency-Key was used for another request", "send a new key")
         self.launcher.ring()
         return run
@@ -143,7 +147,9 @@ class RunService:
         run = self.get(run_id, owner)
         if run.state not in (State.FAILED, State.CANCELLED):
             raise Conflict(f"run {run_id} is {run.state}", "only failed and cancelled runs are retried; use rerun")
-        return self._again(run, run.params, owner, key)
+        kind = self.kinds.get(run.kind)
+        params = kind.pinned(run.params, run.snapshot) if kind else run.params
+        return self._again(run, params, owner, key)
 
     def rerun(
         self,

@@ -73,7 +73,12 @@ class Database:
     def _engine(self, begin: str) -> Engine:
         if not self.is_sqlite:
             return sa.create_engine(self.url, pool_pre_ping=True, pool_size=8, max_overflow=24, pool_timeout=30)
-        Path(str(self.url.database)).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(str(self.url.database)).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StorageUnavailable(f"cannot use the folder {folder}: {reason}", "choose another --data-dir") from None
         engine = sa.create_engine(
             self.url,
             connect_args={"timeout": BUSY_SECONDS, "isolation_level": None, "check_same_thread": False},
@@ -102,6 +107,8 @@ def _parsed(url: str) -> sa.URL:
             "use sqlite or postgresql",
             "database_url",
         )
+    if not parsed.database:
+        raise InvalidInput("the database address names no file", "write sqlite:///path", "database_url")
     return parsed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from pitboss.runs.ports import Move, RunWrite
 from pitboss.runs.states import ACTIVE, FailureKind, State
 from pitboss.storage.database import Database
 from pitboss.storage.moves import write_run
-from pitboss.storage.tables import artifacts, runs, subjects
+from pitboss.storage.tables import artifacts, run_events, runs, subjects
 from pitboss.storage.tables import workers as worker_table
 from pitboss.storage.workers import read_workers
 
@@ -77,8 +78,8 @@ class SqlRunStore:
         if query.cursor is not None:
             statement = statement.where(runs.c.id < query.cursor)
         if query.tag is not None:
-            escaped = query.tag.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            statement = statement.where(sa.cast(runs.c.tags, sa.String).like(f'%"{escaped}"%', escape="\\"))
+            find = sa.func.instr if self.database.is_sqlite else sa.func.strpos
+            statement = statement.where(find(sa.cast(runs.c.tags, sa.String), json.dumps(query.tag)) > 0)
         with self.database.reading() as connection:
             return [_run(row) for row in connection.execute(statement)]
 
@@ -166,7 +167,7 @@ class SqlRunStore:
         events, values = _consequences(run, move, now)
         moved = write_run(connection, run.id, now, events, values, move.to, item.token)
         if moved and move.to is State.CANCELLED and not move.partial:
-            connection.execute(sa.delete(artifacts).where(artifacts.c.run_id == run.id))
+            _discard(connection, run.id)
 
     def renew(self, worker_id: str, tokens: Mapping[str, str], lease_seconds: float) -> set[str]:
         with self.database.writing() as connection:
@@ -204,7 +205,7 @@ class SqlRunStore:
 
     def _recover_one(self, connection: Connection, run: Run, now: float, resumable: Callable[[Run], bool]) -> Run:
         if run.state is State.CANCELLING:
-            connection.execute(sa.delete(artifacts).where(artifacts.c.run_id == run.id))
+            _discard(connection, run.id)
             ended = ev.Cancelled(partial=False, reason=run.cancel_reason or "")
             write_run(connection, run.id, now, [ended], {}, State.CANCELLED)
         elif resumable(run):
@@ -289,6 +290,13 @@ def _within_limits(candidates: Sequence[Any], active: Sequence[Any], count: int,
         owners[row.owner] += 1
         chosen.append(row.id)
     return chosen
+
+
+def _discard(connection: Connection, run_id: str) -> None:
+    """Forget what a run has brought so far: its artifacts, and what its items held; that they were stays."""
+    connection.execute(sa.delete(artifacts).where(artifacts.c.run_id == run_id))
+    items = sa.update(run_events).where(run_events.c.run_id == run_id, run_events.c.item_key.is_not(None))
+    connection.execute(items.values(payload={"key": "", "item": {}, "discarded": True}))
 
 
 def _after_cancel(run: Run, move: Move) -> Move:

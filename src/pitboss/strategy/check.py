@@ -236,7 +236,9 @@ class Checker:
         if self.timeframe and (timeframe < self.timeframe or timeframe.micros % self.timeframe.micros):
             return self.wrong(node.arguments[0], f"{timeframe} is not a multiple of the document's {self.timeframe}",
                               "name a longer timeframe made of whole bars")  # fmt: skip
+        outer, self.timeframe = self.timeframe, timeframe
         kind = self.kind(node.arguments[1])
+        self.timeframe = outer
         if kind.is_constant or kind in (Kind.TEXT, Kind.SYMBOL):
             self.wrong(node.arguments[1], f"on needs a series or a condition, this is {kind.value}", "")
             return Kind.UNKNOWN

@@ -13,6 +13,7 @@ from pitboss.strategy.expression import Node, Number
 from pitboss.strategy.types import Kind
 
 SIDES = ("long", "short")
+LARGEST = 1e15  # no price, size or length has use for more
 SIZINGS = ("fixed_cash", "fixed_quantity", "percent_equity", "risk")
 LEVELS = ("stop_loss", "take_profit", "trailing_stop")
 
@@ -163,6 +164,6 @@ def read_number(given: Any) -> Number | None:
         value = float(text[:-1] if is_percent else text)
     except ValueError:
         return None
-    if value != value or value in (float("inf"), float("-inf")):
+    if not abs(value) <= LARGEST:  # NaN is not
         return None
     return Number(0, value / 100 if is_percent else value, is_percent)

@@ -133,7 +133,7 @@ def _tokens(text: str) -> list[_Token]:
         assert kind is not None
         tokens.append(_Token(kind, match[kind], match.start(kind), match["percent"] is not None))
         at = match.end()
-    operators = [t for t in tokens if t.text in ("and", "or", "+", "-", "*", "/")]
+    operators = [t for t in tokens if t.text in ("and", "or", "+", "-", "*", "/", "[", ".")]
     if len(operators) > MAX_OPERATORS:
         raise ExpressionError(
             "the expression is too long",
@@ -287,7 +287,10 @@ class _Parser:
         token = self.token
         if token.kind == "number":
             self.take()
-            return Number(token.at, float(token.text) / (100 if token.is_percent else 1), token.is_percent)
+            value = float(token.text)
+            if value > 1e15:
+                raise ExpressionError(f"the number {token.text[:20]} is too large", "at most 1e15", token.at)
+            return Number(token.at, value / (100 if token.is_percent else 1), token.is_percent)
         if token.kind == "text":
             return Text(self.take().at, token.text[1:-1])
         if token.kind == "name" and token.text not in ("and", "or", "not"):

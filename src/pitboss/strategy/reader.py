@@ -66,6 +66,8 @@ def inspect_document(text: str) -> tuple[Document | None, list[Problem]]:
     """Answer the document and its mistakes in the order of the text; None when it is no mapping at all."""
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         return None, [_too_large(len(text))]
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return None, [Problem("the document holds half a character (a lone surrogate)", "save it as UTF-8")]
     try:
         unsafe = _unsafe(text)
         if unsafe:
@@ -309,12 +311,24 @@ class _Reader:
                 remember(checker, where, node, kind)
                 if kind not in (*allowed, Kind.UNKNOWN):
                     checker.wrong(next(walk(node)), f"{where} is {kind.value}", _wanted(where))
+                self.check_level(checker, where, node, kind)
                 for mistake in checker.mistakes:
                     if (where, mistake.at) not in reported:
                         reported.add((where, mistake.at))
                         self.wrong(self.sources[where], mistake.message, mistake.remedy, where, mistake.at)
             symbols |= checker.symbols
         return frozenset(symbols)
+
+    def check_level(self, checker: Checker, where: str, node: Node, kind: Kind) -> None:
+        """Report a constant distance that is not above 0, and a number of bars that is not whole."""
+        if not where.startswith("risk.") or not kind.is_constant or kind is Kind.UNKNOWN:
+            return
+        value = checker.constant(node)
+        is_count = where == "risk.max_bars"
+        if value is not None and (not value > 0 or (is_count and (value != int(value) or value > 1e9))):
+            first = next(walk(node))
+            what = "a whole number of bars, 1 or more" if is_count else "a distance above 0"
+            checker.wrong(first, f"{where} is {value:g}", f"write {what}")
 
     def constant(self, node: yaml.Node, where: str, values: dict[str, Number]) -> float | None:
         """Read a constant expression such as 10%, 12 or size_parameter."""

@@ -51,6 +51,7 @@ def kill_family(leader: int) -> None:
     """SIGKILL a session leader, its process group and everything it or they started."""
     doomed = _descendants(leader)
     _kill_group(leader)
+    _kill(leader)  # it may not have made its group yet
     for pid in doomed:
         _kill(pid)
     for pid in _session(leader):

@@ -163,7 +163,10 @@ class SupervisedRun:
                 "raise memory_limit_mb",
             )
         if reason in (slots.REASON_SHUTDOWN, slots.REASON_LEASE) and is_resumable:
-            return Move(State.QUEUED, error={"message": "the worker shut down"})
+            cause = "the worker shut down" if reason == slots.REASON_SHUTDOWN else "the lease ended unrenewed"
+            return Move(State.QUEUED, error={"message": cause})
+        if reason in (slots.REASON_SHUTDOWN, slots.REASON_LEASE):
+            return _failed(FailureKind.LOST, "the run was interrupted and cannot start again", "retry it")
         if code == -signal.SIGKILL and kernel_kills() > self._kernel_kills:
             return _failed(
                 FailureKind.MEMORY,

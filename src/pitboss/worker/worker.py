@@ -33,6 +33,7 @@ LOOK_SECONDS = 1.0  # a worker looks for work by itself this often, whatever was
 RECOVER_SECONDS = 0.5
 MEMORY_SECONDS = 0.5
 LEASE_MARGIN_SECONDS = 1.0
+MAX_ATTEMPTS = 100  # a run that brings down its worker every time ends in failure, not in a circle
 
 
 class Worker:
@@ -364,7 +365,7 @@ class Worker:
 
     def _is_resumable(self, run: Run) -> bool:
         entry = self.entries.get(run.kind)
-        return entry is not None and entry.is_resumable
+        return entry is not None and entry.is_resumable and run.attempt < MAX_ATTEMPTS
 
     # --- small things
 
