@@ -175,3 +175,38 @@ def test_a_wrong_method_is_told_the_right_ones(http, path, allowed):
     answer = http.put(f"/api/v1{path}")
     refused(answer, 405)
     assert answer.headers["allow"] == allowed
+
+
+@pytest.mark.parametrize("headers", [{"Host": "[::1"}, {"Host": "a]b"}, {"Origin": "http://["}])
+def test_addresses_that_are_none_are_refused(http, headers):
+    refused(http.get("/api/v1/runs", headers=headers), 403)
+
+
+def test_half_a_character_is_refused_wherever_it_stands(http):
+    for text in (r'{"text": "\ud800"}', r'{"text": "name: \ud800"}'):
+        answer = http.post("/api/v1/strategies", content=text, headers={"content-type": "application/json"})
+        refused(answer, 422)
+    wrong = r'{"kind": "\ud800", "params": {}}'
+    refused(http.post("/api/v1/runs", content=wrong, headers={"content-type": "application/json"}), 422)
+
+
+def test_a_retry_runs_the_text_that_was_run(http):
+    first = STRATEGY.replace("ema-cross", "changing")
+    http.post("/api/v1/strategies", json={"text": first})
+    run = http.post("/api/v1/runs", json=body(strategy="changing")).json()
+    http.post(f"/api/v1/runs/{run['id']}/cancel")
+    http.post("/api/v1/strategies", json={"text": first.replace("default: 12", "default: 20")})
+    again = http.post(f"/api/v1/runs/{run['id']}/retry").json()
+    assert again["params"]["strategy"] == first
+    http.post(f"/api/v1/runs/{again['id']}/cancel")
+
+
+def test_a_grid_that_looks_into_the_future_is_refused(http):
+    text = "name: g\ntimeframe: 5m\nentry: {long: 'close[n] > 1'}\nparameters: {n: 1}\n"
+    request = body(strategy=text, grid={"n": [1, -1]}) | {"kind": "sweep"}
+    assert "future" in refused(http.post("/api/v1/runs", json=request), 422)["detail"]
+
+
+def test_a_range_without_bars_names_what_there_is(http):
+    problem = refused(http.post("/api/v1/runs", json=body(start="2022-01-08", end="2022-01-08")), 422)
+    assert "there are bars from" in problem["errors"][0]["remedy"]

@@ -70,3 +70,13 @@ def test_wrong_settings_are_named(tmp_path, text):
 
 def test_every_setting_is_described(tmp_path):
     assert all(described["meaning"] for described in describe_settings(load_settings(data_dir=tmp_path)))
+
+
+def test_a_lease_must_outlast_its_renewal(tmp_path):
+    with pytest.raises(InvalidInput, match="lease_seconds is 2"):
+        load_settings(data_dir=tmp_path, lease_seconds=2, renew_seconds=3)
+
+
+def test_passwords_are_not_shown(tmp_path):
+    described = describe_settings(load_settings(data_dir=tmp_path, database_url="postgresql://me:secret@host/db"))
+    assert "secret" not in str(described)

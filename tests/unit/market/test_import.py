@@ -150,3 +150,18 @@ def test_date_ranges_include_a_whole_last_day():
     for start, end in (("2024-01-03", "2024-01-01"), ("x", None), ("2024-01-02T05:00", "2024-01-02T05:00")):
         with pytest.raises(InvalidInput):
             between(bars, start, end)
+
+
+def test_a_days_bar_bears_its_sessions_date_in_every_zone(catalog, tmp_path):
+    for zone in ("Asia/Tokyo", "Europe/London", "America/New_York", "UTC"):
+        dates = imported(catalog, tmp_path, lines("2020-06-01", "2020-06-02"), "1d", tz=zone)[0]["ts"]
+        assert [str(ts.date()) for ts in dates] == ["2020-06-01", "2020-06-02"]
+        catalog.remove("T", parse_timeframe("1d"))
+    moments = lines("2020-06-01 00:00:00-04:00", "2020-06-02 00:00:00-04:00")
+    dates = imported(catalog, tmp_path, moments, "1d", tz="America/New_York")[0]["ts"]
+    assert [str(ts) for ts in dates] == ["2020-06-01 00:00:00+00:00", "2020-06-02 00:00:00+00:00"]
+
+
+def test_bars_of_another_age_are_refused(catalog, tmp_path):
+    with pytest.raises(InvalidInput, match="between 1800 and 2200"):
+        imported(catalog, tmp_path, lines("9999-12-30 10:00:00", "9999-12-30 10:01:00"))

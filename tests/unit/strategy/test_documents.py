@@ -186,3 +186,27 @@ def test_a_document_without_an_entry_is_read_but_not_run():
     document = read_document("name: x\nexit: {long: close > 1}")
     with pytest.raises(InvalidInput, match="no entry condition"):
         document.require_entry()
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        ("close[1e999] > 1", "too large"),
+        ("ema(close, 1e999) > 1", "too large"),
+        ("close" + "[0]" * 1300 + " > 1", "too long"),
+        ('on("1h", on("15m", close)) > 1', "not a multiple"),
+    ],
+)
+def test_what_once_broke_the_reader_is_refused(condition, message):
+    assert any(message in p.message for p in problems_of(in_entry(condition)))
+
+
+@pytest.mark.parametrize("risk", ["stop_loss: -1", "take_profit: 0%", "max_bars: 0", "max_bars: 1.5", "max_bars: 1e10"])
+def test_levels_that_can_never_work_are_placed(risk):
+    (problem,) = problems_of(f"name: x\nentry: {{long: close > 1}}\nrisk: {{{risk}}}\n")
+    assert problem.line == 3
+    assert problem.remedy
+
+
+def test_half_a_character_is_refused():
+    assert "surrogate" in problems_of("name: \ud800")[0].message
