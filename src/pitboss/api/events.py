@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -69,9 +69,11 @@ def many_events(
     )
     if wants_json(accept):
         return several_pages(platform, positions, limit)
-    if all(run.state.is_terminal and positions[run.id] >= run.last_seq for run in found):
+    positions = {run.id: min(positions[run.id], run.last_seq) for run in found}
+    ended = {run.id for run in found if run.state.is_terminal and positions[run.id] >= run.last_seq}
+    if len(ended) == len(found):
         return Response(status_code=204)
-    return stream(request, positions)
+    return stream(request, positions, ended)
 
 
 def several_pages(platform: Platform, positions: dict[str, int], limit: int) -> Response:
@@ -103,12 +105,12 @@ def page(events: list[StoredEvent], cursor: str) -> Response:
     return JSONResponse({"events": [event.as_dict() for event in events], "cursor": cursor})
 
 
-def stream(request: Request, positions: dict[str, int]) -> Response:
+def stream(request: Request, positions: dict[str, int], ended: Collection[str] = ()) -> Response:
     """Answer a stream of the events beyond `positions` that ends with the last run."""
     tailer: Tailer = request.app.state.tailer
 
     async def messages() -> AsyncIterator[ServerSentEvent]:
-        async for event in tailer.listen(positions):
+        async for event in tailer.listen(positions, ended):
             positions[event.run_id] = event.seq
             yield ServerSentEvent(
                 data=json.dumps(event.as_dict()), event=event.type, id=".".join(map(str, positions.values()))

@@ -8,7 +8,7 @@ back to catching up instead of being fed from memory without bound.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -55,15 +55,21 @@ class Tailer:
             await asyncio.gather(self._task, return_exceptions=True)
         self.changes.close()
 
-    async def listen(self, after: Mapping[str, int]) -> AsyncIterator[StoredEvent]:
-        """Yield the events of the runs in `after` beyond the seq given for each, until all have ended."""
+    async def listen(self, after: Mapping[str, int], ended: Collection[str] = ()) -> AsyncIterator[StoredEvent]:
+        """Yield the events of the runs in `after` beyond the seq given for each, until all have ended.
+
+        `ended` are those whose last event the client has already.
+        """
         listener = Listener(dict(after))
-        open_runs = set(after)
+        open_runs = set(after) - set(ended)
         self._enter(listener)
         try:
             while open_runs:
                 async for event in self._next(listener):
                     if event.seq <= listener.after[event.run_id]:
+                        continue
+                    if event.seq > listener.after[event.run_id] + 1:
+                        listener.is_behind = True  # something was missed: the database has it
                         continue
                     listener.after[event.run_id] = event.seq
                     yield event

@@ -41,7 +41,6 @@ class BacktestKind:
     """Runs one strategy document over stored bars."""
 
     name = "backtest"
-    is_resumable = True
 
     def __init__(self, catalog: Catalog, lookup: Callable[[str], str]) -> None:
         self.catalog = catalog
@@ -56,10 +55,6 @@ class BacktestKind:
     def pinned(self, params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
         """Name the strategy by the text that was run, not by a name that may mean another by now."""
         return {**params, "strategy": snapshot["strategy"]["text"]}
-
-    @staticmethod
-    def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
-        return run(params, context)
 
 
 def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:

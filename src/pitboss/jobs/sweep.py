@@ -32,10 +32,6 @@ class SweepKind(BacktestKind):
         snapshot = fix_sources(request, self.catalog)
         return Prepared(f"strategy/{request.document.name}", dict(params), snapshot)
 
-    @staticmethod
-    def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
-        return run(params, context)
-
 
 def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
     """Compute the variants, reporting each as it ends, then write their table; see `runs.ports.JobKind`."""

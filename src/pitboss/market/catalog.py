@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from pitboss.core.clock import micros_to_iso
-from pitboss.core.errors import DiskFull, InvalidInput, NotFound, suggest
+from pitboss.core.errors import DiskFull, InvalidInput, NotFound, StorageUnavailable, suggest
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.market.frames import resampled, to_arrays
@@ -135,7 +137,26 @@ class Catalog:
     ) -> Series:
         """Join clean bars to what is stored. Raises InvalidInput when real bars would meet synthetic ones."""
         path = self._path(symbol, timeframe)
+        with self._turn(path):
+            return self._join(path, frame, symbol, timeframe, source, is_synthetic)
+
+    @contextmanager
+    def _turn(self, path: Path) -> Iterator[None]:
+        """Let one writer at a time join bars to a series."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with (self.folder / ".lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise StorageUnavailable(f"cannot write to {self.folder}: {error.strerror}", "make it writable") from None
+
+    def _join(
+        self, path: Path, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str, is_synthetic: bool
+    ) -> Series:
         before = self._describe(path) if path.exists() else None
+        if before is None and path.exists():
+            raise StorageUnavailable(f"{path} cannot be read", "restore it from a backup, or remove the file")
         if before and before.is_synthetic != is_synthetic:
             have = "synthetic" if before.is_synthetic else "real"
             raise InvalidInput(
@@ -175,10 +196,11 @@ class Catalog:
 
     def _write(self, path: Path, frame: pl.DataFrame, series: Series) -> None:
         described = {key: str(value) for key, value in asdict(series).items()}
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary = path.with_suffix(".tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             frame.write_parquet(temporary, compression="zstd", metadata=described)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
             os.replace(temporary, path)
         except (OSError, pl.exceptions.PolarsError) as error:
             temporary.unlink(missing_ok=True)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pitboss.runs.context import RunContext
 from pitboss.runs.events import Event
 from pitboss.runs.model import (
     Artifact,
@@ -152,17 +151,16 @@ class Prepared:
 
 
 class JobKind(Protocol):
-    """A kind of run: one module of `jobs`."""
+    """A kind of run: one module of `jobs`.
+
+    The module's `run(params, context) -> result` does the work, in the run's own process. After a cancel it
+    answers what there is so far when `context.keeps_partial`, or raises RunCancelled.
+    """
 
     name: str
-    is_resumable: bool
 
     def prepare(self, params: Mapping[str, Any]) -> Prepared:
         """Check the parameters and fix what the run will come from. Raises InvalidInput with all mistakes."""
 
     def pinned(self, params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
         """Answer the params that do again exactly what the snapshot says, whatever was stored since."""
-
-    def run(self, params: dict[str, Any], context: RunContext) -> dict[str, Any]:
-        """Do the work in the run's own process and answer the result. After a cancel, answer what there is
-        so far when `context.keeps_partial`, or raise RunCancelled."""

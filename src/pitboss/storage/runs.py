@@ -24,6 +24,7 @@ from pitboss.storage.workers import read_workers
 
 _ACTIVE = [state.value for state in ACTIVE]
 _COLUMNS = [column for column in runs.c if column.name in Run.__dataclass_fields__]
+RECENT = 200  # completed runs from which the typical length of a kind is reckoned
 CANDIDATES = 200  # queued runs looked at in one claim; limits may pass over some of them
 
 
@@ -226,11 +227,14 @@ class SqlRunStore:
             columns = [runs.c[name] for name in Waiting.__dataclass_fields__]
             queued = sa.select(*columns).where(runs.c.state == State.QUEUED)
             active = sa.select(*_COLUMNS).where(runs.c.state.in_(_ACTIVE)).order_by(runs.c.claimed_at)
-            typical = (
-                sa.select(runs.c.kind, sa.func.avg(runs.c.ended_at - runs.c.started_at))
+            recent = (
+                sa.select(runs.c.kind, (runs.c.ended_at - runs.c.started_at).label("seconds"))
                 .where(runs.c.state == State.COMPLETED)
-                .group_by(runs.c.kind)
+                .order_by(runs.c.id.desc())
+                .limit(RECENT)
+                .subquery()
             )
+            typical = sa.select(recent.c.kind, sa.func.avg(recent.c.seconds)).group_by(recent.c.kind)
             return QueueSnapshot(
                 now,
                 [Waiting(*row) for row in connection.execute(queued.order_by(*_claiming_order(now, ageing_seconds)))],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from pathlib import Path
 
@@ -42,14 +41,14 @@ def ring(data_dir: Path) -> bool:
     """Ring once; False when no worker listens."""
     try:
         fd = os.open(data_dir / NAME, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno in (errno.ENXIO, errno.ENOENT):
-            return False
-        raise
+    except OSError:
+        return False
     try:
         os.write(fd, b"!")
     except BlockingIOError:
         pass  # full: it rings already
+    except OSError:
+        return False
     finally:
         os.close(fd)
     return True

@@ -60,7 +60,7 @@ class Forge:
         os.set_blocking(ours, False)
         try:
             panel = Panel(dossier)
-            message = json.dumps({"run_id": order["run_id"]}).encode()
+            message = json.dumps({"run_id": order["run_id"], "token": order["token"]}).encode()
             socket.send_fds(self.control, [message], [dossier, theirs, log])
         finally:
             os.close(dossier)

@@ -34,6 +34,7 @@ class Child:
     """A run's process as the fork server knows it."""
 
     run_id: str
+    token: str
     pid: int
     panel: Panel
     is_doomed: bool = False
@@ -80,8 +81,18 @@ class ForkServer:
         message, descriptors, _, _ = socket.recv_fds(self.control, 4096, 3)
         if not message:
             self.end()
+        order = json.loads(message)
+        try:
+            self.fork(order, descriptors)
+        except (OSError, ValueError) as error:
+            print(f"cannot fork: {error}", file=sys.stderr, flush=True)
+            self.tell({"type": "exited", **order, "pid": 0, "code": 1, "reason": slots.REASON_FORK_SERVER})
+        finally:
+            for fd in descriptors:
+                os.close(fd)
+
+    def fork(self, order: dict[str, str], descriptors: list[int]) -> None:
         dossier, pipe, log = descriptors
-        run_id = json.loads(message)["run_id"]
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -89,10 +100,8 @@ class ForkServer:
             for fd in (self.control.fileno(), self.lifeline, self.wake_read, self.wake_write):
                 os.close(fd)
             run_and_exit(read_order(dossier), Panel(dossier), pipe, log, parent)
-        self.children[pid] = Child(run_id, pid, Panel(dossier))
-        for fd in descriptors:
-            os.close(fd)
-        self.tell({"type": "spawned", "run_id": run_id, "pid": pid})
+        self.children[pid] = Child(order["run_id"], order["token"], pid, Panel(dossier))
+        self.tell({"type": "spawned", **order, "pid": pid})
 
     def execute_the_late(self) -> None:
         """Kill what is past the deadline on its panel, or past the lease of its worker."""
@@ -127,6 +136,7 @@ class ForkServer:
                 {
                     "type": "exited",
                     "run_id": child.run_id,
+                    "token": child.token,
                     "pid": pid,
                     "code": os.waitstatus_to_exitcode(status),
                     "reason": reason,

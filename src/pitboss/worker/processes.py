@@ -33,11 +33,17 @@ def _prctl(option: int, value: int) -> None:
 
 
 def start_time(pid: int) -> float | None:
-    """Answer when the process started, None when there is none: tells it from a later one of its pid."""
+    """Answer when the process started, None when there is none: tells it from a later one of its pid.
+
+    On Linux in seconds since the machine started, which no change of the clock moves.
+    """
     try:
+        if Path(f"/proc/{pid}/stat").exists():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return None if fields[0] == "Z" else int(fields[19]) / os.sysconf("SC_CLK_TCK")
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return None
 
 
@@ -61,9 +67,9 @@ def kill_family(leader: int) -> None:
 def kill_session(leader: int, not_before: float) -> None:
     """SIGKILL what is left of a session whose leader started after `not_before` (seconds since 1970)."""
     for pid in _session(leader):
-        started = start_time(pid)
-        if started is not None and started >= not_before - 2.0:
-            _kill(pid)
+        with contextlib.suppress(psutil.Error):
+            if psutil.Process(pid).create_time() >= not_before - 2.0:
+                _kill(pid)
 
 
 def kill_orphans(known: set[int], living_sessions: set[int]) -> None:

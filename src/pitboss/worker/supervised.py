@@ -21,6 +21,11 @@ from pitboss.worker.processes import kernel_kills
 from pitboss.worker.runprocess import HEADER
 
 PROGRESS_SECONDS = 0.2
+INTERRUPTIONS = {
+    slots.REASON_SHUTDOWN: "the worker shut down",
+    slots.REASON_LEASE: "the lease ended unrenewed",
+    slots.REASON_FORK_SERVER: "the fork server died or could not fork",
+}
 READ_BYTES = 1 << 16
 
 
@@ -31,6 +36,8 @@ class SupervisedRun:
     claim: Claim
     panel: Panel
     pipe: int
+    max_seconds: float = 0.0  # 0 is no limit
+    max_megabytes: float = 0.0
     started_monotonic: float = field(default_factory=time.monotonic)
     pid: int | None = None
     meter: ProgressMeter = field(default_factory=ProgressMeter)
@@ -46,6 +53,9 @@ class SupervisedRun:
     _last_progress: float = 0.0
     _last_written: tuple[Any, ...] = ()
     _kernel_kills: int = field(default_factory=kernel_kills)
+
+    def __post_init__(self) -> None:
+        self.ticket = self.claim.token  # of this attempt; the claim's own is dropped when the lease is lost
 
     @property
     def id(self) -> str:
@@ -147,25 +157,23 @@ class SupervisedRun:
             return Move(State.CANCELLED, result=self.result if keeps else None, partial=keeps)
         if self.error is not None:
             return Move(State.FAILED, error=self.error)
-        options = self.claim.run.options
         if reason == slots.REASON_TIMEOUT:
-            limit = options.get("max_execution_seconds", "its")
+            limit = f"{self.max_seconds:g}"
             return _failed(
                 FailureKind.TIMEOUT,
                 f"the run exceeded its time limit of {limit} s",
                 "raise max_execution_seconds",
             )
         if reason == slots.REASON_MEMORY:
-            limit = options.get("memory_limit_mb", "its")
+            limit = f"{self.max_megabytes:g}"
             return _failed(
                 FailureKind.MEMORY,
                 f"the run exceeded its memory limit of {limit} MB",
                 "raise memory_limit_mb",
             )
-        if reason in (slots.REASON_SHUTDOWN, slots.REASON_LEASE) and is_resumable:
-            cause = "the worker shut down" if reason == slots.REASON_SHUTDOWN else "the lease ended unrenewed"
-            return Move(State.QUEUED, error={"message": cause})
-        if reason in (slots.REASON_SHUTDOWN, slots.REASON_LEASE):
+        if reason in INTERRUPTIONS and is_resumable:
+            return Move(State.QUEUED, error={"message": INTERRUPTIONS[reason]})
+        if reason in INTERRUPTIONS:
             return _failed(FailureKind.LOST, "the run was interrupted and cannot start again", "retry it")
         if code == -signal.SIGKILL and kernel_kills() > self._kernel_kills:
             return _failed(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import shutil
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import psutil
 import structlog
@@ -57,6 +59,7 @@ class Worker:
         self._due: dict[str, float] = {}
         self._note = ""
         self._busy_at = self._stop_at = time.monotonic()
+        self._renewed_at = time.time()
 
     def run(self) -> bool:
         """Work until stopped or idle; False when another worker serves this host already."""
@@ -66,11 +69,28 @@ class Worker:
         logger.info("worker started", worker=self.id, slots=self.config.slots)
         self._prepare()
         try:
-            while not self._is_done():
-                self._turn()
+            self._work()
+            while not self.is_stopping and not self._may_go():
+                self._work()
         finally:
             self._leave()
         return True
+
+    def _work(self) -> None:
+        while not self._is_done():
+            self._turn()
+
+    def _may_go(self) -> bool:
+        """Sign off when idle; whoever submitted just before saw a live worker, so look once more after that."""
+        try:
+            self.registry.remove(self.id)
+            if not self.store.queue().queued:
+                return True
+            self._busy_at = time.monotonic()
+            return not self.registry.register(self._info(), self.config.is_sole, self.config.lease_seconds)
+        except StorageUnavailable as error:
+            self._complain("signing off", error)
+            return True
 
     def stop(self) -> None:
         """Claim nothing more, requeue what runs, and end. Safe in a signal handler."""
@@ -132,7 +152,7 @@ class Worker:
             self._due["look"] = 0.0
         for run in self.active.values():
             if run.pipe in ready:
-                run.listen()
+                self._guarded(run, run.listen)
                 if not run.is_pipe_open:
                     self.selector.unregister(run.pipe)
         if self.forge.control in ready:
@@ -143,12 +163,23 @@ class Worker:
     def _hear_forge(self) -> None:
         for notice in self.forge.notices():
             run = self.active.get(notice["run_id"])
-            if run is None:
+            if run is None or notice["token"] != run.ticket:
                 continue
             if notice["type"] == "spawned":
                 run.pid = notice["pid"]
             else:
                 self._end(run, notice["code"], notice["reason"])
+
+    def _guarded(self, run: SupervisedRun, action: Callable[[], None]) -> None:
+        """Let what one run says wrongly end that run, and not the worker."""
+        try:
+            action()
+        except Exception as error:
+            logger.error("run not understood", run=run.id, worker=self.id, error=repr(error))
+            run.is_pipe_open = False
+            what = f"the run said what cannot be understood: {type(error).__name__}"
+            run.error = {"kind": FailureKind.ERROR.value, "message": what, "remedy": "report it with the run's log"}
+            run.kill(slots.REASON_NONE)
 
     def _end(self, run: SupervisedRun, code: int, reason: int) -> None:
         if run.ended is None:
@@ -161,7 +192,8 @@ class Worker:
         self.selector.unregister(self.forge.control)
         self.forge.bury()
         for run in self.active.values():
-            self._end(run, -signal.SIGKILL, slots.REASON_NONE)
+            self._end(run, -signal.SIGKILL, slots.REASON_FORK_SERVER)
+        time.sleep(FLUSH_SECONDS)  # one that cannot start must not be started a thousand times a second
         self._light_forge()
 
     def _notice(self) -> bool:
@@ -212,8 +244,10 @@ class Worker:
         for claim in claims:
             try:
                 self._start(claim)
-            except OSError as error:
+            except (OSError, KeyError) as error:
                 self._give_up(claim, error)
+            except StorageUnavailable as error:
+                self._complain("start", error)  # its lease ends, and it is recovered
 
     def _has_room(self) -> bool:
         """Answer whether memory and disk allow another run; say in the registry when they do not."""
@@ -235,7 +269,14 @@ class Worker:
 
     def _start(self, claim: Claim) -> None:
         run = claim.run
+        if run.id in self.active:  # its lease ended unseen, and it came back to us: the old attempt must end first
+            self.active[run.id].kill(slots.REASON_LEASE)
+            self.store.write(
+                [RunWrite(run.id, claim.token, move=Move(State.QUEUED, error={"message": "claimed twice"}))]
+            )
+            return
         order = {
+            "token": claim.token,
             "run_id": run.id, "entry": self.entries[run.kind].address, "params": run.params,
             "snapshot": run.snapshot, "data_dir": str(self.config.data_dir), "attempt": run.attempt,
             "threads": os.cpu_count() or 1,
@@ -248,16 +289,19 @@ class Worker:
         finally:
             os.close(log)
         panel[slots.LEASE_UNTIL] = self._lease_end(time.monotonic())
-        supervised = SupervisedRun(claim, panel, pipe)
+        supervised = SupervisedRun(
+            claim, panel, pipe, run.options.get("max_execution_seconds", self.config.max_execution_seconds),
+            run.options.get("memory_limit_mb", self.config.memory_limit_mb),
+        )  # fmt: skip
         self.active[run.id] = supervised
         self.selector.register(pipe, selectors.EVENT_READ)
         self._busy_at = time.monotonic()
         logger.info("run claimed", run=run.id, worker=self.id, attempt=run.attempt)
 
-    def _give_up(self, claim: Claim, error: OSError) -> None:
-        """End a run that could not be started: no descriptors, no processes or no disk left."""
+    def _give_up(self, claim: Claim, error: Exception) -> None:
+        """End a run that could not be started: no descriptors or disk left, or a kind that is not known here."""
         logger.error("run not started", run=claim.run.id, worker=self.id, error=str(error))
-        message = f"the run could not be started: {error.strerror or error}"
+        message = f"the run could not be started: {getattr(error, 'strerror', None) or error}"
         described = {"kind": FailureKind.ERROR.value, "message": message, "remedy": "see 'pitboss doctor', then retry"}
         try:
             self.store.write([RunWrite(claim.run.id, claim.token, move=Move(State.FAILED, error=described))])
@@ -272,13 +316,11 @@ class Worker:
         for run in self.active.values():
             if run.ended is not None:
                 continue
-            run.sample(now)
-            options = run.claim.run.options
-            seconds = options.get("max_execution_seconds", self.config.max_execution_seconds)
-            if seconds and now - run.started_monotonic > seconds:
+            self._guarded(run, partial(run.sample, now))
+            if run.max_seconds and now - run.started_monotonic > run.max_seconds:
                 run.kill(slots.REASON_TIMEOUT)
-            megabytes = options.get("memory_limit_mb", self.config.memory_limit_mb)
-            if checks_memory and megabytes and run.pid and resident_bytes(run.pid) > megabytes * (1 << 20):
+            is_limited = checks_memory and run.max_megabytes and run.pid
+            if is_limited and resident_bytes(run.pid or 0) > run.max_megabytes * (1 << 20):
                 run.kill(slots.REASON_MEMORY)
 
     def _flush(self) -> None:
@@ -310,13 +352,19 @@ class Worker:
                 self._release(run)
 
     def _release(self, run: SupervisedRun) -> None:
-        is_discarded = run.ended is not None and run.ended.to is State.CANCELLED and not run.ended.partial
-        if is_discarded and run.claim.token:
-            shutil.rmtree(self.config.data_dir / "artifacts" / run.id, ignore_errors=True)
+        if run.claim.token and run.ended is not None and run.ended.to is not State.QUEUED:
+            with contextlib.suppress(StorageUnavailable):
+                ended = self.store.get(run.id)  # a cancel may have come before what we wrote
+                if ended is not None:
+                    self._discard_files(ended)
         del self.active[run.id]
         run.close()
         self._busy_at = time.monotonic()
         self._due["look"] = 0.0
+
+    def _discard_files(self, run: Run) -> None:
+        if run.state is State.CANCELLED and not run.partial:
+            shutil.rmtree(self.config.data_dir / "artifacts" / run.id, ignore_errors=True)
 
     # --- leases
 
@@ -324,9 +372,11 @@ class Worker:
         return int((renewed_at + self.config.lease_seconds - LEASE_MARGIN_SECONDS) * 1e9)
 
     def _renew(self) -> None:
-        if not self._is_due("renew", self.config.renew_seconds):
+        # the database's clock counts the lease, also while this machine sleeps and monotonic time stands still
+        is_overdue = time.time() - self._renewed_at > self.config.renew_seconds
+        if not self._is_due("renew", self.config.renew_seconds) and not is_overdue:
             return
-        before = time.monotonic()
+        before, self._renewed_at = time.monotonic(), time.time()
         tokens = {run.id: run.claim.token for run in self.active.values() if run.claim.token}
         try:
             lost = self.store.renew(self.id, tokens, self.config.lease_seconds)
@@ -348,6 +398,7 @@ class Worker:
                 self._clear_away({worker.id for worker in dead})
             for run in self.store.recover([worker.id for worker in dead], self._is_resumable):
                 logger.info("run recovered", run=run.id, to=run.state.value, attempt=run.attempt)
+                self._discard_files(run)
                 self._due["look"] = 0.0
             for worker in dead:
                 self.registry.remove(worker.id)
@@ -355,7 +406,9 @@ class Worker:
             self._complain("recover", error)
 
     def _is_dead(self, worker: WorkerInfo) -> bool:
-        return worker.host == self.host and not is_same_process(worker.pid, worker.process_started_at)
+        if worker.id == self.id or worker.host != self.host:
+            return False
+        return not is_same_process(worker.pid, worker.process_started_at)
 
     def _clear_away(self, dead: set[str]) -> None:
         """End whatever the runs of dead workers may have left behind, before they start again."""

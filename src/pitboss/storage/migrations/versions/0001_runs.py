@@ -10,6 +10,12 @@ down_revision = None
 
 
 def upgrade() -> None:
+    create_runs()
+    create_what_runs_leave()
+    create_workers_and_documents()
+
+
+def create_runs() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.String(36), primary_key=True),
@@ -55,6 +61,9 @@ def upgrade() -> None:
         sa.Column("name", sa.String(200), primary_key=True),
         sa.Column("last_number", sa.Integer, nullable=False),
     )
+
+
+def create_what_runs_leave() -> None:
     op.create_table(
         "run_events",
         sa.Column("run_id", sa.String(36), sa.ForeignKey("runs.id"), nullable=False),
@@ -75,6 +84,9 @@ def upgrade() -> None:
         sa.Column("digest", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("run_id", "name", name="pk_artifacts"),
     )
+
+
+def create_workers_and_documents() -> None:
     op.create_table(
         "workers",
         sa.Column("id", sa.String(36), primary_key=True),
