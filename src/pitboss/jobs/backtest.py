@@ -17,7 +17,7 @@ from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import RunCancelled
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.jobs.request import fix_sources, load_universe, read_request, source_of, strategy_text
-from pitboss.kernel.bars import BarArrays
+from pitboss.kernel.bars import CLEAN, BarArrays, fault_of
 from pitboss.kernel.panel import new_panel, panel_over
 from pitboss.kernel.series import drawdown_of
 from pitboss.market.catalog import Catalog
@@ -115,6 +115,7 @@ def warm_up() -> None:
     document = read_document(WARM_UP_STRATEGY)
     program = compile_document(document)
     universe = Universe(("WARM",), {"WARM": bars}, parse_timeframe("1h"))
+    assert fault_of(bars) == CLEAN
     outcome = simulate(program, rules_of(program, *resolve(document, None, None)), universe, 10_000.0, new_panel())
     compute_metrics(outcome)
     drawdown_of(outcome.log.equity, outcome.cash)

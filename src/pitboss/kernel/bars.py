@@ -65,3 +65,23 @@ def resample(bars: BarArrays, period: int, anchor: int) -> BarArrays:
         last[:count].copy(),
         volume[:count].copy(),
     )
+
+
+CLEAN, OUT_OF_ORDER, NO_PRICE, NOT_CONTAINED = range(4)
+
+
+@njit(cache=True, nogil=True)
+def fault_of(bars: BarArrays) -> int:
+    """Answer the first kind of fault in one pass: times that do not ascend, prices that are NaN, infinite or
+    not above 0, a high or low that does not contain open and close; CLEAN when there is none."""
+    ts, first, high, low, close = bars.ts, bars.open, bars.high, bars.low, bars.close
+    for i in range(len(ts)):
+        if i > 0 and ts[i] <= ts[i - 1]:
+            return OUT_OF_ORDER
+        if not (first[i] > 0.0 and high[i] > 0.0 and low[i] > 0.0 and close[i] > 0.0):
+            return NO_PRICE
+        if not (first[i] < np.inf and high[i] < np.inf and low[i] < np.inf and close[i] < np.inf):
+            return NO_PRICE
+        if high[i] < first[i] or high[i] < close[i] or low[i] > first[i] or low[i] > close[i]:
+            return NOT_CONTAINED
+    return CLEAN

@@ -8,11 +8,18 @@ import polars as pl
 from pitboss.core.clock import parse_date
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import Timeframe
-from pitboss.kernel.bars import BarArrays, resample
+from pitboss.kernel.bars import NO_PRICE, NOT_CONTAINED, OUT_OF_ORDER, BarArrays, fault_of, resample
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("ts", *PRICES, "volume")
 SCHEMA = {"ts": pl.Datetime("us", "UTC"), **dict.fromkeys((*PRICES, "volume"), pl.Float64)}
+
+
+_FAULTS = {
+    OUT_OF_ORDER: ("the bars are not in ascending order of ts", "sort by ts and drop duplicates"),
+    NO_PRICE: ("the bars hold NaN, infinite prices or prices <= 0", "drop those bars first"),
+    NOT_CONTAINED: ("a bar's high or low does not contain its open and close", "mend those bars first"),
+}
 
 
 def to_arrays(frame: pl.DataFrame) -> BarArrays:
@@ -21,16 +28,9 @@ def to_arrays(frame: pl.DataFrame) -> BarArrays:
     # a column that Parquet stored in pieces is joined once, here
     ts = np.ascontiguousarray(frame["ts"].cast(pl.Int64).to_numpy())
     arrays = BarArrays(ts, *(np.ascontiguousarray(frame[name].to_numpy()) for name in COLUMNS[1:]))
-    if len(ts) > 1 and not (ts[1:] > ts[:-1]).all():
-        raise InvalidInput("the bars are not in ascending order of ts", "sort by ts and drop duplicates", "bars")
-    for name in PRICES:
-        values = getattr(arrays, name)
-        if not (np.isfinite(values).all() and (values > 0).all()):
-            raise InvalidInput(f"column '{name}' holds NaN or prices <= 0", "drop those bars first", "bars")
-    if (arrays.high < np.maximum(arrays.open, arrays.close)).any() or (
-        arrays.low > np.minimum(arrays.open, arrays.close)
-    ).any():
-        raise InvalidInput("a bar's high or low does not contain its open and close", "mend those bars first", "bars")
+    fault = fault_of(arrays)
+    if fault:
+        raise InvalidInput(*_FAULTS[fault], where="bars")
     return arrays
 
 
