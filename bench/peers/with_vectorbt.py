@@ -4,6 +4,7 @@ import json
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -54,5 +55,6 @@ for _ in range(runs):
     start = time.perf_counter()
     one() if what == "one" else sweep()
     seconds.append(time.perf_counter() - start)
-peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
+status = Path("/proc/self/status").read_text()
+peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 print(json.dumps({"seconds": min(seconds), "first": time.perf_counter() - started, "peak_mb": peak}))
