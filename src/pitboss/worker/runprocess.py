@@ -19,7 +19,7 @@ from pitboss.runs.states import FailureKind
 from pitboss.worker.dossier import Panel
 from pitboss.worker.processes import die_with_parent
 
-NICENESS = 5  # runs give way to the API and the worker
+NICENESS = 10  # runs give way to the API and the worker
 HEADER = struct.Struct("!I")
 
 
