@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pitboss.core.errors import DiskFull
+from pitboss.core.files import Files, open_files
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
 from pitboss.launch.local import LocalLauncher
@@ -91,6 +92,10 @@ class Platform:
             )
 
     @cached_property
+    def files(self) -> Files:
+        return open_files(self.settings.data_dir, self.settings.files_url)
+
+    @cached_property
     def strategies(self) -> StrategyShelf:
         return StrategyShelf(self.database)
 
@@ -98,7 +103,7 @@ class Platform:
     def catalog(self) -> Catalog:
         from pitboss.market.catalog import Catalog
 
-        return Catalog(self.settings.data_dir / "bars")
+        return Catalog(self.files)
 
     @cached_property
     def backtests(self) -> SavedBacktests:
@@ -129,7 +134,7 @@ def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry
         settings.cancel_grace_seconds, settings.shutdown_grace_seconds,
         settings.idle_exit_seconds if is_automatic else None, settings.max_execution_seconds,
         settings.memory_limit_mb, settings.min_free_memory_mb, settings.min_free_disk_mb, limits_of(settings),
-        VERSION, is_automatic,
+        VERSION, is_automatic, tuple(settings.resources), settings.checkpoint_seconds, settings.files_url,
     )  # fmt: skip
     return Worker(config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), entries or ENTRIES)
 

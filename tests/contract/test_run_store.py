@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,14 @@ import pytest
 from pitboss.core.errors import QueueFull
 from pitboss.core.ids import new_id
 from pitboss.runs import events as ev
-from pitboss.runs.model import Artifact, Limits, NewRun, RunQuery, WorkerInfo
-from pitboss.runs.ports import Move, RunWrite
+from pitboss.runs.model import Artifact, Checkpoint, Limits, NewRun, RunQuery, WorkerInfo
+from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import TRANSITIONS, State
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
 
+NUMBERS = itertools.count(1)
 LIMITS = Limits(100, {}, 100, 60.0)
 
 
@@ -40,12 +42,17 @@ def submit(store, subject="strategy/a", kind="backtest", owner="local", limit=10
     return store.submit(NewRun(new_id(), kind, subject, owner, {"x": 1}, {"s": 2}, **fields), limit)
 
 
-def claim(store, worker="w1", count=1, lease=15.0, limits=LIMITS):
-    return store.claim(worker, count, lease, limits)
+def claim(store, worker="w1", count=1, lease=15.0, limits=LIMITS, resources=("default",)):
+    return store.claim(worker, count, lease, limits, resources)
+
+
+def numbered(claimed, *parts, **fields):
+    """A write of a claim, with the next number."""
+    return RunWrite(claimed.run.id, claimed.token, next(NUMBERS), *parts, **fields)
 
 
 def move(store, claimed, to, **fields):
-    return store.write([RunWrite(claimed.run.id, claimed.token, move=Move(to, **fields))])
+    return store.write([numbered(claimed, move=Move(to, **fields))])
 
 
 def running(store):
@@ -66,8 +73,7 @@ def test_a_run_goes_from_queued_to_completed(store, log):
     move(store, claimed, State.COMPLETING)
     store.write(
         [
-            RunWrite(
-                claimed.run.id, claimed.token, [ev.Logged(level="info", message="hello")],
+            numbered(claimed, [ev.Logged(level="info", message="hello")],
                 artifacts=[Artifact("a.parquet", "artifacts/a.parquet", 3, "d")],
                 move=Move(State.COMPLETED, result={"answer": 42}),
             )
@@ -146,8 +152,8 @@ def test_a_race_of_workers_claims_each_run_once_and_keeps_the_limit(store):
 def test_a_stale_token_writes_nothing(store, log):
     claimed = running(store)
     before = types(log, claimed.run.id)
-    stale = RunWrite(claimed.run.id, "0" * 32, [ev.Logged(level="info", message="x")], {"done": 1},
-                     [Artifact("a", "p", 1, "d")], Move(State.FAILED, error={"kind": "error", "message": "x", "remedy": ""}))  # fmt: skip
+    stale = RunWrite(claimed.run.id, "0" * 32, 1, [ev.Logged(level="info", message="x")], {"done": 1},
+                     [Artifact("a", "p", 1, "d")], move=Move(State.FAILED, error={"kind": "error", "message": "x", "remedy": ""}))  # fmt: skip
     assert store.write([stale]) == {claimed.run.id}
     assert types(log, claimed.run.id) == before
     assert store.get(claimed.run.id).progress is None
@@ -157,14 +163,14 @@ def test_a_stale_token_writes_nothing(store, log):
 def test_one_stale_write_does_not_stop_the_others(store, log):
     one, two = running(store), running(store)
     event = [ev.Logged(level="info", message="x")]
-    assert store.write([RunWrite(one.run.id, "bad", event), RunWrite(two.run.id, two.token, event)]) == {one.run.id}
+    assert store.write([RunWrite(one.run.id, "bad", 1, event), numbered(two, event)]) == {one.run.id}
     assert types(log, two.run.id)[-1] == "log"
 
 
 def test_an_item_stands_once_however_often_it_is_reported(store, log):
     claimed = running(store)
     for keys in (["a", "b", "a"], ["b", "c"]):
-        store.write([RunWrite(claimed.run.id, claimed.token, [ev.ItemCompleted(key=k, item={"k": k}) for k in keys])])
+        store.write([numbered(claimed, [ev.ItemCompleted(key=k, item={"k": k}) for k in keys])])
     items = [e.payload["key"] for e in log.read(claimed.run.id) if e.type == "item_completed"]
     assert items == ["a", "b", "c"]
     types(log, claimed.run.id)
@@ -216,7 +222,7 @@ def test_a_cancel_while_results_are_written_is_too_late(store):
 
 def test_discarded_partial_results_leave_no_artifacts(store):
     claimed = running(store)
-    store.write([RunWrite(claimed.run.id, claimed.token, artifacts=[Artifact("a", "p", 1, "d")])])
+    store.write([numbered(claimed, artifacts=[Artifact("a", "p", 1, "d")])])
     store.request_cancel(claimed.run.id, False, "")
     move(store, claimed, State.CANCELLED)
     assert store.artifacts(claimed.run.id) == []
@@ -240,7 +246,7 @@ def test_a_lease_is_renewed_until_it_is_lost(store):
     held = {claimed.run.id: claimed.token}
     assert store.renew("w1", held, 15.0) == set()
     assert store.renew("w1", {claimed.run.id: "bad"}, 15.0) == {claimed.run.id}
-    assert store.recover([], lambda _: True) == []
+    assert store.recover(Lost(), lambda _: True) == []
 
 
 def test_an_ended_lease_is_recovered_and_fences_off_its_holder(store, log):
@@ -248,7 +254,7 @@ def test_an_ended_lease_is_recovered_and_fences_off_its_holder(store, log):
     (claimed,) = claim(store, lease=0.05)
     move(store, claimed, State.RUNNING, pid=1)
     time.sleep(0.1)
-    (run,) = store.recover([], lambda _: True)
+    (run,) = store.recover(Lost(), lambda _: True)
     assert (run.state, run.attempt, run.worker_id) == (State.QUEUED, 2, None)
     assert move(store, claimed, State.FAILED, error={"kind": "error", "message": "", "remedy": ""}) == {run.id}
     (again,) = claim(store, "w2")
@@ -259,13 +265,13 @@ def test_an_ended_lease_is_recovered_and_fences_off_its_holder(store, log):
 
 def test_a_dead_worker_is_recovered_before_its_leases_end(store):
     claimed = running(store)
-    assert store.recover(["w2"], lambda _: True) == []
-    assert [r.id for r in store.recover(["w1"], lambda _: True)] == [claimed.run.id]
+    assert store.recover(Lost(["w2"]), lambda _: True) == []
+    assert [r.id for r in store.recover(Lost(["w1"]), lambda _: True)] == [claimed.run.id]
 
 
 def test_what_cannot_start_again_fails_as_lost(store):
     running(store)
-    (run,) = store.recover(["w1"], lambda _: False)
+    (run,) = store.recover(Lost(["w1"]), lambda _: False)
     assert (run.state, run.error["kind"]) == (State.FAILED, "lost")
     assert run.error["remedy"]
 
@@ -273,7 +279,7 @@ def test_what_cannot_start_again_fails_as_lost(store):
 def test_cancel_of_a_lost_run_ends_in_cancelled(store):
     claimed = running(store)
     store.request_cancel(claimed.run.id, True, "")
-    (run,) = store.recover(["w1"], lambda _: True)
+    (run,) = store.recover(Lost(["w1"]), lambda _: True)
     assert (run.state, run.partial) == (State.CANCELLED, False)
 
 
@@ -281,7 +287,9 @@ def test_many_recover_at_once_and_each_run_is_requeued_once(store):
     submit(store)
     claim(store)
     with ThreadPoolExecutor(6) as pool:
-        recovered = [r for part in pool.map(lambda _: store.recover(["w1"], lambda _: True), range(6)) for r in part]
+        recovered = [
+            r for part in pool.map(lambda _: store.recover(Lost(["w1"]), lambda _: True), range(6)) for r in part
+        ]
     assert len(recovered) == 1
     assert recovered[0].attempt == 2
 
@@ -314,7 +322,7 @@ def test_statistics_count_completed_runs_alone(store):
 
 def test_the_log_is_read_after_a_position_and_in_pages(store, log):
     claimed = running(store)
-    store.write([RunWrite(claimed.run.id, claimed.token, [ev.Logged(level="info", message=str(i)) for i in range(10)])])
+    store.write([numbered(claimed, [ev.Logged(level="info", message=str(i)) for i in range(10)])])
     assert [e.seq for e in log.read(claimed.run.id, after=3, limit=4)] == [4, 5, 6, 7]
     assert log.heads([claimed.run.id, "nope"]) == {claimed.run.id: 13}
 
@@ -360,3 +368,93 @@ def test_the_queue_says_what_waits_and_who_works(store, registry):
     assert [r.id for r in snapshot.queued] == [waiting.id]
     assert len(snapshot.active) == 1
     assert snapshot.workers[0].note == "free memory below 1 MB"
+
+
+def checkpoint(number, attempt=1):
+    return Checkpoint(number, attempt, f"checkpoints/x/{number}", 10, f"d{number}", {"bars": "b"})
+
+
+def test_the_two_newest_checkpoints_are_kept_and_handed_to_the_next_attempt(store, log):
+    claimed = running(store)
+    for number in (1, 2, 3):
+        store.write([numbered(claimed, checkpoint=checkpoint(number))])
+    assert store.checkpoints(claimed.run.id) == [checkpoint(3), checkpoint(2)]
+    assert store.get(claimed.run.id).checkpointed_attempt == 1
+    store.recover(Lost(["w1"]), lambda _: True)
+    (again,) = claim(store, "w2")
+    assert (again.run.attempt, again.checkpoints) == (2, (checkpoint(3), checkpoint(2)))
+    assert types(log, claimed.run.id).count("checkpointed") == 3
+
+
+def test_a_checkpoint_with_a_stale_token_is_refused(store):
+    claimed = running(store)
+    stale = RunWrite(claimed.run.id, "0" * 32, 9, checkpoint=checkpoint(1))
+    assert store.write([stale]) == {claimed.run.id}
+    assert store.checkpoints(claimed.run.id) == []
+
+
+@pytest.mark.parametrize(("keep", "left"), [(True, 1), (False, 0)])
+def test_a_cancel_keeps_the_checkpoint_with_the_partial_results_or_discards_both(store, keep, left):
+    claimed = running(store)
+    store.write([numbered(claimed, checkpoint=checkpoint(1))])
+    store.request_cancel(claimed.run.id, keep, "")
+    move(store, claimed, State.CANCELLED)
+    assert len(store.checkpoints(claimed.run.id)) == left
+
+
+def test_a_completed_run_needs_no_checkpoint(store):
+    claimed = running(store)
+    store.write([numbered(claimed, checkpoint=checkpoint(1))])
+    move(store, claimed, State.COMPLETING)
+    move(store, claimed, State.COMPLETED, result={})
+    assert store.checkpoints(claimed.run.id) == []
+
+
+def test_a_new_run_takes_up_the_checkpoints_of_another(store):
+    submit(store, checkpoints=(checkpoint(4), checkpoint(3)))
+    (claimed,) = claim(store)
+    assert claimed.checkpoints == (checkpoint(4), checkpoint(3))
+
+
+def test_a_write_that_comes_twice_is_applied_once(store, log):
+    claimed = running(store)
+    said = numbered(claimed, [ev.Logged(level="info", message="hello")])
+    assert store.write([said]) == store.write([said]) == set()
+    assert types(log, claimed.run.id).count("log") == 1
+    move(store, claimed, State.COMPLETING)
+    done = numbered(claimed, move=Move(State.COMPLETED, result={"a": 1}))
+    assert store.write([done]) == set()
+    store.write([done])
+    assert types(log, claimed.run.id).count("completed") == 1
+
+
+def test_a_run_whose_claim_was_never_answered_is_recovered_at_once(store):
+    submit(store)
+    submit(store)
+    known, unknown = claim(store, "w1", count=2)
+    assert store.recover(Lost((), "w2", ()), lambda _: True) == []
+    (run,) = store.recover(Lost((), "w1", (known.token,)), lambda _: True)
+    assert (run.id, run.state, run.attempt) == (unknown.run.id, State.QUEUED, 2)
+
+
+def test_a_worker_claims_only_what_needs_a_resource_it_serves(store):
+    plain, gpu = submit(store), submit(store, resource="gpu")
+    assert [c.run.id for c in claim(store, count=5)] == [plain.id]
+    assert [c.run.id for c in claim(store, count=5, resources=("default", "gpu"))] == [gpu.id]
+
+
+def test_runs_beyond_a_limit_do_not_hide_those_behind_them(store):
+    for _ in range(220):
+        submit(store, owner="busy", priority=5)
+    other = submit(store, owner="other")
+    limits = Limits(100, {}, 1, 60.0)
+    claim(store, count=3, limits=limits)
+    claim(store, count=3, limits=limits)
+    assert store.get(other.id).state is State.STARTING
+
+
+def test_a_drained_worker_reads_so_in_the_registry(store, registry):
+    registry.register(worker("a"), False, 15.0)
+    registry.drain(["a"])
+    assert [w.is_draining for w in registry.list()] == [True]
+    assert 0 <= registry.list()[0].silent_seconds < 5

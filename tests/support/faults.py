@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -14,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pitboss.core.files import digest_of_file
 from pitboss.core.logs import configure_logs
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.synth import synthesize
@@ -26,11 +30,82 @@ GRID = {"fast_period": {"low": 2, "high": 41, "step": 1}, "slow_period": {"low":
 SYMBOLS = ("LONG", "SHORT")
 
 
-def make_bars(engine: Engine) -> None:
+def make_bars(engine: Engine, seed: int = 1) -> None:
     """Store a series long enough for a backtest of a second, and a short one for sweeps."""
     for symbol, days in (("LONG", 5000), ("SHORT", 100)):
-        frame = synthesize(parse_timeframe("5m"), datetime(2005, 1, 1, tzinfo=UTC), days, seed=1, session="always")
+        frame = synthesize(parse_timeframe("5m"), datetime(2005, 1, 1, tzinfo=UTC), days, seed=seed, session="always")
         engine.platform.catalog.store(frame, symbol, parse_timeframe("5m"), "synthetic", is_synthetic=True)
+
+
+def sweep_params() -> dict:
+    return {"strategy": STRATEGY, "timeframe": "5m", "symbols": ["SHORT"], "grid": GRID}
+
+
+def backtest_params() -> dict:
+    return {"strategy": STRATEGY, "timeframe": "5m", "symbols": ["LONG"]}
+
+
+def digests(engine: Engine, run) -> dict[str, str]:
+    """Answer the digests of a run's files, as they are on the disk."""
+    return {a.name: digest_of_file(engine.platform.files.fetch(a.path)) for a in engine.service.artifacts(run.id)}
+
+
+class Throttle(threading.Thread):
+    """Lets a run's process work for a hundredth of the time while it simulates: a backtest that takes minutes."""
+
+    def __init__(self, engine: Engine, run, share: float) -> None:
+        super().__init__(daemon=True)
+        self.engine, self.run_id, self.share = engine, run.id, share
+        self.is_over = threading.Event()
+
+    def run(self) -> None:
+        while not self.is_over.is_set():
+            now = self.engine.service.get(self.run_id)
+            if now.state.is_terminal:
+                return
+            if now.state != "running" or (now.progress or {}).get("stage") != "simulating":
+                time.sleep(0.01)
+                continue
+            for _ in range(20):
+                for number, seconds in ((signal.SIGSTOP, 0.1 * (1 - self.share)), (signal.SIGCONT, 0.1 * self.share)):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(now.pid, number)
+                    time.sleep(seconds)
+
+
+def make_many_bars(engine: Engine, symbols: int) -> list[str]:
+    """Store the long series under many names: a backtest of them all takes a while."""
+    frame = engine.platform.catalog.frame("LONG", parse_timeframe("5m"))
+    names = [f"L{i}" for i in range(symbols)]
+    for name in names:
+        engine.platform.catalog.store(frame, name, parse_timeframe("5m"), "synthetic", is_synthetic=True)
+    return names
+
+
+def kill_runs(engine: Engine, kind: str, params: dict, kills: int, least: float, most: float, seed: int) -> dict:
+    """Kill the process of one long run again and again; its files must be those of an undisturbed one."""
+    rng = random.Random(seed)
+    whole = engine.wait(engine.submit(kind, params), seconds=600)
+    assert whole.state == "completed", whole.error
+    run = engine.submit(kind, params)
+    throttle = Throttle(engine, run, 0.5 if kind == "sweep" else 0.02)
+    throttle.start()
+    attempt = 1
+    while attempt <= kills:
+        started = engine.wait_attempt(run, attempt, seconds=60)
+        time.sleep(rng.uniform(least, most))
+        now = engine.service.get(run.id)
+        if now.state.is_terminal:
+            break
+        if now.attempt == attempt and now.pid == started.pid:
+            os.kill(now.pid, signal.SIGKILL)
+            attempt += 1
+    throttle.is_over.set()
+    ended = engine.wait(run, seconds=600)
+    assert ended.state == "completed", ended.error
+    assert digests(engine, run) == digests(engine, whole)
+    assert ended.result == whole.result
+    return {"kind": kind, "kills": ended.attempt - 1}
 
 
 def random_cancels(engine: Engine, count: int, seed: int) -> dict:

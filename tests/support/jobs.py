@@ -44,6 +44,22 @@ def steps(params, context):
     return {"done": done}
 
 
+def careful_steps(params, context):
+    """Like `steps`, but saves its state after each: what an earlier attempt has done is not done again."""
+    done = (context.restore({"version": params.get("version", "1")}) or {"done": 0})["done"]
+    context.begin_stage("stepping", params["count"], done)
+    for i in range(done, params["count"]):
+        context.check_cancel()
+        time.sleep(params["seconds"])
+        with Path(params["journal"]).open("a") as file:
+            file.write(f"{context.run_id} {context.attempt} {time.time()} {i}\n")
+        context.item(str(i), {"step": i})
+        context.report(i + 1)
+        context.checkpoint({"done": i + 1, "blob": b"x" * 1000})
+    context.begin_results()
+    return {"done": params["count"]}
+
+
 def deaf_loop(params, context):
     """A Python loop that ignores every signal it can, and the cancel flag."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
@@ -118,10 +134,25 @@ class Kind:
     def prepare(self, params):
         return Prepared(f"test/{self.name}", dict(params), {})
 
+    def identity(self, snapshot):
+        return {"version": "1"}
+
     def pinned(self, params, snapshot):
         return dict(params)
 
 
-JOBS = (nothing, steps, deaf_loop, locked, sleeping, grandchildren, leaves_one_behind, hungry, broken, silent_exit)
+JOBS = (
+    nothing,
+    steps,
+    careful_steps,
+    deaf_loop,
+    locked,
+    sleeping,
+    grandchildren,
+    leaves_one_behind,
+    hungry,
+    broken,
+    silent_exit,
+)
 HOSTILE = ("deaf_loop", "locked", "sleeping", "grandchildren")
 KINDS = {job.__name__: Kind(job.__name__) for job in JOBS}

@@ -91,6 +91,16 @@ def retry(run_id: RunId, response: Response, platform: Wired, owner: Owner, key:
     return queued(platform.service.retry(run_id, owner, key), response, platform)
 
 
+@router.post("/runs/{run_id}/resume", status_code=202, response_model=RunModel)
+def resume(run_id: RunId, response: Response, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
+    """Go on from where a failed or cancelled run last saved its state, as a new run that names this one as its parent.
+
+    409 when it kept no checkpoint, or when the strategy, the bars or a version that decides the result have
+    changed since; `detail` says which.
+    """
+    return queued(platform.service.resume(run_id, owner, key), response, platform)
+
+
 @router.post("/runs/{run_id}/rerun", status_code=202, response_model=RunModel)
 def rerun(
     run_id: RunId, response: Response, platform: Wired, owner: Owner, request: RerunRequest | None = None,
@@ -134,8 +144,8 @@ def artifact(
     """Answer a file of a run: as it is, or its rows as CSV or JSON."""
     platform.service.get(run_id, owner)
     found = next((a for a in platform.service.artifacts(run_id) if a.name == name), None)
-    path = platform.settings.data_dir / found.path if found else None
-    if path is None or not path.is_file():
+    path = platform.files.fetch(found.path) if found else None
+    if path is None:
         raise NotFound(f"run {run_id} has no artifact '{name[:60]}'", f"see /runs/{run_id}/artifacts")
     if format == "parquet":
         return FileResponse(path, media_type="application/vnd.apache.parquet", filename=f"{run_id}-{name}")

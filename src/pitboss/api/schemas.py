@@ -151,10 +151,12 @@ class RunModel(BaseModel):
     state: Literal["queued", "starting", "running", "completing", "cancelling", "completed", "failed", "cancelled"]
     priority: int
     owner: str
+    resource: str
     tags: list[str]
     params: Json
     options: Json
     attempt: int
+    checkpointed_attempt: int | None
     progress: Progress | None
     queue: QueuePlaceModel | None
     cancel: CancelInfo | None
@@ -228,7 +230,9 @@ class WorkerModel(BaseModel):
     host: str
     pid: int
     slots: int
+    resources: list[str]
     version: str
+    is_draining: bool
     started_at: str
     renewed_at: str
     note: str

@@ -35,7 +35,8 @@ def workers(platform: Wired) -> Any:
     snapshot = platform.service.store.queue()
     return [
         {
-            "id": worker.id, "host": worker.host, "pid": worker.pid, "slots": worker.slots, "version": worker.version,
+            "id": worker.id, "host": worker.host, "pid": worker.pid, "slots": worker.slots,
+            "resources": worker.resources.split(","), "version": worker.version, "is_draining": worker.is_draining,
             "started_at": to_iso(worker.started_at), "renewed_at": to_iso(worker.renewed_at), "note": worker.note,
             "runs": [run.id for run in snapshot.active if run.worker_id == worker.id],
         }
@@ -53,7 +54,7 @@ def healthz() -> dict[str, str]:
 def readyz(platform: Wired) -> dict[str, Any]:
     """Answer that the database can be used; 503 when it cannot."""
     snapshot = platform.service.store.queue()
-    live = [w for w in snapshot.workers if snapshot.now - w.renewed_at <= platform.settings.lease_seconds]
+    live = [w for w in snapshot.workers if w.silent_seconds <= platform.settings.lease_seconds]
     return {"status": "ok", "workers": len(live), "queued": len(snapshot.queued)}
 
 

@@ -27,7 +27,9 @@ from pitboss.strategy.document import SIZINGS, Costs, Document, Sizing, read_num
 from pitboss.strategy.evaluate import ArrayCache, Scope
 from pitboss.strategy.program import Program
 
-CHUNK = 1 << 16
+RULES = "1"  # raised whenever the same document and bars give another result
+PIECE = 1 << 16  # bars of all symbols between two looks at what the caller wants
+LEAST_PIECE = 1 << 10
 ROOM = 256  # rows of the log beyond what one trade in sixteen bars needs; it grows by itself
 
 
@@ -107,6 +109,73 @@ def signals_and_levels(program: Program, universe: Universe, cache: ArrayCache) 
     return signals, Levels(*parts)
 
 
+class Simulation:
+    """One backtest under way: advanced a piece at a time, and between two pieces it can be saved."""
+
+    def __init__(
+        self, program: Program, rules: Rules, universe: Universe, cash: float, panel: slots.Panel,
+        cache: ArrayCache | None = None,
+    ) -> None:  # fmt: skip
+        self.rules = rules
+        self.universe = universe
+        self.cash = cash
+        self.panel = panel
+        self.signals, self.levels = signals_and_levels(program, universe, cache or ArrayCache())
+        self.bars = universe.prices
+        self.end = len(self.bars.ts)
+        self.reached = 0
+        symbols = len(universe.symbols)
+        self.state = new_state(symbols, cash)
+        self.log = new_log(self.end, ROOM + 8 * symbols + self.end // 16)
+        self.piece = max(LEAST_PIECE, PIECE // symbols)
+        panel[slots.TOTAL] = self.end
+
+    def advance(self) -> bool:
+        """Simulate the next piece; False when the timeline or a cancel has ended the work."""
+        if self.reached >= self.end or self.panel[slots.CANCEL]:
+            return False
+        stop = min(self.end, self.reached + self.piece)
+        self.reached = simulate(
+            self.bars, self.signals, self.levels, self.rules, self.state, self.log, self.panel, self.reached, stop
+        )
+        if self.reached < stop and not self.panel[slots.CANCEL]:
+            self.log = grown(self.log)
+        if self.reached:
+            self.panel.view(np.float64)[slots.EQUITY] = self.log.equity[self.reached - 1]
+        return True
+
+    def saved(self) -> dict[str, Any]:
+        """Answer all that has been computed so far, the arrays as bytes."""
+        trades, rejected = self.state.counts[:2]
+        arrays = {
+            **self.state._asdict(),
+            "trades": self.log.trades[:trades],
+            "rejected": self.log.rejected[:rejected],
+            "equity": self.log.equity[: self.reached],
+        }
+        return {"reached": self.reached} | {name: memoryview(array).cast("B") if array.size else b""
+                                            for name, array in arrays.items()}  # fmt: skip
+
+    def take_up(self, saved: Mapping[str, Any]) -> None:
+        """Go on from what `saved` answered for the same program, rules and universe."""
+        self.reached = saved["reached"]
+        for name, array in self.state._asdict().items():
+            array[...] = np.frombuffer(saved[name], array.dtype).reshape(array.shape)
+        while len(self.log.trades) <= max(self.state.counts[:2]):
+            self.log = grown(self.log)
+        for name, array in self.log._asdict().items():
+            rows = np.frombuffer(saved[name], array.dtype).reshape(-1, *array.shape[1:])
+            array[: len(rows)] = rows
+        self.panel[slots.DONE] = self.reached
+        self.panel[slots.TRADES] = self.state.counts[0]
+
+    def outcome(self) -> Outcome:
+        """Close what is open and answer what there is; nothing can be advanced or saved afterwards."""
+        close_all(self.rules, self.state, self.log, self.reached)
+        self.panel[slots.TRADES] = self.state.counts[0]
+        return Outcome(self.universe, self.cash, self.state, self.log, self.reached, self.reached == self.end)
+
+
 def run(
     program: Program,
     rules: Rules,
@@ -114,24 +183,10 @@ def run(
     cash: float,
     panel: slots.Panel,
     cache: ArrayCache | None = None,
-    is_cancelled: Callable[[], bool] | None = None,
+    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Simulate the whole timeline, or as much of it as the panel's cancel flag allows."""
-    bars = universe.prices
-    signals, levels = signals_and_levels(program, universe, cache or ArrayCache())
-    end = len(bars.ts)
-    state, log = new_state(len(universe.symbols), cash), new_log(end, ROOM + 8 * len(universe.symbols) + end // 16)
-    panel[slots.TOTAL] = end
-    reached = 0
-    while reached < end and not panel[slots.CANCEL]:
-        stop = min(end, reached + CHUNK)
-        reached = simulate(bars, signals, levels, rules, state, log, panel, reached, stop)
-        if reached < stop and not panel[slots.CANCEL]:
-            log = grown(log)
-        if reached:
-            panel.view(np.float64)[slots.EQUITY] = log.equity[reached - 1]
-        if is_cancelled is not None and is_cancelled():
-            break
-    close_all(rules, state, log, reached)
-    panel[slots.TRADES] = state.counts[0]
-    return Outcome(universe, cash, state, log, reached, reached == end)
+    """Simulate the whole timeline, or as much of it as a cancel allows."""
+    simulation = Simulation(program, rules, universe, cash, panel, cache)
+    while not is_cancelled() and simulation.advance():
+        pass
+    return simulation.outcome()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,32 +134,37 @@ class SweepJob:
     sizing: Mapping[str, Any] | None = None
     costs: Mapping[str, Any] | None = None
     base: Mapping[str, Any] = field(default_factory=dict)
-    is_cancelled: Callable[[], bool] = lambda: False
+    is_stopped: Callable[[], bool] = lambda: False  # by a cancel, or to go on later
     cache: ArrayCache = field(default_factory=ArrayCache)
 
     def variant(self, index: int, parameters: Mapping[str, float]) -> Variant | None:
-        """Compute one variant, None when the cancel came first."""
+        """Compute one variant, None when it was stopped first."""
         program = compile_document(self.document, {**self.base, **parameters})
         rules = rules_of(program, *resolve(self.document, self.sizing, self.costs))
-        outcome = run(program, rules, self.universe, self.cash, new_panel(), self.cache, self.is_cancelled)
+        outcome = run(program, rules, self.universe, self.cash, new_panel(), self.cache, self.is_stopped)
         if not outcome.is_complete:
             return None
         return Variant(index, parameters, compute_metrics(outcome))
 
 
-def run_sweep(job: SweepJob, grid: Grid, threads: int) -> Iterator[Variant]:
-    """Yield the variants as they end. After a cancel those under way are dropped and the rest never start."""
+def run_sweep(job: SweepJob, grid: Grid, threads: int, done: Collection[int] = ()) -> Iterator[Variant]:
+    """Yield the variants as they end, but for those already `done`, by index.
+
+    Once it is stopped those under way are dropped and the rest never start.
+    """
     _ = job.universe.prices, job.universe.day_ends, job.universe.benchmark  # made once, before the threads
     pending: set[Future[Variant | None]] = set()
-    todo = enumerate(grid)
+    todo = ((index, parameters) for index, parameters in enumerate(grid) if index not in done)
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        while not job.is_cancelled():
-            for index, parameters in itertools.islice(todo, 4 * threads - len(pending)):
-                pending.add(pool.submit(job.variant, index, parameters))
-            if not pending:
-                return
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            finished = [future.result() for future in done]
-            yield from sorted((v for v in finished if v is not None), key=lambda v: v.index)
-        for future in pending:
-            future.cancel()
+        try:
+            while not job.is_stopped():
+                for index, parameters in itertools.islice(todo, 4 * threads - len(pending)):
+                    pending.add(pool.submit(job.variant, index, parameters))
+                if not pending:
+                    return
+                ended, pending = wait(pending, return_when=FIRST_COMPLETED)
+                finished = [future.result() for future in ended]
+                yield from sorted((v for v in finished if v is not None), key=lambda v: v.index)
+        finally:
+            for future in pending:
+                future.cancel()

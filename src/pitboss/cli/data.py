@@ -19,9 +19,11 @@ TimeframeFlag = Annotated[str, typer.Option("--timeframe", "-t", help="The lengt
 
 def catalog_of(data_dir: Path | None) -> Catalog:
     """Answer the catalog of the data folder."""
+    from pitboss.core.files import open_files
     from pitboss.market.catalog import Catalog
 
-    return Catalog(settings_of(data_dir).data_dir / "bars")
+    settings = settings_of(data_dir)
+    return Catalog(open_files(settings.data_dir, settings.files_url))
 
 
 @app.command("import")

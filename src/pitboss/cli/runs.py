@@ -125,8 +125,8 @@ def _show_trades(platform: Platform, run: Run, count: int = 5) -> None:
 
     from pitboss.cli import render
 
-    path = platform.settings.data_dir / "artifacts" / run.id / "trades.parquet"
-    if not path.exists():
+    path = platform.files.fetch(f"artifacts/{run.id}/trades.parquet")
+    if path is None:
         return
     trades = pl.read_parquet(path)
     columns = ("symbol", "side", "entry_ts", "entry_price", "exit_ts", "exit_price", "pnl", "exit_reason")
@@ -181,6 +181,15 @@ def retry(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> 
 
 
 @app.command()
+def resume(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Go on from where a failed or cancelled run last saved its state, as a new run."""
+    with platform_of(data_dir) as platform:
+        again = platform.service.resume(platform.service.resolve(run).id)
+        platform.launcher.ensure()
+        print_json(again.as_dict()) if as_json else print(again.id)
+
+
+@app.command()
 def rerun(
     run: Reference,
     parameter: Annotated[list[str] | None, typer.Option("--set", help="Override a parameter: fast_period=10.")] = None,
@@ -229,7 +238,10 @@ def export(
             raise NotFound(
                 f"run {found.id} has no {what[:40]}", suggest(what, names) if names else "it left no results"
             )
-        frame = pl.read_parquet(platform.settings.data_dir / names[what].path)
+        path = platform.files.fetch(names[what].path)
+        if path is None:
+            raise NotFound(f"the file {names[what].path} is missing", "restore it from a backup, or rerun")
+        frame = pl.read_parquet(path)
     if to is None:
         sys.stdout.write(frame.write_csv())
         return

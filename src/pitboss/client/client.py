@@ -92,6 +92,10 @@ class Client:
         """Queue a failed or cancelled run again, as a new run."""
         return self._json("POST", f"/runs/{run_id}/retry")
 
+    def resume(self, run_id: str) -> dict[str, Any]:
+        """Go on from where a failed or cancelled run last saved its state, as a new run. Raises Conflict."""
+        return self._json("POST", f"/runs/{run_id}/resume")
+
     def rerun(self, run_id: str, **params: Any) -> dict[str, Any]:
         """Queue any run again with some params changed, as a new run."""
         return self._json("POST", f"/runs/{run_id}/rerun", json={"params": params})

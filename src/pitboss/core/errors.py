@@ -7,6 +7,7 @@ PitbossError                     message, remedy; never shown with a traceback
 ├── QueueFull                    try again after retry_after_seconds
 ├── StaleLease                   a write by a worker that no longer holds the run
 ├── RunCancelled                 raised inside a job that noticed its cancel
+├── RunSuspended                 raised inside a job that saved its state because its worker shuts down
 ├── StorageUnavailable           the database cannot be reached or is read-only
 │   ├── DiskFull
 │   └── SchemaMismatch           the database is newer than the program, or older and not migrated
@@ -91,6 +92,10 @@ class StaleLease(PitbossError):
 
 class RunCancelled(PitbossError):
     """Raised by `RunContext.check_cancel` inside a job whose cancel was requested."""
+
+
+class RunSuspended(PitbossError):
+    """Raised by `RunContext.checkpoint` inside a job that is to go on in another attempt."""
 
 
 class StorageUnavailable(PitbossError):

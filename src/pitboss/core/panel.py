@@ -16,6 +16,7 @@ EQUITY = 6  # account equity, the bits of a float64
 KILL_AT = 7  # monotonic nanoseconds after which the fork server kills the process group; 0 is never
 KILL_REASON = 8  # why: one of the REASON_ values
 LEASE_UNTIL = 9  # monotonic nanoseconds after which the worker's lease is no longer certain; 0 is none
+SUSPEND = 10  # set from outside: 1 asks the job to save its state and end; another attempt goes on
 SLOTS = 16
 BYTES = 8 * SLOTS
 

@@ -28,12 +28,17 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="folder of the database, bars, artifacts and logs")
     database_url: str = Field("", description="SQLAlchemy address; empty means SQLite in the data folder")
+    listen_url: str = Field("", description="PostgreSQL address for LISTEN past a pooler; empty means database_url")
+    files_url: str = Field("", description="where bars and results are, such as s3://bucket/prefix; empty: data_dir")
+    broker_url: str = Field("", description="Celery's broker, such as redis://host/0; empty means no Celery")
     slots: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="runs at once per worker"
     )
+    resources: list[str] = Field(["default"], min_length=1, description="what a worker serves, such as default, gpu")
     lease_seconds: float = Field(15.0, ge=1, description="how long a claim holds without renewal")
     renew_seconds: float = Field(3.0, gt=0, description="how often a worker renews its leases")
     cancel_grace_seconds: float = Field(1.5, gt=0, le=1.8, description="from a cancel to SIGKILL of the process group")
+    checkpoint_seconds: float = Field(2.0, gt=0, description="how often a run saves its state, at most")
     shutdown_grace_seconds: float = Field(10.0, gt=0, description="from SIGTERM to the end of a worker")
     idle_exit_seconds: float = Field(5.0, ge=0, description="an automatically started worker ends when idle this long")
     max_queue_size: int = Field(10_000, ge=1, description="queued runs beyond which a submit is refused (429)")

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pitboss.backtesting.engine import Outcome, resolve, rules_of
+from pitboss.backtesting.engine import Outcome, Simulation, resolve, rules_of
 from pitboss.backtesting.engine import run as simulate
 from pitboss.backtesting.metrics import compute_metrics
 from pitboss.backtesting.tables import equity_frame, orders_frame, trades_frame
 from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import RunCancelled
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.jobs.request import fix_sources, load_universe, read_request, source_of, strategy_text
+from pitboss.jobs.request import fix_sources, identity_of, load_universe, read_request, source_of, strategy_text
 from pitboss.kernel.bars import CLEAN, BarArrays, fault_of
 from pitboss.kernel.panel import new_panel, panel_over
 from pitboss.kernel.series import drawdown_of
@@ -52,6 +52,10 @@ class BacktestKind:
         snapshot = fix_sources(request, self.catalog)
         return Prepared(f"strategy/{request.document.name}", dict(params), snapshot)
 
+    def identity(self, snapshot: Mapping[str, Any]) -> dict[str, str]:
+        """Answer digests of the strategy and the bars, and the versions that are installed now."""
+        return identity_of(snapshot)
+
     def pinned(self, params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
         """Name the strategy by the text that was run, not by a name that may mean another by now."""
         return {**params, "strategy": snapshot["strategy"]["text"]}
@@ -61,17 +65,25 @@ def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
     """Simulate, then write trades, orders, equity and drawdown; see `runs.ports.JobKind`."""
     context.begin_stage("loading bars")
     request = read_request(params, context.snapshot["strategy"]["text"])
-    universe = load_universe(request, context.snapshot, Catalog(context.data_dir / "bars"))
+    universe = load_universe(request, context.snapshot, Catalog(context.files))
     program = compile_document(request.document, request.parameters)
     rules = rules_of(program, *resolve(request.document, request.sizing, request.costs))
-    context.begin_stage("simulating", total=len(universe.timeline))
-    outcome = simulate(program, rules, universe, request.cash, panel_over(context.memory))
-    context.end_stage(outcome.bars)
-    if not outcome.is_complete and not context.keeps_partial:
-        raise RunCancelled("the backtest was cancelled")
-    if outcome.is_complete:
+    simulation = Simulation(program, rules, universe, request.cash, panel_over(context.memory))
+    saved = context.restore(identity_of(context.snapshot))
+    if saved is not None:
+        simulation.take_up(saved)
+    context.begin_stage("simulating", simulation.end, simulation.reached)
+    while simulation.advance():
+        if context.is_checkpoint_due:
+            context.checkpoint(simulation.saved())
+    context.end_stage(simulation.reached)
+    if simulation.reached == simulation.end:
         context.begin_results()
-    return results(outcome, context)
+    elif context.keeps_partial:
+        context.checkpoint(simulation.saved())  # so that it can be resumed from where it was cancelled
+    else:
+        raise RunCancelled("the backtest was cancelled")
+    return results(simulation.outcome(), context)
 
 
 def results(outcome: Outcome, context: RunContext) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import cache, partial
 from importlib.metadata import version
 from typing import Any
 
-from pitboss.backtesting.engine import resolve
+from pitboss.backtesting.engine import RULES, resolve
 from pitboss.backtesting.library import check_cash
 from pitboss.backtesting.universe import Universe
 from pitboss.core.clock import micros_to_iso
@@ -25,6 +25,7 @@ from pitboss.strategy.reader import read_document
 KEYS = ("strategy", "symbols", "timeframe", "start", "end", "cash", "parameters", "costs", "sizing")
 DEFAULT_CASH = 10_000.0
 PACKAGES = ("pitboss", "numpy", "numba", "polars", "ta-lib")
+DECISIVE = ("rules", "numpy", "numba", "polars", "ta-lib")  # a change of these may change a result's last digit
 
 
 @dataclass(frozen=True)
@@ -168,22 +169,35 @@ def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
     }
 
 
+def identity_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
+    """Answer what decides a result: digests of strategy and bars, and the versions installed now."""
+    return {
+        "the strategy's text": snapshot["strategy"]["digest"],
+        **{f"the bars of {series['symbol']}": series["digest"] for series in snapshot["data"]},
+        **{name: found for name, found in versions() if name in DECISIVE},
+    }
+
+
 def source_of(snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer where a result comes from: digests of strategy and data, and versions; the text is the snapshot's."""
+    """Answer where a result comes from: digests of strategy and data, and the versions that computed it.
+
+    The text is the snapshot's. Its versions are those of the submit: an upgrade may have come in between.
+    """
     strategy = snapshot.get("strategy", {})
     described = ("symbol", "timeframe", "rows", "digest", "source", "is_synthetic")
     return {
         "strategy": {name: strategy.get(name) for name in ("name", "digest")},
         "data": [{name: series[name] for name in described} for series in snapshot.get("data", [])],
         "is_synthetic": snapshot.get("is_synthetic", False),
-        "versions": snapshot.get("versions", {}),
+        "versions": dict(versions()),
     }
 
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
     """Answer the versions of Python and of the packages that a result depends on."""
-    return (("python", platform.python_version()), *((name, version(name)) for name in PACKAGES))
+    packages = ((name, version(name)) for name in PACKAGES)
+    return (("python", platform.python_version()), ("rules", RULES), *packages)
 
 
 def _check_range(catalog: Catalog, series: Series, low: int | None, high: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from pitboss.backtesting.library import variants_frame
 from pitboss.backtesting.sweep import SweepJob, Variant, check_metric, rank, read_grid, run_sweep
 from pitboss.core.errors import RunCancelled
 from pitboss.jobs.backtest import BacktestKind, save_frame
-from pitboss.jobs.request import fix_sources, load_universe, read_request, source_of, strategy_text
+from pitboss.jobs.request import fix_sources, identity_of, load_universe, read_request, source_of, strategy_text
 from pitboss.market.catalog import Catalog
 from pitboss.runs.context import RunContext
 from pitboss.runs.ports import Prepared
@@ -37,26 +38,50 @@ def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
     """Compute the variants, reporting each as it ends, then write their table; see `runs.ports.JobKind`."""
     context.begin_stage("loading bars")
     request = read_request(params, context.snapshot["strategy"]["text"], KEYS)
-    universe = load_universe(request, context.snapshot, Catalog(context.data_dir / "bars"))
+    universe = load_universe(request, context.snapshot, Catalog(context.files))
     grid = read_grid(request.document, params["grid"])
     metric = params.get("metric", DEFAULT_METRIC)
     job = SweepJob(
         request.document, universe, request.cash, request.sizing, request.costs, request.parameters,
-        lambda: context.is_cancelled,
+        lambda: context.is_cancelled or context.is_suspended,
     )  # fmt: skip
-    context.begin_stage("sweeping", total=len(grid))
-    done: list[Variant] = []
-    for variant in run_sweep(job, grid, context.threads):
+    saved = _restored(context)
+    done = [_variant(json.loads(line)) for line in saved.splitlines()]
+    context.begin_stage("sweeping", len(grid), len(done))
+    for variant in run_sweep(job, grid, context.threads, {variant.index for variant in done}):
         done.append(variant)
-        context.item(str(variant.index), _item(variant))
+        item = _item(variant)
+        saved += json.dumps(item).encode() + b"\n"
+        context.item(str(variant.index), item)
         context.report(len(done), current_item=_label(variant))
+        if context.is_checkpoint_due:
+            context.checkpoint({"variants": saved})
+    if len(done) < len(grid) and not context.is_cancelled:
+        context.checkpoint({"variants": saved})  # it was stopped to go on later: this raises RunSuspended
     context.end_stage(len(done))
-    if context.is_cancelled and len(done) < len(grid):
-        if not context.keeps_partial:
-            raise RunCancelled("the sweep was cancelled")
-    else:
+    if len(done) == len(grid):
         context.begin_results()
+    elif context.keeps_partial:
+        context.checkpoint({"variants": saved})  # so that it can be resumed from where it was cancelled
+    else:
+        raise RunCancelled("the sweep was cancelled")
     return results(done, len(grid), metric, context)
+
+
+def _restored(context: RunContext) -> bytearray:
+    """Answer the variants that were done before, one a line in JSON; encoded once, however often they are saved.
+
+    In the log of a run that takes up another's they stand too.
+    """
+    state = context.restore(identity_of(context.snapshot)) or {"variants": b""}
+    if not context.has_own_checkpoint:
+        for item in map(json.loads, state["variants"].splitlines()):
+            context.item(str(item["variant"]), item)
+    return bytearray(state["variants"])
+
+
+def _variant(item: Mapping[str, Any]) -> Variant:
+    return Variant(item["variant"], item["parameters"], item["metrics"])
 
 
 def results(done: list[Variant], total: int, metric: str, context: RunContext) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.settings import Settings
@@ -49,11 +48,11 @@ class LocalLauncher:
             self.started.wait()
 
     def _has_live_worker(self) -> bool:
-        now = time.time()
         host = socket.gethostname()
         return any(
             worker.host == host
-            and now - worker.renewed_at < self.settings.lease_seconds
+            and worker.silent_seconds < self.settings.lease_seconds
+            and not worker.is_draining
             and is_same_process(worker.pid, worker.process_started_at)
             for worker in self.registry.list()
         )
@@ -62,7 +61,7 @@ class LocalLauncher:
         """Answer whether the worker that was started lives but has not renewed for a lease: SIGSTOP, say."""
         assert self.started is not None
         return any(
-            worker.pid == self.started.pid and time.time() - worker.renewed_at > self.settings.lease_seconds
+            worker.pid == self.started.pid and worker.silent_seconds > self.settings.lease_seconds
             for worker in self.registry.list()
         )
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import builtins
-import fcntl
 import hashlib
-import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +13,8 @@ import numpy as np
 import polars as pl
 
 from pitboss.core.clock import micros_to_iso
-from pitboss.core.errors import DiskFull, InvalidInput, NotFound, StorageUnavailable, suggest
+from pitboss.core.errors import InvalidInput, NotFound, StorageUnavailable, suggest
+from pitboss.core.files import Files
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.market.frames import resampled, to_arrays
@@ -24,6 +22,7 @@ from pitboss.market.readers import read_file
 from pitboss.market.repair import Gap, ImportReport, clean, find_gaps
 
 EARLIEST, LATEST = -5_364_662_400_000_000, 7_258_118_400_000_000  # 1800 and 2200
+FOLDER = "bars"
 _SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9._=^-]{0,31}")
 
 
@@ -46,14 +45,14 @@ class Series:
 
 
 class Catalog:
-    """The bars under one folder. Readers never see a half-written series: files are renamed into place."""
+    """The series among the files, under `bars`. Readers never see a half-written one."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, files: Files) -> None:
+        self.files = files
 
     def list(self) -> list[Series]:
         """Answer every series, by symbol, then by length of its bars."""
-        found = [self._describe(path) for path in sorted(self.folder.glob("*/*.parquet"))]
+        found = [self._describe(name) for name in self.files.names(FOLDER)]
         return sorted((s for s in found if s), key=lambda s: (s.symbol, parse_timeframe(s.timeframe)))
 
     def find(self, symbol: str, timeframe: Timeframe) -> Series:
@@ -62,9 +61,9 @@ class Catalog:
         Raises InvalidInput naming what exists.
         """
         check_symbol(symbol)
-        own = [s for path in sorted((self.folder / symbol).glob("*.parquet")) if (s := self._describe(path))]
+        own = [s for name in self.files.names(f"{FOLDER}/{symbol}") if (s := self._describe(name))]
         if not own:
-            known = {path.name for path in self.folder.glob("*") if path.is_dir()}
+            known = {name.split("/")[1] for name in self.files.names(FOLDER)}
             raise InvalidInput(
                 f"unknown symbol '{symbol}'",
                 f"{suggest(symbol, known)}; import it with 'pitboss data import'",
@@ -82,8 +81,7 @@ class Catalog:
 
     def exact(self, symbol: str, timeframe: Timeframe) -> Series:
         """Answer the stored series. Raises NotFound."""
-        path = self._path(symbol, timeframe)
-        series = self._describe(path) if path.exists() else None
+        series = self._describe(_name(symbol, timeframe))
         if series is None:
             raise NotFound(f"there are no {timeframe} bars of {symbol}", "see 'pitboss data list'")
         return series
@@ -91,7 +89,7 @@ class Catalog:
     def count(self, series: Series, low: int | None, high: int | None) -> int:
         """Answer how many stored bars open in [low, high), microseconds; None is no bound."""
         ts = pl.col("ts").cast(pl.Int64)
-        bars = pl.scan_parquet(self._path(series.symbol, parse_timeframe(series.timeframe))).select("ts")
+        bars = pl.scan_parquet(self._fetch(series.symbol, parse_timeframe(series.timeframe))).select("ts")
         if low is not None:
             bars = bars.filter(ts >= low)
         if high is not None:
@@ -107,8 +105,7 @@ class Catalog:
 
     def frame(self, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
         """Answer the stored frame. Raises NotFound."""
-        self.exact(symbol, timeframe)
-        return pl.read_parquet(self._path(symbol, timeframe))
+        return pl.read_parquet(self._fetch(symbol, timeframe))
 
     def gaps(self, symbol: str, timeframe: Timeframe) -> builtins.list[Gap]:
         """Answer every stretch of the series in which a bar is missing."""
@@ -136,26 +133,15 @@ class Catalog:
         self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str, is_synthetic: bool = False
     ) -> Series:
         """Join clean bars to what is stored. Raises InvalidInput when real bars would meet synthetic ones."""
-        path = self._path(symbol, timeframe)
-        with self._turn(path):
-            return self._join(path, frame, symbol, timeframe, source, is_synthetic)
-
-    @contextmanager
-    def _turn(self, path: Path) -> Iterator[None]:
-        """Let one writer at a time join bars to a series."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with (self.folder / ".lock").open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                yield
-        except OSError as error:
-            raise StorageUnavailable(f"cannot write to {self.folder}: {error.strerror}", "make it writable") from None
+        name = _name(symbol, timeframe)
+        with self.files.turn(FOLDER):
+            return self._join(name, frame, symbol, timeframe, source, is_synthetic)
 
     def _join(
-        self, path: Path, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str, is_synthetic: bool
+        self, name: str, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str, is_synthetic: bool
     ) -> Series:
-        before = self._describe(path) if path.exists() else None
-        if before is None and path.exists():
+        before, path = self._describe(name), self.files.fetch(name)
+        if before is None and path is not None:
             raise StorageUnavailable(f"{path} cannot be read", "restore it from a backup, or remove the file")
         if before and before.is_synthetic != is_synthetic:
             have = "synthetic" if before.is_synthetic else "real"
@@ -165,7 +151,7 @@ class Catalog:
                 "symbol",
             )
         if before and not is_synthetic:
-            frame = pl.concat([frame, pl.read_parquet(path)]).unique("ts", keep="first").sort("ts")
+            frame = pl.concat([frame, self.frame(symbol, timeframe)]).unique("ts", keep="first").sort("ts")
         ts = frame["ts"].cast(pl.Int64)
         if int(ts[0]) < EARLIEST or int(ts[-1]) > LATEST:
             first, last = frame["ts"][0], frame["ts"][-1]
@@ -180,38 +166,25 @@ class Catalog:
             source,
             is_synthetic,
         )
-        self._write(path, frame, series)
+        described = {key: str(value) for key, value in asdict(series).items()}
+        self.files.put(name, lambda path: frame.write_parquet(path, compression="zstd", metadata=described))
         return series
 
     def remove(self, symbol: str, timeframe: Timeframe) -> None:
         """Remove a series. Raises NotFound."""
         self.exact(symbol, timeframe)
-        path = self._path(symbol, timeframe)
-        path.unlink()
-        if not any(path.parent.iterdir()):
-            path.parent.rmdir()
+        self.files.remove(_name(symbol, timeframe))
 
-    def _path(self, symbol: str, timeframe: Timeframe) -> Path:
-        return self.folder / check_symbol(symbol) / f"{timeframe}.parquet"
+    def _fetch(self, symbol: str, timeframe: Timeframe) -> Path:
+        path = self.files.fetch(_name(symbol, timeframe))
+        if path is None:
+            raise NotFound(f"there are no {timeframe} bars of {symbol}", "see 'pitboss data list'")
+        return path
 
-    def _write(self, path: Path, frame: pl.DataFrame, series: Series) -> None:
-        described = {key: str(value) for key, value in asdict(series).items()}
-        temporary = path.with_suffix(".tmp")
+    def _describe(self, name: str) -> Series | None:
+        path = self.files.fetch(name)
         try:
-            frame.write_parquet(temporary, compression="zstd", metadata=described)
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            temporary.unlink(missing_ok=True)
-            raise DiskFull(
-                f"cannot write {path}: {getattr(error, 'strerror', None) or error}",
-                "free some disk space and try again",
-            ) from None
-
-    def _describe(self, path: Path) -> Series | None:
-        try:
-            found = pl.read_parquet_metadata(path)
+            found = pl.read_parquet_metadata(path) if path else {}
         except (OSError, pl.exceptions.PolarsError):
             return None
         if "digest" not in found:
@@ -220,6 +193,10 @@ class Catalog:
             found["symbol"], found["timeframe"], int(found["rows"]), int(found["first"]), int(found["last"]),
             found["digest"], found["source"], found["is_synthetic"] == "True",
         )  # fmt: skip
+
+
+def _name(symbol: str, timeframe: Timeframe) -> str:
+    return f"{FOLDER}/{check_symbol(symbol)}/{timeframe}.parquet"
 
 
 def check_symbol(symbol: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pitboss.core.clock import to_iso
 from pitboss.runs.states import State
 
+DEFAULT_RESOURCE = "default"
 PRIORITIES = {"low": -10, "normal": 0, "high": 10}
 
 
@@ -26,6 +27,8 @@ class NewRun:
     options: dict[str, Any] = field(default_factory=dict)
     parent: str | None = None
     idempotency_key: str | None = None
+    resource: str = DEFAULT_RESOURCE
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,9 @@ class Run:
     params: dict[str, Any]
     snapshot: dict[str, Any]
     options: dict[str, Any]
+    resource: str
     attempt: int
+    checkpointed_attempt: int
     progress: dict[str, Any] | None
     result: dict[str, Any] | None
     partial: bool
@@ -78,10 +83,12 @@ class Run:
             "state": self.state.value,
             "priority": self.priority,
             "owner": self.owner,
+            "resource": self.resource,
             "tags": list(self.tags),
             "params": self.params,
             "options": self.options,
             "attempt": self.attempt,
+            "checkpointed_attempt": self.checkpointed_attempt or None,
             "progress": self.progress,
             "queue": queue.as_dict() if queue and self.state is State.QUEUED else None,
             "cancel": cancel,
@@ -155,16 +162,33 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The saved state of a run: a file such as an artifact, and what the state was made from.
+
+    `number` counts within the run. A state may be taken up only by what has the same `identity`: names of
+    sources (a strategy's text, bars, packages) with their digests or versions.
+    """
+
+    number: int
+    attempt: int
+    path: str
+    size: int
+    digest: str
+    identity: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that a worker now holds, and the token that proves it."""
+    """A run that a worker now holds, the token that proves it, and its checkpoints, newest first."""
 
     run: Run
     token: str
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many runs may be active at once, checked in the transaction that claims."""
+    """How many runs may be active at once over all workers, checked in the transaction that claims."""
 
     max_concurrent: int
     kind_limits: dict[str, int]
@@ -174,7 +198,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """A worker as the registry knows it. `process_started_at` tells a process from a later one of its pid."""
+    """A worker as the registry knows it. `process_started_at` tells a process from a later one of its pid,
+    `machine` whose process ids these are; `silent_seconds` is how long ago it renewed, by the database's clock."""
 
     id: str
     host: str
@@ -185,6 +210,10 @@ class WorkerInfo:
     started_at: float
     renewed_at: float
     note: str = ""
+    machine: str = ""
+    resources: str = DEFAULT_RESOURCE
+    is_draining: bool = False
+    silent_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +223,7 @@ class Waiting:
     id: str
     kind: str
     owner: str
+    resource: str
     priority: int
     queued_at: float
 

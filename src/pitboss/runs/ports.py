@@ -6,13 +6,14 @@ backend cannot be reached; nothing is then changed. Each contract is held by one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pitboss.runs.events import Event
 from pitboss.runs.model import (
     Artifact,
+    Checkpoint,
     Claim,
     Limits,
     NewRun,
@@ -38,14 +39,30 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class RunWrite:
-    """What a worker writes of one run in one go, fenced by its token. All of it is applied, or nothing."""
+    """What a worker writes of one run in one go, fenced by its token. All of it is applied, or nothing.
+
+    `number` rises from 1 with each write of a claim: one that comes twice, because the answer to the first
+    was lost, is applied once.
+    """
 
     run_id: str
     token: str
+    number: int
     events: Sequence[Event] = ()
     progress: dict[str, Any] | None = None
     artifacts: Sequence[Artifact] = ()
+    checkpoint: Checkpoint | None = None
     move: Move | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Runs that nobody works on: those of `dead_workers`, and those claimed by `worker_id` but not among its
+    `tokens`: the answer to that claim never arrived."""
+
+    dead_workers: Sequence[str] = ()
+    worker_id: str | None = None
+    tokens: Sequence[str] = ()
 
 
 class RunStore(Protocol):
@@ -67,9 +84,11 @@ class RunStore(Protocol):
         """Cancel: a queued run at once, an active one by moving it to cancelling; answers the run as it is
         then. A terminal, completing or already cancelling run is not changed."""
 
-    def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits) -> list[Claim]:
-        """Move up to `count` queued runs to starting under fresh tokens: by aged priority, then oldest.
-        Limits are checked in the same transaction and hold under a race of workers."""
+    def claim(
+        self, worker_id: str, count: int, lease_seconds: float, limits: Limits, resources: Sequence[str]
+    ) -> list[Claim]:
+        """Move up to `count` queued runs that need one of `resources` to starting under fresh tokens: by aged
+        priority, then oldest. Limits are checked in the same transaction and hold under a race of workers."""
 
     def write(self, writes: Sequence[RunWrite]) -> set[str]:
         """Apply the writes in one transaction; answer the runs whose token is stale, of which nothing was
@@ -81,8 +100,8 @@ class RunStore(Protocol):
     def cancelling(self, worker_id: str) -> dict[str, bool]:
         """Answer the worker's runs whose cancel was requested, and whether partial results are kept."""
 
-    def recover(self, dead_workers: Iterable[str], resumable: Callable[[Run], bool]) -> list[Run]:
-        """End or requeue every active run whose lease has ended or whose worker is among the dead:
+    def recover(self, lost: Lost, resumable: Callable[[Run], bool]) -> list[Run]:
+        """End or requeue every active run whose lease has ended, or that is lost otherwise:
         cancelling becomes cancelled, resumable becomes queued (attempt + 1), the rest fails as lost."""
 
     def queue(self, ageing_seconds: float = 60.0) -> QueueSnapshot:
@@ -93,6 +112,9 @@ class RunStore(Protocol):
 
     def artifacts(self, run_id: str) -> list[Artifact]:
         """Answer the files that the run left behind, by name."""
+
+    def checkpoints(self, run_id: str) -> list[Checkpoint]:
+        """Answer the saved states of the run, newest first: at most two, none once it has completed."""
 
 
 class EventLog(Protocol):
@@ -126,6 +148,9 @@ class WorkerRegistry(Protocol):
 
     def annotate(self, worker_id: str, note: str) -> None:
         """Say why a worker claims nothing; empty when it does."""
+
+    def drain(self, worker_ids: Sequence[str]) -> None:
+        """Ask workers to claim nothing more, finish what runs, and end."""
 
     def remove(self, worker_id: str) -> None:
         """Sign a worker off."""
@@ -161,6 +186,9 @@ class JobKind(Protocol):
 
     def prepare(self, params: Mapping[str, Any]) -> Prepared:
         """Check the parameters and fix what the run will come from. Raises InvalidInput with all mistakes."""
+
+    def identity(self, snapshot: Mapping[str, Any]) -> dict[str, str]:
+        """Answer what decides the result, by name: digests of sources, and the versions installed now."""
 
     def pinned(self, params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
         """Answer the params that do again exactly what the snapshot says, whatever was stored since."""

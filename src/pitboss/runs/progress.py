@@ -28,12 +28,12 @@ class ProgressMeter:
     metrics: dict[str, Any] = field(default_factory=dict)
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def begin(self, stage: str, total: int | None, now: float) -> None:
-        """Start a stage: the rate of the one before says nothing about this one."""
-        self.stage, self.total, self.done = stage, total, 0
+    def begin(self, stage: str, total: int | None, now: float, done: int = 0) -> None:
+        """Start a stage: neither the stage before nor what an earlier attempt has done says how fast this one is."""
+        self.stage, self.total, self.done = stage, total, done
         self.current_item = self.message = None
         self.samples.clear()
-        self.samples.append((now, 0))
+        self.samples.append((now, done))
 
     def update(self, done: int, now: float) -> None:
         """Note how much is done."""

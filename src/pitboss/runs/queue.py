@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 
-from pitboss.runs.model import Limits, QueuePlace, QueueSnapshot, Waiting
+from pitboss.runs.model import Limits, QueuePlace, QueueSnapshot, Waiting, WorkerInfo
 
 
 def places(snapshot: QueueSnapshot, limits: Limits, stale_after: float) -> dict[str, QueuePlace]:
     """Answer each queued run's place, in claiming order."""
-    workers = [w for w in snapshot.workers if snapshot.now - w.renewed_at <= stale_after]
+    workers = [w for w in snapshot.workers if w.silent_seconds <= stale_after and not w.is_draining]
     slots = min(sum(worker.slots for worker in workers), limits.max_concurrent)
-    kinds = Counter(run.kind for run in snapshot.active)
-    owners = Counter(run.owner for run in snapshot.active)
+    crowd = _Crowd(snapshot, workers, limits)
     free = _slot_times(snapshot, slots)
-    note = next((worker.note for worker in workers if worker.note), "")
     found = {}
     for position, run in enumerate(snapshot.queued, start=1):
-        reason = _reason(run, slots, len(snapshot.active), kinds, owners, limits)
+        reason = crowd.reason(run)
         start = None
         if free and run.kind in snapshot.typical_seconds:
             start = heapq.heappop(free)
             heapq.heappush(free, start + snapshot.typical_seconds[run.kind])
         elif free and len(snapshot.active) < slots:
             start = snapshot.now
-        found[run.id] = QueuePlace(position, start, note or reason)
+        found[run.id] = QueuePlace(position, start, reason)
     return found
 
 
@@ -43,13 +42,32 @@ def _slot_times(snapshot: QueueSnapshot, slots: int) -> list[float]:
     return times
 
 
-def _reason(run: Waiting, slots: int, active: int, kinds: Counter[str], owners: Counter[str], limits: Limits) -> str:
-    if not slots:
-        return "no worker is running"
-    if active >= slots:
-        return f"{active} of {slots} slots busy"
-    if kinds[run.kind] >= limits.kind_limits.get(run.kind, active + 1):
-        return f"{run.kind} limit {limits.kind_limits[run.kind]}"
-    if owners[run.owner] >= limits.owner_limit:
-        return f"owner limit {limits.owner_limit}"
-    return "about to start"
+class _Crowd:
+    """Who works and what is active: what a queued run may have to wait for."""
+
+    def __init__(self, snapshot: QueueSnapshot, workers: list[WorkerInfo], limits: Limits) -> None:
+        self.active = snapshot.active
+        self.workers = workers
+        self.limits = limits
+        self.kinds = Counter(run.kind for run in snapshot.active)
+        self.owners = Counter(run.owner for run in snapshot.active)
+
+    def reason(self, run: Waiting) -> str:
+        """Say what the run waits for."""
+        serving = [worker for worker in self.workers if run.resource in worker.resources.split(",")]
+        if not serving:
+            return f"needs a {run.resource} worker" if self.workers else "no worker is running"
+        if all(worker.note for worker in serving):
+            return serving[0].note
+        ids = {worker.id for worker in serving}
+        slots = min(sum(worker.slots for worker in serving), self.limits.max_concurrent)
+        busy = sum(active.worker_id in ids for active in self.active)
+        if busy >= slots:
+            return f"{busy} of {slots} slots busy"
+        if len(self.active) >= self.limits.max_concurrent:
+            return f"limit of {self.limits.max_concurrent} active runs"
+        if self.kinds[run.kind] >= self.limits.kind_limits.get(run.kind, math.inf):
+            return f"{run.kind} limit {self.limits.kind_limits[run.kind]}"
+        if self.owners[run.owner] >= self.limits.owner_limit:
+            return f"owner limit {self.limits.owner_limit}"
+        return "about to start"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from typing import Any
 
 from pitboss.core.errors import Conflict, InvalidInput, NotFound, Problem, suggest
 from pitboss.core.ids import new_id
+from pitboss.runs.checkpoint import differences
 from pitboss.runs.events import TERMINAL_TYPES
 from pitboss.runs.model import (
+    DEFAULT_RESOURCE,
     PRIORITIES,
     Artifact,
+    Checkpoint,
     Limits,
     NewRun,
     QueuePlace,
@@ -28,7 +32,9 @@ from pitboss.runs.states import State
 
 LOCAL_OWNER = "local"
 OPTIONS = {"max_execution_seconds": "seconds after which the run fails as timeout",
-           "memory_limit_mb": "megabytes above which the run fails as memory"}  # fmt: skip
+           "memory_limit_mb": "megabytes above which the run fails as memory",
+           "resource": "what the worker must serve, such as default or gpu"}  # fmt: skip
+_RESOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 MAX_PRIORITY = 1000
 _TOO_LATE = (State.COMPLETING, *(s for s in State if s.is_terminal))
 
@@ -44,6 +50,7 @@ class Submission:
     options: Mapping[str, Any] | None = None
     idempotency_key: str | None = None
     parent: str | None = None
+    checkpoints: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ class RunService:
             NewRun(
                 new_id(), request.kind, prepared.subject, owner, prepared.params, prepared.snapshot,
                 priority, tags, options, request.parent, request.idempotency_key,
+                options.get("resource", DEFAULT_RESOURCE), request.checkpoints,
             ),
             self.max_queue_size,
         )  # fmt: skip
@@ -151,6 +159,26 @@ class RunService:
         params = kind.pinned(run.params, run.snapshot) if kind else run.params
         return self._again(run, params, owner, key)
 
+    def resume(self, run_id: str, owner: str = LOCAL_OWNER, key: str | None = None) -> Run:
+        """Go on from where a failed or cancelled run last saved its state, as a new run that names its parent.
+
+        Raises Conflict when it kept no checkpoint, or when what it was made from has changed, saying what.
+        """
+        run = self.get(run_id, owner)
+        if run.state not in (State.FAILED, State.CANCELLED):
+            raise Conflict(f"run {run_id} is {run.state}", "only failed and cancelled runs are resumed")
+        saved = self.store.checkpoints(run_id)
+        kind = self.kinds.get(run.kind)
+        if not saved or kind is None:
+            raise Conflict(f"run {run_id} kept no checkpoint", "retry it: that starts from the beginning")
+        params = kind.pinned(run.params, run.snapshot)
+        changed = differences(saved[0].identity, kind.identity(kind.prepare(params).snapshot))
+        if changed:
+            raise Conflict(
+                f"run {run_id} cannot go on: {'; '.join(changed)}", "retry it: that starts from the beginning"
+            )
+        return self._again(run, params, owner, key, tuple(saved))
+
     def rerun(
         self,
         run_id: str,
@@ -162,8 +190,10 @@ class RunService:
         run = self.get(run_id, owner)
         return self._again(run, {**run.params, **(overrides or {})}, owner, key)
 
-    def _again(self, run: Run, params: Mapping[str, Any], owner: str, key: str | None) -> Run:
-        request = Submission(run.kind, params, run.priority, run.tags, run.options, key, parent=run.id)
+    def _again(
+        self, run: Run, params: Mapping[str, Any], owner: str, key: str | None, checkpoints: tuple[Checkpoint, ...] = ()
+    ) -> Run:
+        request = Submission(run.kind, params, run.priority, run.tags, run.options, key, run.id, checkpoints)
         return self.submit(request, owner)
 
     def places(self) -> dict[str, QueuePlace]:
@@ -224,6 +254,9 @@ def _options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     for name, value in (options or {}).items():
         if name not in OPTIONS:
             problems.append(Problem(f"unknown option '{name}'", suggest(name, OPTIONS), where="options"))
+        elif name == "resource":
+            if not isinstance(value, str) or not _RESOURCE.fullmatch(value):
+                problems.append(Problem(f"'{str(value)[:40]}' is no resource", "write gpu", where="options.resource"))
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             problems.append(Problem(f"'{name}' is not greater than 0", OPTIONS[name], where=f"options.{name}"))
     if problems:

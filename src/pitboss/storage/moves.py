@@ -7,7 +7,7 @@ have no gaps and a stale worker writes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 import structlog
@@ -20,6 +20,13 @@ from pitboss.storage.tables import run_events, runs
 logger = structlog.get_logger("pitboss.runs")
 
 
+class Fence(NamedTuple):
+    """What a worker shows to write: the token of its claim, and the number of the write."""
+
+    token: str
+    number: int
+
+
 def write_run(
     connection: Connection,
     run_id: str,
@@ -27,17 +34,18 @@ def write_run(
     events: Sequence[Event],
     values: dict[str, Any],
     to: State | None = None,
-    token: str | None = None,
+    fence: Fence | None = None,
 ) -> bool:
     """Append `events`, set `values`, and move the run to state `to` where one is given.
 
-    `token` None is for what needs no lease: moves of a queued run, a cancel, a recovery that has the row
-    locked. Answers False, with nothing written, when the run is elsewhere or the token is stale.
+    `fence` None is for what needs no lease: moves of a queued run, a cancel, a recovery that has the row
+    locked. Answers False, with nothing written, when the run is elsewhere or the fence is shut.
     """
     events = _unseen(connection, run_id, events)
     condition = [runs.c.id == run_id]
-    if token is not None:
-        condition.append(runs.c.lease_token == token)
+    if fence is not None:
+        condition += [runs.c.lease_token == fence.token, runs.c.last_write < fence.number]
+        values = values | {"last_write": fence.number}
     if to is not None:
         condition.append(runs.c.state.in_([state.value for state in sources_of(to)]))
         values = values | {"state": to.value}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,12 +14,12 @@ from sqlalchemy.engine import Connection, Row
 from pitboss.core.errors import QueueFull
 from pitboss.core.ids import new_token
 from pitboss.runs import events as ev
-from pitboss.runs.model import Artifact, Claim, Limits, NewRun, QueueSnapshot, Run, RunQuery, Waiting
-from pitboss.runs.ports import Move, RunWrite
-from pitboss.runs.states import ACTIVE, FailureKind, State
+from pitboss.runs.model import Artifact, Checkpoint, Claim, Limits, NewRun, QueueSnapshot, Run, RunQuery, Waiting
+from pitboss.runs.ports import Lost, Move, RunWrite
+from pitboss.runs.states import ACTIVE, FailureKind, State, is_legal
 from pitboss.storage.database import Database
-from pitboss.storage.moves import write_run
-from pitboss.storage.tables import artifacts, run_events, runs, subjects
+from pitboss.storage.moves import Fence, write_run
+from pitboss.storage.tables import artifacts, checkpoints, run_events, runs, subjects
 from pitboss.storage.tables import workers as worker_table
 from pitboss.storage.workers import read_workers
 
@@ -52,6 +53,8 @@ class SqlRunStore:
             values = _new_row(new, self._next_number(connection, new.subject), now)
             connection.execute(sa.insert(runs).values(**values))
             write_run(connection, new.id, now, [ev.Queued(priority=new.priority)], {})
+            for checkpoint in new.checkpoints:
+                connection.execute(sa.insert(checkpoints).values(run_id=new.id, **asdict(checkpoint)))
             return self._get(connection, new.id)
 
     def _next_number(self, connection: Connection, subject: str) -> int:
@@ -66,8 +69,9 @@ class SqlRunStore:
             row = connection.execute(sa.select(*_COLUMNS).where(runs.c.id == run_id)).one_or_none()
         return _run(row) if row is not None else None
 
-    def _get(self, connection: Connection, run_id: str) -> Run:
-        return _run(connection.execute(sa.select(*_COLUMNS).where(runs.c.id == run_id)).one())
+    def _get(self, connection: Connection, run_id: str, is_locked: bool = False) -> Run:
+        statement = sa.select(*_COLUMNS).where(runs.c.id == run_id)
+        return _run(connection.execute(statement.with_for_update() if is_locked else statement).one())
 
     def find(self, query: RunQuery) -> list[Run]:
         statement = sa.select(*_COLUMNS).order_by(runs.c.id.desc()).limit(query.limit)
@@ -100,40 +104,41 @@ class SqlRunStore:
                 write_run(connection, run_id, now, [requested], asked, State.CANCELLING)
             return self._get(connection, run_id)
 
-    def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits) -> list[Claim]:
-        if count < 1 or not self._has_queued():
+    def claim(
+        self, worker_id: str, count: int, lease_seconds: float, limits: Limits, resources: Sequence[str]
+    ) -> list[Claim]:
+        fitting = sa.and_(runs.c.state == State.QUEUED, runs.c.resource.in_(list(resources)))
+        if count < 1 or not self._has_any(fitting):
             return []
         with self.database.writing() as connection:
             self.database.lock(connection, "claim")
             now = self.database.clock(connection)
             active = connection.execute(sa.select(runs.c.kind, runs.c.owner).where(runs.c.state.in_(_ACTIVE))).all()
-            chosen = _within_limits(self._candidates(connection, now, limits), active, count, limits)
+            tally = _Tally(limits, active)
+            candidates = (
+                sa.select(runs.c.id, runs.c.kind, runs.c.owner)
+                .where(fitting, runs.c.kind.not_in(tally.full_kinds()), runs.c.owner.not_in(tally.full_owners()))
+                .order_by(*_claiming_order(now, limits.ageing_seconds))
+                .limit(CANDIDATES)
+                .with_for_update(skip_locked=True)
+            )
+            chosen = tally.choose(connection.execute(candidates).all(), count)
             return [self._take(connection, run_id, worker_id, now, lease_seconds) for run_id in chosen]
 
-    def _has_queued(self) -> bool:
+    def _has_any(self, condition: sa.ColumnElement[bool]) -> bool:
         with self.database.reading() as connection:
-            found = connection.execute(sa.select(runs.c.id).where(runs.c.state == State.QUEUED).limit(1))
-            return found.one_or_none() is not None
-
-    def _candidates(self, connection: Connection, now: float, limits: Limits) -> Sequence[Any]:
-        statement = (
-            sa.select(runs.c.id, runs.c.kind, runs.c.owner)
-            .where(runs.c.state == State.QUEUED)
-            .order_by(*_claiming_order(now, limits.ageing_seconds))
-            .limit(CANDIDATES)
-            .with_for_update(skip_locked=True)
-        )
-        return connection.execute(statement).all()
+            return connection.execute(sa.select(runs.c.id).where(condition).limit(1)).one_or_none() is not None
 
     def _take(self, connection: Connection, run_id: str, worker_id: str, now: float, lease: float) -> Claim:
         token = new_token()
         values = {
             "worker_id": worker_id, "lease_token": token, "lease_until": now + lease, "claimed_at": now, "pid": None,
+            "last_write": 0,
         }  # fmt: skip
         attempt = connection.execute(sa.select(runs.c.attempt).where(runs.c.id == run_id)).scalar_one()
         claimed = ev.Claimed(worker=worker_id, attempt=attempt)
         write_run(connection, run_id, now, [claimed], values, State.STARTING)
-        return Claim(self._get(connection, run_id), token)
+        return Claim(self._get(connection, run_id), token, tuple(_checkpoints(connection, run_id)))
 
     def write(self, writes: Sequence[RunWrite]) -> set[str]:
         stale: set[str] = set()
@@ -145,30 +150,42 @@ class SqlRunStore:
         return stale
 
     def _write_one(self, connection: Connection, item: RunWrite, now: float) -> bool:
-        values: dict[str, Any] = {} if item.progress is None else {"progress": item.progress}
-        held = write_run(connection, item.run_id, now, item.events, values, token=item.token)
-        if not held:
-            return False
+        """Apply one write; answer whether the run is still its writer's."""
+        events = list(item.events)
+        values: dict[str, Any] = {}
+        to: State | None = None
+        if item.progress is not None:
+            values["progress"] = item.progress
+        if item.checkpoint is not None:
+            events.append(ev.Checkpointed(digest=item.checkpoint.digest, size=item.checkpoint.size))
+            values["checkpointed_attempt"] = item.checkpoint.attempt
+        if item.move is not None:
+            run = self._get(connection, item.run_id, is_locked=True)
+            move = _after_cancel(run, item.move)
+            if is_legal(run.state, move.to):
+                told, changed = _consequences(run, move, now)
+                events, values, to = [*events, *told], values | changed, move.to
+        if not write_run(connection, item.run_id, now, events, values, to, Fence(item.token, item.number)):
+            return self._was_written(connection, item)
         for artifact in item.artifacts:
             self._add_artifact(connection, item.run_id, artifact)
-        if item.move is not None:
-            self._move(connection, item, now)
+        if item.checkpoint is not None:
+            _add_checkpoint(connection, item.run_id, item.checkpoint)
+        if to is State.CANCELLED and not values["partial"]:
+            _discard(connection, run)
+        if to is State.COMPLETED:
+            connection.execute(sa.delete(checkpoints).where(checkpoints.c.run_id == item.run_id))
         return True
+
+    def _was_written(self, connection: Connection, item: RunWrite) -> bool:
+        """Answer whether this very write was applied before, and only the answer to it was lost."""
+        row = connection.execute(sa.select(runs.c.lease_token, runs.c.last_write).where(runs.c.id == item.run_id)).one()
+        return bool(row.lease_token == item.token and row.last_write >= item.number)
 
     def _add_artifact(self, connection: Connection, run_id: str, artifact: Artifact) -> None:
         row = {"path": artifact.path, "size": artifact.size, "digest": artifact.digest}
         insert = _insert(self.database)(artifacts).values(run_id=run_id, name=artifact.name, **row)
         connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "name"], set_=row))
-
-    def _move(self, connection: Connection, item: RunWrite, now: float) -> None:
-        """Carry out a worker's move, or what a cancel that came first makes of it."""
-        assert item.move is not None
-        run = self._get(connection, item.run_id)
-        move = _after_cancel(run, item.move)
-        events, values = _consequences(run, move, now)
-        moved = write_run(connection, run.id, now, events, values, move.to, item.token)
-        if moved and move.to is State.CANCELLED and not move.partial:
-            _discard(connection, run.id)
 
     def renew(self, worker_id: str, tokens: Mapping[str, str], lease_seconds: float) -> set[str]:
         with self.database.writing() as connection:
@@ -192,21 +209,22 @@ class SqlRunStore:
         with self.database.reading() as connection:
             return {run_id: bool(keep) for run_id, keep in connection.execute(statement)}
 
-    def recover(self, dead_workers: Iterable[str], resumable: Callable[[Run], bool]) -> list[Run]:
-        dead = list(dead_workers)
-        lost = sa.or_(runs.c.lease_until < self.database.now(), runs.c.worker_id.in_(dead))
-        statement = sa.select(*_COLUMNS).where(runs.c.state.in_(_ACTIVE), lost)
-        with self.database.reading() as connection:
-            if connection.execute(statement.limit(1)).one_or_none() is None:
-                return []
+    def recover(self, lost: Lost, resumable: Callable[[Run], bool]) -> list[Run]:
+        ended = runs.c.lease_until < self.database.now()
+        dead = runs.c.worker_id.in_(list(lost.dead_workers))
+        unknown = sa.and_(runs.c.worker_id == lost.worker_id, runs.c.lease_token.not_in(list(lost.tokens)))
+        condition = sa.and_(runs.c.state.in_(_ACTIVE), sa.or_(ended, dead, unknown))
+        if not self._has_any(condition):
+            return []
         with self.database.writing() as connection:
-            rows = connection.execute(statement.with_for_update(skip_locked=True)).all()
+            statement = sa.select(*_COLUMNS).where(condition).with_for_update(skip_locked=True)
+            rows = connection.execute(statement).all()
             now = self.database.clock(connection)
             return [self._recover_one(connection, _run(row), now, resumable) for row in rows]
 
     def _recover_one(self, connection: Connection, run: Run, now: float, resumable: Callable[[Run], bool]) -> Run:
         if run.state is State.CANCELLING:
-            _discard(connection, run.id)
+            _discard(connection, run)
             ended = ev.Cancelled(partial=False, reason=run.cancel_reason or "")
             write_run(connection, run.id, now, [ended], {}, State.CANCELLED)
         elif resumable(run):
@@ -239,7 +257,7 @@ class SqlRunStore:
                 now,
                 [Waiting(*row) for row in connection.execute(queued.order_by(*_claiming_order(now, ageing_seconds)))],
                 [_run(row) for row in connection.execute(active)],
-                read_workers(connection),
+                read_workers(connection, self.database.now()),
                 {kind: float(seconds) for kind, seconds in connection.execute(typical) if seconds},
             )
 
@@ -265,6 +283,10 @@ class SqlRunStore:
         with self.database.reading() as connection:
             return [Artifact(r.name, r.path, r.size, r.digest) for r in connection.execute(statement)]
 
+    def checkpoints(self, run_id: str) -> list[Checkpoint]:
+        with self.database.reading() as connection:
+            return _checkpoints(connection, run_id)
+
 
 def _insert(database: Database) -> Callable[..., Any]:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -278,28 +300,57 @@ def _claiming_order(now: float, ageing_seconds: float) -> tuple[sa.ColumnElement
     return (runs.c.priority + waited).desc(), runs.c.queued_at, runs.c.id
 
 
-def _within_limits(candidates: Sequence[Any], active: Sequence[Any], count: int, limits: Limits) -> list[str]:
-    kinds = Counter(row.kind for row in active)
-    owners = Counter(row.owner for row in active)
-    room = min(count, limits.max_concurrent - len(active))
-    chosen: list[str] = []
-    for row in candidates:
-        if len(chosen) >= room:
-            break
-        if kinds[row.kind] >= limits.kind_limits.get(row.kind, limits.max_concurrent):
-            continue
-        if owners[row.owner] >= limits.owner_limit:
-            continue
-        kinds[row.kind] += 1
-        owners[row.owner] += 1
-        chosen.append(row.id)
-    return chosen
+class _Tally:
+    """Counts what is active against the limits, and chooses what may join."""
+
+    def __init__(self, limits: Limits, active: Sequence[Any]) -> None:
+        self.limits = limits
+        self.kinds = Counter(row.kind for row in active)
+        self.owners = Counter(row.owner for row in active)
+        self.room = limits.max_concurrent - len(active)
+
+    def full_kinds(self) -> list[str]:
+        return [kind for kind, limit in self.limits.kind_limits.items() if self.kinds[kind] >= limit]
+
+    def full_owners(self) -> list[str]:
+        return [owner for owner, count in self.owners.items() if count >= self.limits.owner_limit]
+
+    def choose(self, candidates: Sequence[Any], count: int) -> list[str]:
+        chosen: list[str] = []
+        for row in candidates:
+            if len(chosen) >= min(count, self.room):
+                break
+            if row.kind in self.full_kinds() or row.owner in self.full_owners():
+                continue
+            self.kinds[row.kind] += 1
+            self.owners[row.owner] += 1
+            chosen.append(row.id)
+        return chosen
 
 
-def _discard(connection: Connection, run_id: str) -> None:
-    """Forget what a run has brought so far: its artifacts, and what its items held; that they were stays."""
-    connection.execute(sa.delete(artifacts).where(artifacts.c.run_id == run_id))
-    items = sa.update(run_events).where(run_events.c.run_id == run_id, run_events.c.item_key.is_not(None))
+def _checkpoints(connection: Connection, run_id: str) -> list[Checkpoint]:
+    columns = [checkpoints.c[name] for name in Checkpoint.__dataclass_fields__]
+    newest = sa.select(*columns).where(checkpoints.c.run_id == run_id).order_by(checkpoints.c.number.desc())
+    return [Checkpoint(**row._mapping) for row in connection.execute(newest)]
+
+
+def _add_checkpoint(connection: Connection, run_id: str, checkpoint: Checkpoint) -> None:
+    """Keep the new one and the one before it: should the file of the newest prove torn, that one is used."""
+    of_run = checkpoints.c.run_id == run_id
+    before = sa.select(sa.func.max(checkpoints.c.number)).where(of_run, checkpoints.c.number < checkpoint.number)
+    latest = connection.execute(before).scalar_one_or_none() or 0
+    connection.execute(sa.delete(checkpoints).where(of_run, checkpoints.c.number != latest))
+    connection.execute(sa.insert(checkpoints).values(run_id=run_id, **asdict(checkpoint)))
+
+
+def _discard(connection: Connection, run: Run) -> None:
+    """Forget what a run has brought so far: its artifacts, and what its items held; that they were stays.
+
+    A checkpoint stays where partial results were to be kept: the run can be resumed.
+    """
+    for table in (artifacts,) if run.cancel_keep_partial else (artifacts, checkpoints):
+        connection.execute(sa.delete(table).where(table.c.run_id == run.id))
+    items = sa.update(run_events).where(run_events.c.run_id == run.id, run_events.c.item_key.is_not(None))
     connection.execute(items.values(payload={"key": "", "item": {}, "discarded": True}))
 
 
@@ -349,7 +400,8 @@ def _new_row(new: NewRun, number: int, now: float) -> dict[str, Any]:
         "id": new.id, "number": number, "kind": new.kind, "subject": new.subject, "owner": new.owner,
         "state": State.QUEUED.value, "priority": new.priority, "tags": list(new.tags), "params": new.params,
         "snapshot": new.snapshot, "options": new.options, "attempt": 1, "partial": False, "parent": new.parent,
-        "idempotency_key": new.idempotency_key, "last_seq": 0, "created_at": now, "queued_at": now,
+        "idempotency_key": new.idempotency_key, "resource": new.resource,
+        "last_seq": 0, "created_at": now, "queued_at": now,
     }  # fmt: skip
 
 

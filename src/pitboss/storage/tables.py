@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData()
@@ -35,7 +36,9 @@ runs = Table(
     Column("params", JSON, nullable=False),
     Column("snapshot", JSON, nullable=False),  # what the result comes from: strategy text, data, versions, seed
     Column("options", JSON, nullable=False),
+    Column("resource", String(32), nullable=False, server_default="default"),  # what its worker must serve: gpu, …
     Column("attempt", Integer, nullable=False),
+    Column("checkpointed_attempt", Integer, nullable=False, server_default="0"),  # the last one that saved its state
     Column("progress", JSON),
     Column("result", JSON),
     Column("partial", Boolean, nullable=False),
@@ -46,6 +49,7 @@ runs = Table(
     Column("pid", Integer),
     Column("lease_token", String(32)),  # fresh at each claim; every write of the holder carries it
     Column("lease_until", Float),
+    Column("last_write", Integer, nullable=False, server_default="0"),  # number of the holder's last write
     Column("last_seq", Integer, nullable=False),  # seq of the last event; allotted under this row
     Column("cancel_requested_at", Float),
     Column("cancel_keep_partial", Boolean),
@@ -56,6 +60,7 @@ runs = Table(
     Column("started_at", Float),
     Column("completing_at", Float),
     Column("ended_at", Float),
+    Column("thinned_at", Float),  # when its progress events were removed; its log has holes since
     UniqueConstraint("subject", "number", name="uq_runs_subject_number"),
     UniqueConstraint("owner", "idempotency_key", name="uq_runs_idempotency"),
 )
@@ -94,17 +99,33 @@ artifacts = Table(
     PrimaryKeyConstraint("run_id", "name", name="pk_artifacts"),
 )
 
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("run_id", String(36), ForeignKey("runs.id"), nullable=False),
+    Column("number", Integer, nullable=False),  # within the run, from 1
+    Column("attempt", Integer, nullable=False),
+    Column("path", String(500), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("identity", JSON, nullable=False),  # what the state was made from: a resume compares it
+    PrimaryKeyConstraint("run_id", "number", name="pk_checkpoints"),
+)
+
 workers = Table(
     "workers",
     metadata,
     Column("id", String(36), primary_key=True),
     Column("host", String(255), nullable=False),
+    Column("machine", String(100), nullable=False, server_default=""),  # whose process ids the pid is one of
     Column("pid", Integer, nullable=False),
     Column("process_started_at", Float, nullable=False),
     Column("slots", Integer, nullable=False),
     Column("version", String(32), nullable=False),
     Column("started_at", Float, nullable=False),
     Column("renewed_at", Float, nullable=False),
+    Column("resources", String(200), nullable=False, server_default="default"),  # with commas between
+    Column("is_draining", Boolean, nullable=False, server_default=false()),  # finishes what runs, then ends
     Column("note", String(200), nullable=False),  # why it claims nothing, else empty
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -10,9 +12,10 @@ from pitboss.storage.database import Database
 from pitboss.storage.tables import workers
 
 
-def read_workers(connection: Connection) -> list[WorkerInfo]:
-    """Answer every worker, oldest first."""
-    rows = connection.execute(sa.select(workers).order_by(workers.c.started_at))
+def read_workers(connection: Connection, now: sa.ColumnElement[float]) -> list[WorkerInfo]:
+    """Answer every worker, oldest first; `now` is the expression of the database's clock."""
+    columns = (*workers.c, (now - workers.c.renewed_at).label("silent_seconds"))
+    rows = connection.execute(sa.select(*columns).order_by(workers.c.started_at))
     return [WorkerInfo(**row._mapping) for row in rows]
 
 
@@ -26,21 +29,24 @@ class SqlWorkerRegistry:
         with self.database.writing() as connection:
             self.database.lock(connection, "workers")
             now = self.database.clock(connection)
-            others = [w for w in read_workers(connection) if w.host == worker.host]
-            if is_sole and any(now - other.renewed_at <= stale_after for other in others):
+            others = [w for w in read_workers(connection, self.database.now()) if w.host == worker.host]
+            if is_sole and any(other.silent_seconds <= stale_after for other in others):
                 return False
-            values = {name: getattr(worker, name) for name in WorkerInfo.__dataclass_fields__}
+            values = {name: getattr(worker, name) for name in WorkerInfo.__dataclass_fields__ if name in workers.c}
             connection.execute(sa.insert(workers).values(**values | {"started_at": now, "renewed_at": now}))
         return True
 
     def list(self) -> list[WorkerInfo]:
         with self.database.reading() as connection:
-            return read_workers(connection)
+            return read_workers(connection, self.database.now())
 
     def annotate(self, worker_id: str, note: str) -> None:
-        """Say why a worker claims nothing; empty when it does."""
         with self.database.writing() as connection:
             connection.execute(sa.update(workers).where(workers.c.id == worker_id).values(note=note[:200]))
+
+    def drain(self, worker_ids: Sequence[str]) -> None:
+        with self.database.writing() as connection:
+            connection.execute(sa.update(workers).where(workers.c.id.in_(list(worker_ids))).values(is_draining=True))
 
     def remove(self, worker_id: str) -> None:
         with self.database.writing() as connection:

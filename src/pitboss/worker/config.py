@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pitboss.runs.model import Limits
+from pitboss.runs.model import DEFAULT_RESOURCE, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,9 @@ class WorkerConfig:
     limits: Limits
     version: str
     is_sole: bool = False
+    resources: tuple[str, ...] = (DEFAULT_RESOURCE,)
+    checkpoint_seconds: float = 2.0
+    files_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,11 +65,19 @@ def kill_family(leader: int) -> None:
 
 
 def kill_session(leader: int, not_before: float) -> None:
-    """SIGKILL what is left of a session whose leader started after `not_before` (seconds since 1970)."""
+    """SIGKILL what is left of a session whose members started after `not_before`, as `start_time` tells it."""
     for pid in _session(leader):
-        with contextlib.suppress(psutil.Error):
-            if psutil.Process(pid).create_time() >= not_before - 2.0:
-                _kill(pid)
+        if (start_time(pid) or 0.0) >= not_before:
+            _kill(pid)
+
+
+def machine() -> str:
+    """Answer whose process ids those seen here are: this boot of this machine, and this container of it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"{psutil.boot_time():.0f}"
 
 
 def kill_orphans(known: set[int], living_sessions: set[int]) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pitboss.core import panel as slots
-from pitboss.core.errors import InvalidInput, PitbossError, RunCancelled
+from pitboss.core.errors import InvalidInput, PitbossError, RunCancelled, RunSuspended
+from pitboss.core.files import open_files
 from pitboss.runs.context import RunContext
+from pitboss.runs.model import Checkpoint
 from pitboss.runs.states import FailureKind
 from pitboss.worker.dossier import Panel
 from pitboss.worker.processes import die_with_parent
@@ -73,9 +75,11 @@ class Mouthpiece:
 
 def work(order: dict[str, Any], panel: Panel, out: Mouthpiece) -> int:
     """Call the job and say how it ended; answer the exit code."""
+    files = open_files(Path(order["data_dir"]), order["files_url"])
     context = RunContext(
-        order["run_id"], order["params"], order["snapshot"], Path(order["data_dir"]), out.say,
+        order["run_id"], order["params"], order["snapshot"], files, out.say,
         panel.memory[: slots.BYTES], order["attempt"], order["threads"],
+        tuple(Checkpoint(**saved) for saved in order["checkpoints"]), order["checkpoint_seconds"],
     )  # fmt: skip
     try:
         module, _, name = order["entry"].partition(":")
@@ -84,6 +88,8 @@ def work(order: dict[str, Any], panel: Panel, out: Mouthpiece) -> int:
         out.say({"type": "result", "result": result, "partial": context.is_cancelled})
     except RunCancelled:
         out.say({"type": "cancelled"})
+    except RunSuspended:
+        out.say({"type": "suspended"})
     except InvalidInput as error:
         out.say(_failure(FailureKind.INVALID, str(error), "correct it and submit again"))
     except PitbossError as error:

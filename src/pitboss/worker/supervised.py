@@ -6,13 +6,14 @@ import json
 import os
 import signal
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pitboss.core import panel as slots
 from pitboss.core.clock import micros_to_iso
 from pitboss.runs import events as ev
-from pitboss.runs.model import Artifact, Claim
+from pitboss.runs.model import Artifact, Checkpoint, Claim, Run
 from pitboss.runs.ports import Move, RunWrite
 from pitboss.runs.progress import ProgressMeter
 from pitboss.runs.states import FailureKind, State
@@ -21,6 +22,8 @@ from pitboss.worker.processes import kernel_kills
 from pitboss.worker.runprocess import HEADER
 
 PROGRESS_SECONDS = 0.2
+MOST_UNWRITTEN = 5_000  # messages kept while the database is away
+MOST_KILLS = 10  # attempts killed from outside, none of which has saved its state: then the run has failed
 INTERRUPTIONS = {
     slots.REASON_SHUTDOWN: "the worker shut down",
     slots.REASON_LEASE: "the lease ended unrenewed",
@@ -42,9 +45,12 @@ class SupervisedRun:
     pid: int | None = None
     meter: ProgressMeter = field(default_factory=ProgressMeter)
     outbox: list[RunWrite] = field(default_factory=list)
+    superseded: list[str] = field(default_factory=list)  # files of checkpoints that two newer ones have replaced
     result: dict[str, Any] | None = None
     was_partial: bool = False
     error: dict[str, Any] | None = None
+    is_suspendable: bool = False  # the job saves its state when it is asked to
+    is_suspended: bool = False
     is_cancel_raised: bool = False
     is_completing: bool = False
     ended: Move | None = None
@@ -52,6 +58,8 @@ class SupervisedRun:
     _buffer: bytearray = field(default_factory=bytearray)
     _last_progress: float = 0.0
     _last_written: tuple[Any, ...] = ()
+    _taken: list[RunWrite] = field(default_factory=list)
+    _writes: int = 0
     _kernel_kills: int = field(default_factory=kernel_kills)
 
     def __post_init__(self) -> None:
@@ -62,8 +70,8 @@ class SupervisedRun:
         return self.claim.run.id
 
     def listen(self) -> None:
-        """Read what the process has said so far."""
-        while self.is_pipe_open:
+        """Read what the process has said so far; it waits while more is unwritten than memory should hold."""
+        while self.is_pipe_open and (self.ended is not None or len(self.outbox) < MOST_UNWRITTEN):
             try:
                 chunk = os.read(self.pipe, READ_BYTES)
             except BlockingIOError:
@@ -86,7 +94,7 @@ class SupervisedRun:
                 self.pid = message["pid"]
                 self._put(move=Move(State.RUNNING, pid=message["pid"]))
             case "stage":
-                self.meter.begin(message["stage"], message["total"], time.monotonic())
+                self.meter.begin(message["stage"], message["total"], time.monotonic(), message["done"])
                 self._last_progress = 0.0
             case "report":
                 self.meter.current_item = message["current_item"] or self.meter.current_item
@@ -102,6 +110,17 @@ class SupervisedRun:
             case "artifact":
                 fields = {name: message[name] for name in ("name", "path", "size", "digest")}
                 self._put(artifacts=[Artifact(**fields)])
+            case "checkpoint":
+                self._keep(Checkpoint(**{name: message[name] for name in Checkpoint.__dataclass_fields__}))
+            case _:
+                self._hear_of_the_end(message)
+
+    def _hear_of_the_end(self, message: dict[str, Any]) -> None:
+        match message["type"]:
+            case "suspendable":
+                self.is_suspendable = True
+            case "suspended":
+                self.is_suspended = True
             case "completing":
                 self.is_completing = True
                 self._put(move=Move(State.COMPLETING))
@@ -109,6 +128,16 @@ class SupervisedRun:
                 self.result, self.was_partial = message["result"], message["partial"]
             case "error":
                 self.error = {name: message[name] for name in ("kind", "message", "remedy")}
+
+    def _keep(self, checkpoint: Checkpoint) -> None:
+        """Note a saved state: the newest two are kept, and the run is known to get on."""
+        run, held = self.claim.run, self.claim.checkpoints
+        own = f"checkpoints/{run.id}/"
+        self.superseded += [old.path for old in held[1:] if old.path.startswith(own)]
+        self.claim = replace(
+            self.claim, run=replace(run, checkpointed_attempt=run.attempt), checkpoints=(checkpoint, *held[:1])
+        )
+        self._put(checkpoint=checkpoint)
 
     def sample(self, now: float, is_last: bool = False) -> None:
         """Read the panel and note progress, at most five times a second and only when something moved."""
@@ -136,15 +165,20 @@ class SupervisedRun:
         self.panel[slots.CANCEL] = 1
         self.kill(slots.REASON_CANCEL, grace_seconds)
 
+    def suspend(self, grace_seconds: float) -> None:
+        """Ask the job to save its state and end; what cannot do that is killed at once, the rest after a grace."""
+        self.panel[slots.SUSPEND] = 1
+        self.kill(slots.REASON_SHUTDOWN, grace_seconds if self.is_suspendable or self.is_completing else 0.0)
+
     def kill(self, reason: int, after_seconds: float = 0.0) -> None:
         """Have the fork server kill the process group, now or after some time."""
         self.panel.kill_after(time.monotonic_ns() + int(after_seconds * 1e9), reason)
 
-    def end(self, code: int, reason: int, is_resumable: bool) -> None:
+    def end(self, code: int, reason: int, is_resumable: Callable[[Run], bool]) -> None:
         """The process is gone: decide, once, how the run ends."""
         self.listen()
         self.sample(time.monotonic(), is_last=True)
-        self.ended = self._verdict(code, reason, is_resumable)
+        self.ended = self._verdict(code, reason, is_resumable(self.claim.run))
         if self.ended.to is State.COMPLETED and not self.is_completing:
             self._put(move=Move(State.COMPLETING))
         self._put(move=self.ended)
@@ -157,6 +191,8 @@ class SupervisedRun:
             return Move(State.CANCELLED, result=self.result if keeps else None, partial=keeps)
         if self.error is not None:
             return Move(State.FAILED, error=self.error)
+        if self.is_suspended and is_resumable:
+            return Move(State.QUEUED, error={"message": INTERRUPTIONS[slots.REASON_SHUTDOWN]})
         if reason == slots.REASON_TIMEOUT:
             limit = f"{self.max_seconds:g}"
             return _failed(
@@ -182,28 +218,41 @@ class SupervisedRun:
                 "run fewer at once",
             )
         if code < 0:
-            name = signal.Signals(-code).name
-            return _failed(FailureKind.LOST, f"the run's process was killed by signal {-code} ({name})", "retry it")
+            what = f"the run's process was killed by signal {-code} ({signal.Signals(-code).name})"
+            if code == -signal.SIGKILL and is_resumable and self._barren_attempts() < MOST_KILLS:
+                return Move(State.QUEUED, error={"message": what})
+            return _failed(FailureKind.LOST, what, "resume or retry it")
         return _failed(FailureKind.ERROR, f"the run's process ended with exit code {code} and no result",
                        f"see its log: pitboss runs show {self.id} --log")  # fmt: skip
 
-    def _put(self, **fields: Any) -> None:
-        self.outbox.append(RunWrite(self.id, self.claim.token, **fields))
+    def _barren_attempts(self) -> int:
+        return self.claim.run.attempt - self.claim.run.checkpointed_attempt
 
-    def take_outbox(self) -> list[RunWrite]:
-        """Answer what is to be written, neighbours joined; the caller writes it or puts it back."""
-        joined: list[RunWrite] = []
-        for write in self.outbox:
-            if joined and joined[-1].move is None:
-                last = joined[-1]
-                joined[-1] = RunWrite(
-                    self.id, self.claim.token, [*last.events, *write.events], write.progress or last.progress,
-                    [*last.artifacts, *write.artifacts], write.move,
-                )  # fmt: skip
-            else:
-                joined.append(write)
-        self.outbox = []
-        return joined
+    def _put(self, **fields: Any) -> None:
+        self.outbox.append(RunWrite(self.id, self.claim.token, 0, **fields))
+
+    @property
+    def has_unwritten(self) -> bool:
+        return bool(self.outbox or self._taken)
+
+    def take_writes(self) -> list[RunWrite]:
+        """Answer what is to be written, neighbours joined: the same again until `written` is called."""
+        if not self._taken:
+            for write in self.outbox:
+                last = self._taken[-1] if self._taken else None
+                if last and last.move is None and not (last.checkpoint and write.checkpoint):
+                    self._taken[-1] = _joined(self._taken[-1], write)
+                else:
+                    self._writes += 1
+                    self._taken.append(replace(write, token=self.claim.token, number=self._writes))
+            self.outbox = []
+        return self._taken
+
+    def written(self) -> list[str]:
+        """Note that what was taken is written; answer the files that nothing refers to any more."""
+        self._taken = []
+        superseded, self.superseded = self.superseded, []
+        return superseded
 
     def close(self) -> None:
         os.close(self.pipe)
@@ -212,3 +261,11 @@ class SupervisedRun:
 
 def _failed(kind: FailureKind, message: str, remedy: str) -> Move:
     return Move(State.FAILED, error={"kind": kind.value, "message": message, "remedy": remedy})
+
+
+def _joined(first: RunWrite, second: RunWrite) -> RunWrite:
+    return replace(
+        first, events=[*first.events, *second.events], progress=second.progress or first.progress,
+        artifacts=[*first.artifacts, *second.artifacts], checkpoint=second.checkpoint or first.checkpoint,
+        move=second.move,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from functools import partial
 
 import psutil
@@ -17,6 +18,7 @@ import structlog
 
 from pitboss.core import panel as slots
 from pitboss.core.errors import PitbossError, StorageUnavailable
+from pitboss.core.files import open_files
 from pitboss.core.ids import new_id
 from pitboss.runs.model import Claim, Run, WorkerInfo
 from pitboss.runs.ports import ChangeSignal, Move, RunStore, RunWrite, WorkerRegistry
@@ -24,18 +26,19 @@ from pitboss.runs.states import FailureKind, State
 from pitboss.worker.config import Entry, WorkerConfig
 from pitboss.worker.doorbell import Doorbell
 from pitboss.worker.forge import Forge
-from pitboss.worker.processes import adopt_orphans, is_same_process, kill_session, resident_bytes, start_time
+from pitboss.worker.processes import adopt_orphans, machine, resident_bytes, start_time
+from pitboss.worker.recovery import Recovery, discard_files
 from pitboss.worker.supervised import SupervisedRun
 
 logger = structlog.get_logger("pitboss.worker")
 
 TICK_SECONDS = 0.02
 FLUSH_SECONDS = 0.1
-LOOK_SECONDS = 1.0  # a worker looks for work by itself this often, whatever was rung
+LOOK_SECONDS = 0.5  # a worker looks for work by itself this often, whatever was rung
 RECOVER_SECONDS = 0.5
 MEMORY_SECONDS = 0.5
 LEASE_MARGIN_SECONDS = 1.0
-MAX_ATTEMPTS = 100  # a run that brings down its worker every time ends in failure, not in a circle
+MOST_ATTEMPTS = 100  # without a saved state: a run that always brings down its worker fails in the end
 
 
 class Worker:
@@ -43,28 +46,32 @@ class Worker:
 
     def __init__(
         self, config: WorkerConfig, store: RunStore, registry: WorkerRegistry, changes: ChangeSignal,
-        entries: Mapping[str, Entry],
+        entries: Mapping[str, Entry], obstacle: Callable[[], str] = str,
     ) -> None:  # fmt: skip
         self.config = config
         self.store = store
         self.registry = registry
         self.changes = changes
         self.entries = entries
+        self.obstacle = obstacle  # answers why nothing may be claimed, empty when it may
         self.id = new_id()
-        self.host = socket.gethostname()
+        self.files = open_files(config.data_dir, config.files_url)
+        self.recovery = Recovery(store, registry, self.files, self._info())
         self.active: dict[str, SupervisedRun] = {}
         self.is_stopping = False
+        self.is_draining = False
         self.selector = selectors.DefaultSelector()
         self.doorbell = Doorbell(config.data_dir)
         self._due: dict[str, float] = {}
         self._note = ""
+        self._is_at_work = False
         self._busy_at = self._stop_at = time.monotonic()
         self._renewed_at = time.time()
 
     def run(self) -> bool:
         """Work until stopped or idle; False when another worker serves this host already."""
         self._recover()  # a dead predecessor on this host must not pass for a live one
-        if not self.registry.register(self._info(), self.config.is_sole, self.config.lease_seconds):
+        if not self._sign_on():
             return False
         logger.info("worker started", worker=self.id, slots=self.config.slots)
         self._prepare()
@@ -77,23 +84,28 @@ class Worker:
         return True
 
     def _work(self) -> None:
+        self._is_at_work = True
         while not self._is_done():
             self._turn()
+        self._is_at_work = False
+
+    def _sign_on(self) -> bool:
+        return self.registry.register(self.recovery.own, self.config.is_sole, self.config.lease_seconds)
 
     def _may_go(self) -> bool:
         """Sign off when idle; whoever submitted just before saw a live worker, so look once more after that."""
         try:
             self.registry.remove(self.id)
-            if not self.store.queue().queued:
+            if self.is_draining or not self.store.queue().queued:
                 return True
             self._busy_at = time.monotonic()
-            return not self.registry.register(self._info(), self.config.is_sole, self.config.lease_seconds)
+            return not self._sign_on()
         except StorageUnavailable as error:
             self._complain("signing off", error)
             return True
 
     def stop(self) -> None:
-        """Claim nothing more, requeue what runs, and end. Safe in a signal handler."""
+        """Claim nothing more, suspend and requeue what runs, and end. Safe in a signal handler."""
         self.is_stopping = True
 
     def _turn(self) -> None:
@@ -111,7 +123,10 @@ class Worker:
     def _info(self) -> WorkerInfo:
         pid = os.getpid()
         config = self.config
-        return WorkerInfo(self.id, self.host, pid, start_time(pid) or 0.0, config.slots, config.version, 0.0, 0.0)
+        return WorkerInfo(
+            self.id, socket.gethostname(), pid, start_time(pid) or 0.0, config.slots, config.version, 0.0, 0.0,
+            machine=machine(), resources=",".join(config.resources),
+        )  # fmt: skip
 
     def _prepare(self) -> None:
         adopt_orphans()
@@ -127,7 +142,7 @@ class Worker:
         self.selector.register(self.forge.control, selectors.EVENT_READ)
 
     def _is_done(self) -> bool:
-        if self.is_stopping:
+        if self.is_stopping or self.is_draining:
             return not self.active
         idle = self.config.idle_exit_seconds
         return idle is not None and not self.active and time.monotonic() - self._busy_at > idle
@@ -183,7 +198,7 @@ class Worker:
 
     def _end(self, run: SupervisedRun, code: int, reason: int) -> None:
         if run.ended is None:
-            run.end(code, reason, self._is_resumable(run.claim.run))
+            run.end(code, reason, self._is_resumable)
             if run.pipe in self.selector.get_map():
                 self.selector.unregister(run.pipe)
 
@@ -202,7 +217,7 @@ class Worker:
             has_changed = self.changes.poll()
         except StorageUnavailable as error:
             self._complain("changes", error)
-            return False
+            has_changed = False
         return self._is_due("look", LOOK_SECONDS) or has_changed
 
     # --- cancelling and claiming
@@ -229,15 +244,15 @@ class Worker:
         if self._is_due("wind-down", 3600.0):
             self._stop_at = time.monotonic() + self.config.shutdown_grace_seconds
         for run in self.active.values():
-            if not run.is_completing or time.monotonic() > self._stop_at:
-                run.kill(slots.REASON_SHUTDOWN)
+            run.suspend(max(0.0, self._stop_at - time.monotonic()))
 
     def _claim(self, has_news: bool) -> None:
         free = self.config.slots - len(self.active)
-        if self.is_stopping or not has_news or free < 1 or not self._has_room():
+        if self.is_stopping or self.is_draining or not has_news or free < 1 or not self._may_claim():
             return
+        config = self.config
         try:
-            claims = self.store.claim(self.id, free, self.config.lease_seconds, self.config.limits)
+            claims = self.store.claim(self.id, free, config.lease_seconds, config.limits, config.resources)
         except StorageUnavailable as error:
             self._complain("claim", error)
             return
@@ -247,39 +262,47 @@ class Worker:
             except (OSError, KeyError) as error:
                 self._give_up(claim, error)
             except StorageUnavailable as error:
-                self._complain("start", error)  # its lease ends, and it is recovered
+                self._complain("start", error)  # it is recovered, as any run that is ours and unknown here
 
-    def _has_room(self) -> bool:
-        """Answer whether memory and disk allow another run; say in the registry when they do not."""
+    def _may_claim(self) -> bool:
+        """Answer whether another run may start; say in the registry why when it may not."""
         if not self._is_due("room", 1.0):
             return not self._note
-        note = ""
-        if psutil.virtual_memory().available < self.config.min_free_memory_mb << 20:
-            note = f"free memory below {self.config.min_free_memory_mb} MB"
-        elif shutil.disk_usage(self.config.data_dir).free < self.config.min_free_disk_mb << 20:
-            note = f"free disk below {self.config.min_free_disk_mb} MB"
-        if note != self._note:
-            try:
+        try:
+            note = self.obstacle() or self._want_of_room()
+            if note != self._note:
                 self.registry.annotate(self.id, note)
-            except StorageUnavailable as error:
-                self._complain("room", error)
-                return False
-            self._note = note
+        except StorageUnavailable as error:
+            self._complain("room", error)
+            return False
+        if note and note != self._note:
+            logger.warning("worker claims nothing", worker=self.id, because=note)
+        self._note = note
         return not note
+
+    def _want_of_room(self) -> str:
+        config = self.config
+        if psutil.virtual_memory().available < config.min_free_memory_mb << 20:
+            return f"free memory below {config.min_free_memory_mb} MB"
+        if shutil.disk_usage(config.data_dir).free < config.min_free_disk_mb << 20:
+            return f"free disk below {config.min_free_disk_mb} MB"
+        return ""
 
     def _start(self, claim: Claim) -> None:
         run = claim.run
         if run.id in self.active:  # its lease ended unseen, and it came back to us: the old attempt must end first
             self.active[run.id].kill(slots.REASON_LEASE)
             self.store.write(
-                [RunWrite(run.id, claim.token, move=Move(State.QUEUED, error={"message": "claimed twice"}))]
+                [RunWrite(run.id, claim.token, 1, move=Move(State.QUEUED, error={"message": "claimed twice"}))]
             )
             return
         order = {
             "token": claim.token,
             "run_id": run.id, "entry": self.entries[run.kind].address, "params": run.params,
             "snapshot": run.snapshot, "data_dir": str(self.config.data_dir), "attempt": run.attempt,
-            "threads": os.cpu_count() or 1,
+            "threads": os.cpu_count() or 1, "files_url": self.config.files_url,
+            "checkpoints": [asdict(saved) for saved in claim.checkpoints],
+            "checkpoint_seconds": self.config.checkpoint_seconds,
         }  # fmt: skip
         folder = self.config.data_dir / "logs" / "runs"
         folder.mkdir(parents=True, exist_ok=True)
@@ -304,9 +327,9 @@ class Worker:
         message = f"the run could not be started: {getattr(error, 'strerror', None) or error}"
         described = {"kind": FailureKind.ERROR.value, "message": message, "remedy": "see 'pitboss doctor', then retry"}
         try:
-            self.store.write([RunWrite(claim.run.id, claim.token, move=Move(State.FAILED, error=described))])
+            self.store.write([RunWrite(claim.run.id, claim.token, 1, move=Move(State.FAILED, error=described))])
         except StorageUnavailable as trouble:
-            self._complain("giving up", trouble)  # its lease ends, and it is recovered
+            self._complain("giving up", trouble)  # it is recovered, as any run that is ours and unknown here
 
     # --- supervising
 
@@ -328,18 +351,25 @@ class Worker:
         has_moves = any(write.move for run in self.active.values() for write in run.outbox)
         if not has_moves and not self._is_due("flush", FLUSH_SECONDS):
             return
-        taken = {run.id: run.take_outbox() for run in self.active.values() if run.outbox}
-        if not taken:
+        telling = [run for run in self.active.values() if run.has_unwritten]
+        if not telling:
             return
         try:
-            stale = self.store.write([write for writes in taken.values() for write in writes])
+            stale = self.store.write([write for run in telling for write in run.take_writes()])
         except PitbossError as error:
             self._complain("flush", error)
-            for run_id, writes in taken.items():
-                self.active[run_id].outbox[:0] = writes
             time.sleep(FLUSH_SECONDS)
             return
+        for run in telling:
+            for name in run.written():
+                self._forget_file(name)
         self._settle(stale)
+
+    def _forget_file(self, name: str) -> None:
+        try:
+            self.files.remove(name)
+        except (StorageUnavailable, OSError) as error:
+            self._complain("removing a spent checkpoint", error)
 
     def _settle(self, stale: set[str]) -> None:
         """Let go of runs that have ended, and of those that somebody else holds by now."""
@@ -347,24 +377,20 @@ class Worker:
             if run.id in stale and run.ended is None:
                 logger.warning("lease lost", run=run.id, worker=self.id)
                 run.kill(slots.REASON_LEASE)
-                run.claim = Claim(run.claim.run, "")
-            if run.ended is not None and not run.outbox:
+                run.claim = replace(run.claim, token="")
+            if run.ended is not None and not run.has_unwritten:
                 self._release(run)
 
     def _release(self, run: SupervisedRun) -> None:
-        if run.claim.token and run.ended is not None and run.ended.to is not State.QUEUED:
+        if run.ended is not None and run.ended.to is not State.QUEUED:
             with contextlib.suppress(StorageUnavailable):
                 ended = self.store.get(run.id)  # a cancel may have come before what we wrote
                 if ended is not None:
-                    self._discard_files(ended)
+                    discard_files(self.files, ended)
         del self.active[run.id]
         run.close()
         self._busy_at = time.monotonic()
         self._due["look"] = 0.0
-
-    def _discard_files(self, run: Run) -> None:
-        if run.state is State.CANCELLED and not run.partial:
-            shutil.rmtree(self.config.data_dir / "artifacts" / run.id, ignore_errors=True)
 
     # --- leases
 
@@ -393,32 +419,19 @@ class Worker:
         if not self._is_due("recover", RECOVER_SECONDS):
             return
         try:
-            dead = [worker for worker in self.registry.list() if self._is_dead(worker)]
-            if dead:
-                self._clear_away({worker.id for worker in dead})
-            for run in self.store.recover([worker.id for worker in dead], self._is_resumable):
-                logger.info("run recovered", run=run.id, to=run.state.value, attempt=run.attempt)
-                self._discard_files(run)
-                self._due["look"] = 0.0
-            for worker in dead:
-                self.registry.remove(worker.id)
+            workers = self.recovery.look([run.claim.token for run in self.active.values()], self._is_resumable)
+            own = next((worker for worker in workers if worker.id == self.id), None)
+            if own is None and self._is_at_work:
+                self.registry.register(self.recovery.own, is_sole=False, stale_after=0.0)  # others thought us gone
+            elif own is not None and own.is_draining and not self.is_draining:
+                logger.info("worker drains", worker=self.id)
+                self.is_draining = True
         except StorageUnavailable as error:
             self._complain("recover", error)
 
-    def _is_dead(self, worker: WorkerInfo) -> bool:
-        if worker.id == self.id or worker.host != self.host:
-            return False
-        return not is_same_process(worker.pid, worker.process_started_at)
-
-    def _clear_away(self, dead: set[str]) -> None:
-        """End whatever the runs of dead workers may have left behind, before they start again."""
-        for run in self.store.queue().active:
-            if run.worker_id in dead and run.pid and run.claimed_at:
-                kill_session(run.pid, run.claimed_at)
-
     def _is_resumable(self, run: Run) -> bool:
         entry = self.entries.get(run.kind)
-        return entry is not None and entry.is_resumable and run.attempt < MAX_ATTEMPTS
+        return entry is not None and entry.is_resumable and run.attempt - run.checkpointed_attempt < MOST_ATTEMPTS
 
     # --- small things
 

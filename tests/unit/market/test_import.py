@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from pitboss.core.errors import InvalidInput, NotFound
+from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.catalog import Catalog, check_symbol
 from pitboss.market.frames import between, to_arrays
@@ -15,7 +16,7 @@ ROWS = "1,2,0.5,1.5,10"
 
 @pytest.fixture
 def catalog(tmp_path):
-    return Catalog(tmp_path / "bars")
+    return Catalog(LocalFiles(tmp_path))
 
 
 def imported(catalog, tmp_path, text, timeframe="1m", encoding="utf-8", **options):

@@ -95,8 +95,9 @@ def snapshot(queued=(), active=(), workers=1, note="", typical=None):
 
 
 class FakeRun:
-    def __init__(self, run_id, kind="a", owner="x", eta=None):
+    def __init__(self, run_id, kind="a", owner="x", eta=None, resource="default"):
         self.id, self.kind, self.owner, self.claimed_at = run_id, kind, owner, 90.0
+        self.resource, self.worker_id = resource, "0"
         self.progress = None if eta is None else {"eta_seconds": eta}
 
 

@@ -1,0 +1,65 @@
+"""Taking up what dead workers have left: their processes, their runs, their names in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from pitboss.core.files import Files
+from pitboss.runs.model import Run, WorkerInfo
+from pitboss.runs.ports import Lost, RunStore, WorkerRegistry
+from pitboss.runs.states import State
+from pitboss.worker.processes import is_same_process, kill_session
+
+logger = structlog.get_logger("pitboss.worker")
+
+FORGET_SECONDS = 3600.0  # a worker silent for that long is no longer listed
+
+
+class Recovery:
+    """One worker's look after the others. Raises StorageUnavailable; the next look does what was left undone."""
+
+    def __init__(self, store: RunStore, registry: WorkerRegistry, files: Files, own: WorkerInfo) -> None:
+        self.store = store
+        self.registry = registry
+        self.files = files
+        self.own = own
+
+    def look(self, tokens: Sequence[str], is_resumable: Callable[[Run], bool]) -> list[WorkerInfo]:
+        """Recover the runs of workers that died on this machine, those whose lease has ended anywhere, and
+        those that are said to be ours without one of our `tokens`; answer the workers that are left."""
+        workers = self.registry.list()
+        dead = [worker for worker in workers if self._is_dead(worker)]
+        if dead:
+            self._clear_away(dead)
+        lost = Lost([worker.id for worker in dead], self.own.id, tokens)
+        for run in self.store.recover(lost, is_resumable):
+            logger.info("run recovered", run=run.id, to=run.state.value, attempt=run.attempt)
+            discard_files(self.files, run)
+        forgotten = [w for w in workers if w.id != self.own.id and w.silent_seconds > FORGET_SECONDS]
+        for worker in {*dead, *forgotten}:
+            self.registry.remove(worker.id)
+        return [worker for worker in workers if worker not in dead]
+
+    def _is_dead(self, worker: WorkerInfo) -> bool:
+        """Answer whether we can see that a worker is gone; of other machines only the lease tells."""
+        if worker.id == self.own.id or (worker.host, worker.machine) != (self.own.host, self.own.machine):
+            return False
+        return not is_same_process(worker.pid, worker.process_started_at)
+
+    def _clear_away(self, dead: Sequence[WorkerInfo]) -> None:
+        """End whatever the runs of dead workers may have left behind, before they start again."""
+        started = {worker.id: worker.process_started_at for worker in dead}
+        for run in self.store.queue().active:
+            if run.worker_id in started and run.pid:
+                kill_session(run.pid, started[run.worker_id])
+
+
+def discard_files(files: Files, run: Run) -> None:
+    """Remove what an ended run no longer needs: partial results that nobody keeps, and spent checkpoints."""
+    is_discarded = run.state is State.CANCELLED and not run.partial
+    if is_discarded:
+        files.remove_folder(f"artifacts/{run.id}")
+    if run.state is State.COMPLETED or (is_discarded and not run.cancel_keep_partial):
+        files.remove_folder(f"checkpoints/{run.id}")
