@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pitboss.core.errors import DiskFull
+from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
-from pitboss.launch.local import LocalLauncher
+from pitboss.launch.local import LocalLauncher, WorkerKeeper
+from pitboss.launch.reconciler import Reconciler
 from pitboss.runs.model import Limits
-from pitboss.runs.ports import JobKind
+from pitboss.runs.ports import JobKind, Launcher
 from pitboss.runs.service import RunService
 from pitboss.storage.database import Database
 from pitboss.storage.documents import BacktestShelf, StrategyShelf
 from pitboss.storage.events import SqlEventLog
-from pitboss.storage.migrate import bring_up_to_date
+from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
 from pitboss.worker.config import Entry, WorkerConfig
@@ -71,8 +72,19 @@ class Platform:
     database: Database
 
     @cached_property
-    def launcher(self) -> LocalLauncher:
+    def launcher(self) -> Launcher:
+        if self.settings.broker_url:
+            from pitboss.launch.celery import CeleryLauncher
+
+            return CeleryLauncher(self.settings)
         return LocalLauncher(self.settings, SqlWorkerRegistry(self.database))
+
+    @cached_property
+    def keeper(self) -> WorkerKeeper | Reconciler:
+        """What a server runs beside itself, so that somebody works on what is queued."""
+        if isinstance(self.launcher, LocalLauncher) and self.settings.local_worker:
+            return WorkerKeeper(self.launcher)
+        return Reconciler(self.service)
 
     @cached_property
     def service(self) -> RunService:
@@ -81,6 +93,12 @@ class Platform:
             Kinds(self), limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds,
             self.check_room,
         )  # fmt: skip
+
+    def check_schema(self) -> None:
+        """Raise SchemaMismatch when the database was migrated since it was opened."""
+        reason = obstacle(self.database)
+        if reason:
+            raise SchemaMismatch(reason.partition(":")[0], "restart with the new pitboss")
 
     def check_room(self) -> None:
         """Raise DiskFull when less disk is free than a run needs to start."""
@@ -120,14 +138,14 @@ def open_platform(settings: Settings) -> Platform:
 
     Raises StorageUnavailable when it cannot be used, SchemaMismatch when it is newer than the program.
     """
-    database = Database(settings.url)
+    database = Database(settings.url, settings.listen_url)
     bring_up_to_date(database)
     return Platform(settings, database)
 
 
 def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry] | None = None) -> Worker:
     """Answer a worker; an automatic one is the only one of its host and ends when it has been idle for long."""
-    database = Database(settings.url)
+    database = Database(settings.url, settings.listen_url)
     bring_up_to_date(database)
     config = WorkerConfig(
         settings.data_dir, settings.slots, settings.lease_seconds, settings.renew_seconds,
@@ -136,7 +154,10 @@ def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry
         settings.memory_limit_mb, settings.min_free_memory_mb, settings.min_free_disk_mb, limits_of(settings),
         VERSION, is_automatic, tuple(settings.resources), settings.checkpoint_seconds, settings.files_url,
     )  # fmt: skip
-    return Worker(config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), entries or ENTRIES)
+    return Worker(
+        config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), entries or ENTRIES,
+        lambda: obstacle(database),
+    )  # fmt: skip
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -12,7 +12,7 @@ import pytest
 from pitboss.core.errors import QueueFull
 from pitboss.core.ids import new_id
 from pitboss.runs import events as ev
-from pitboss.runs.model import Artifact, Checkpoint, Limits, NewRun, RunQuery, WorkerInfo
+from pitboss.runs.model import Artifact, Checkpoint, Limits, NewRun, RunQuery, Serves, WorkerInfo
 from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import TRANSITIONS, State
 from pitboss.storage.events import SqlEventLog
@@ -42,8 +42,16 @@ def submit(store, subject="strategy/a", kind="backtest", owner="local", limit=10
     return store.submit(NewRun(new_id(), kind, subject, owner, {"x": 1}, {"s": 2}, **fields), limit)
 
 
-def claim(store, worker="w1", count=1, lease=15.0, limits=LIMITS, resources=("default",)):
-    return store.claim(worker, count, lease, limits, resources)
+def claim(
+    store,
+    worker="w1",
+    count=1,
+    lease=15.0,
+    limits=LIMITS,
+    resources=("default",),
+    kinds=("backtest", "sweep", "a", "b"),
+):
+    return store.claim(worker, count, lease, limits, Serves(kinds, resources))
 
 
 def numbered(claimed, *parts, **fields):
@@ -441,6 +449,12 @@ def test_a_worker_claims_only_what_needs_a_resource_it_serves(store):
     plain, gpu = submit(store), submit(store, resource="gpu")
     assert [c.run.id for c in claim(store, count=5)] == [plain.id]
     assert [c.run.id for c in claim(store, count=5, resources=("default", "gpu"))] == [gpu.id]
+
+
+def test_a_worker_leaves_kinds_that_it_does_not_know_to_others(store):
+    run = submit(store, kind="sweep")
+    assert claim(store, kinds=("backtest",)) == []
+    assert [c.run.id for c in claim(store)] == [run.id]
 
 
 def test_runs_beyond_a_limit_do_not_hide_those_behind_them(store):

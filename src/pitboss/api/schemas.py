@@ -235,6 +235,7 @@ class WorkerModel(BaseModel):
     is_draining: bool
     started_at: str
     renewed_at: str
+    silent_seconds: float
     note: str
     runs: list[str]
 

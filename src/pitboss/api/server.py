@@ -19,7 +19,6 @@ from pitboss.core.errors import AlreadyRunning, InvalidInput
 from pitboss.core.logs import configure_logs
 from pitboss.core.report import as_pitboss_error, exit_code, lines_of
 from pitboss.core.settings import Settings, load_settings
-from pitboss.launch.local import WorkerKeeper
 
 DRAIN_SECONDS = 2
 
@@ -29,7 +28,7 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     require_loopback(host)
     platform = open_platform(settings)
     listening = bind(host, port)
-    keeper = WorkerKeeper(platform.launcher)
+    keeper = platform.keeper
     keeper.start()
     address = listening.getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]

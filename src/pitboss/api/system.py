@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from pitboss.api.deps import Wired
 from pitboss.api.schemas import QueueModel, WorkerModel
 from pitboss.bootstrap import Platform
-from pitboss.core.clock import to_iso
+from pitboss.runs.model import worker_document
 
 router = APIRouter(tags=["system"])
 probes = APIRouter(tags=["system"])
@@ -33,15 +33,7 @@ def queue(platform: Wired) -> Any:
 def workers(platform: Wired) -> Any:
     """List the workers and what they run."""
     snapshot = platform.service.store.queue()
-    return [
-        {
-            "id": worker.id, "host": worker.host, "pid": worker.pid, "slots": worker.slots,
-            "resources": worker.resources.split(","), "version": worker.version, "is_draining": worker.is_draining,
-            "started_at": to_iso(worker.started_at), "renewed_at": to_iso(worker.renewed_at), "note": worker.note,
-            "runs": [run.id for run in snapshot.active if run.worker_id == worker.id],
-        }
-        for worker in snapshot.workers
-    ]  # fmt: skip
+    return [worker_document(worker, snapshot) for worker in snapshot.workers]
 
 
 @probes.get("/healthz")
@@ -53,6 +45,7 @@ def healthz() -> dict[str, str]:
 @probes.get("/readyz")
 def readyz(platform: Wired) -> dict[str, Any]:
     """Answer that the database can be used; 503 when it cannot."""
+    platform.check_schema()
     snapshot = platform.service.store.queue()
     live = [w for w in snapshot.workers if w.silent_seconds <= platform.settings.lease_seconds]
     return {"status": "ok", "workers": len(live), "queued": len(snapshot.queued)}

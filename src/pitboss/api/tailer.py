@@ -8,6 +8,7 @@ back to catching up instead of being fed from memory without bound.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ logger = structlog.get_logger("pitboss.api")
 
 POLL_SECONDS = 0.05
 RETRY_SECONDS = 0.5
+LOOK_SECONDS = 0.5  # the database is read this often, whatever was told of changes
 BACKLOG = 500
 PAGE = 500
 
@@ -45,6 +47,7 @@ class Tailer:
         self._heads: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
+        self._look_at = 0.0
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._tail(), name="tailer")
@@ -120,7 +123,7 @@ class Tailer:
 
     def _read_new(self, run_ids: list[str]) -> list[StoredEvent]:
         fresh = [run_id for run_id in run_ids if run_id not in self._heads]
-        if not self.changes.poll() and not fresh:
+        if not self._has_changed() and not fresh:
             return []
         found: list[StoredEvent] = []
         heads = self.log.heads(run_ids)
@@ -135,6 +138,18 @@ class Tailer:
                 known = events[-1].seq
             self._heads[run_id] = known
         return found
+
+    def _has_changed(self) -> bool:
+        """Answer whether to read: the database told so, or it is time anyway."""
+        try:
+            has_changed = self.changes.poll()
+        except StorageUnavailable as error:
+            logger.debug("no notices of changes; looking by itself", error=str(error))
+            has_changed = False
+        has_changed = has_changed or time.monotonic() > self._look_at
+        if has_changed:
+            self._look_at = time.monotonic() + LOOK_SECONDS
+        return has_changed
 
     def _hand_out(self, event: StoredEvent) -> None:
         for listener in self._listeners.get(event.run_id, ()):

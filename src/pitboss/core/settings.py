@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     slots: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="runs at once per worker"
     )
+    local_worker: bool = Field(True, description="whether serve and the commands start a worker on this machine")
     resources: list[str] = Field(["default"], min_length=1, description="what a worker serves, such as default, gpu")
     lease_seconds: float = Field(15.0, ge=1, description="how long a claim holds without renewal")
     renew_seconds: float = Field(3.0, gt=0, description="how often a worker renews its leases")

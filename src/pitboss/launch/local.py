@@ -11,6 +11,7 @@ import threading
 
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.settings import Settings
+from pitboss.runs.model import DEFAULT_RESOURCE
 from pitboss.runs.ports import WorkerRegistry
 from pitboss.worker.doorbell import ring
 from pitboss.worker.processes import is_same_process
@@ -26,11 +27,13 @@ class LocalLauncher:
         self.registry = registry
         self.started: subprocess.Popen[bytes] | None = None
 
-    def ring(self) -> None:
+    def ring(self, resource: str = DEFAULT_RESOURCE) -> None:  # noqa: ARG002 (one bell for all)
         ring(self.settings.data_dir)
 
     def ensure(self) -> None:
-        """Start a worker unless one is alive here, renewed its lease lately, or is starting already."""
+        """Start a worker unless one is alive here, renewed its lease lately, is starting already, or is not wanted."""
+        if not self.settings.local_worker:
+            return
         if self.started is not None and self.started.poll() is None and not self._is_stopped():
             return
         if not self._has_live_worker():

@@ -197,6 +197,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Serves:
+    """What a worker can run: kinds whose code it has, and runs that need one of its resources."""
+
+    kinds: tuple[str, ...]
+    resources: tuple[str, ...] = (DEFAULT_RESOURCE,)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerInfo:
     """A worker as the registry knows it. `process_started_at` tells a process from a later one of its pid,
     `machine` whose process ids these are; `silent_seconds` is how long ago it renewed, by the database's clock."""
@@ -237,3 +245,21 @@ class QueueSnapshot:
     active: list[Run]
     workers: list[WorkerInfo]
     typical_seconds: dict[str, float]
+
+
+def worker_document(worker: WorkerInfo, snapshot: QueueSnapshot) -> dict[str, Any]:
+    """Answer a worker and what runs there, as programs see it over HTTP and with `--json`."""
+    return {
+        "id": worker.id,
+        "host": worker.host,
+        "pid": worker.pid,
+        "slots": worker.slots,
+        "resources": worker.resources.split(","),
+        "version": worker.version,
+        "started_at": to_iso(worker.started_at),
+        "renewed_at": to_iso(worker.renewed_at),
+        "silent_seconds": round(worker.silent_seconds, 1),
+        "is_draining": worker.is_draining,
+        "note": worker.note,
+        "runs": [run.id for run in snapshot.active if run.worker_id == worker.id],
+    }

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from pitboss.runs.events import Event
 from pitboss.runs.model import (
+    DEFAULT_RESOURCE,
     Artifact,
     Checkpoint,
     Claim,
@@ -20,6 +21,7 @@ from pitboss.runs.model import (
     QueueSnapshot,
     Run,
     RunQuery,
+    Serves,
     StoredEvent,
     WorkerInfo,
 )
@@ -84,10 +86,8 @@ class RunStore(Protocol):
         """Cancel: a queued run at once, an active one by moving it to cancelling; answers the run as it is
         then. A terminal, completing or already cancelling run is not changed."""
 
-    def claim(
-        self, worker_id: str, count: int, lease_seconds: float, limits: Limits, resources: Sequence[str]
-    ) -> list[Claim]:
-        """Move up to `count` queued runs that need one of `resources` to starting under fresh tokens: by aged
+    def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
+        """Move up to `count` queued runs that the worker serves to starting under fresh tokens: by aged
         priority, then oldest. Limits are checked in the same transaction and hold under a race of workers."""
 
     def write(self, writes: Sequence[RunWrite]) -> set[str]:
@@ -162,8 +162,9 @@ class Launcher(Protocol):
     def ensure(self) -> None:
         """See to it that a worker runs or will run; cheap when one does."""
 
-    def ring(self) -> None:
-        """Tell workers to look now. May be lost: they look by themselves within a second."""
+    def ring(self, resource: str = DEFAULT_RESOURCE) -> None:
+        """Tell workers that serve `resource` to look now; never blocks, never raises. May be lost or doubled:
+        they look by themselves within a second, and the claim decides who runs what."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from collections import Counter
 
 from pitboss.runs.model import Limits, QueuePlace, QueueSnapshot, Waiting, WorkerInfo
 
+ABOUT_TO_START = "about to start"
+
 
 def places(snapshot: QueueSnapshot, limits: Limits, stale_after: float) -> dict[str, QueuePlace]:
     """Answer each queued run's place, in claiming order."""
@@ -70,4 +72,4 @@ class _Crowd:
             return f"{run.kind} limit {self.limits.kind_limits[run.kind]}"
         if self.owners[run.owner] >= self.limits.owner_limit:
             return f"owner limit {self.limits.owner_limit}"
-        return "about to start"
+        return ABOUT_TO_START

@@ -103,7 +103,7 @@ class RunService:
         asked = (request.kind, prepared.params, request.parent, priority, tags, options)
         if (run.kind, run.params, run.parent, run.priority, run.tags, run.options) != asked:
             raise Conflict("that Idempotency-Key was used for another request", "send a new key")
-        self.launcher.ring()
+        self.launcher.ring(run.resource)
         return run
 
     def get(self, run_id: str, owner: str | None = None) -> Run:
@@ -141,7 +141,7 @@ class RunService:
         before = self.get(run_id, owner)
         run = self.store.request_cancel(run_id, keep_partial, reason[:500])
         assert run is not None
-        self.launcher.ring()
+        self.launcher.ring(run.resource)
         if before.state.is_terminal:
             return CancelAnswer(run, f"already finished: {run.state}")
         if before.state is State.CANCELLING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,12 @@ from pitboss.core.errors import DiskFull, InvalidInput, StorageUnavailable
 
 BUSY_SECONDS = 60
 CHANNEL = "pitboss"
+RELISTEN_SECONDS = 1.0
+# a server that does not answer is given up well before a lease ends: otherwise TCP would wait for a quarter of an hour
+_PATIENCE: dict[str, Any] = {
+    "connect_timeout": 4, "tcp_user_timeout": 5_000,
+    "keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 2, "application_name": "pitboss",
+}  # fmt: skip
 
 
 class Database:
@@ -25,8 +32,9 @@ class Database:
     fails in the middle; readers never wait. On PostgreSQL a write notifies listeners when it commits.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, listen_url: str = "") -> None:
         self.url = _parsed(url)
+        self._listen_url = _parsed(listen_url) if listen_url else self.url
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = self._engine("IMMEDIATE")
         self._reader = self._engine("DEFERRED") if self.is_sqlite else self._writer
@@ -64,7 +72,7 @@ class Database:
         """Answer a new listener for writes by anybody."""
         if self.is_sqlite:
             return SqliteChanges(str(self.url.database))
-        return PostgresChanges(self.url)
+        return PostgresChanges(self._listen_url)
 
     def close(self) -> None:
         self._writer.dispose()
@@ -72,7 +80,14 @@ class Database:
 
     def _engine(self, begin: str) -> Engine:
         if not self.is_sqlite:
-            return sa.create_engine(self.url, pool_pre_ping=True, pool_size=8, max_overflow=24, pool_timeout=30)
+            return sa.create_engine(
+                self.url,
+                connect_args=_PATIENCE,
+                pool_pre_ping=True,
+                pool_size=8,
+                max_overflow=24,
+                pool_timeout=10,
+            )
         folder = Path(str(self.url.database)).parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -164,23 +179,30 @@ class SqliteChanges:
 
 
 class PostgresChanges:
-    """Notices writes by LISTEN; after a lost connection it says 'changed' and listens anew."""
+    """Notices writes by LISTEN; after a lost connection it listens anew and says 'changed'.
+
+    Whoever asks looks for itself now and then: behind a pooler notices may never come.
+    """
 
     def __init__(self, url: sa.URL) -> None:
         self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._connection: Any = None
+        self._retry_at = 0.0
 
     def poll(self) -> bool:
         import psycopg  # the driver is an extra: absent, nobody gets here
 
         try:
             if self._connection is None:
-                self._connection = psycopg.connect(self._address, autocommit=True, connect_timeout=5)
+                if time.monotonic() < self._retry_at:
+                    return False
+                self._connection = psycopg.connect(self._address, autocommit=True, **_PATIENCE)
                 self._connection.execute(f"LISTEN {CHANNEL}")
                 return True
             return any(True for _ in self._connection.notifies(timeout=0))
         except psycopg.Error as error:
             self.close()
+            self._retry_at = time.monotonic() + RELISTEN_SECONDS
             raise _told(str(error)) from None
 
     def close(self) -> None:

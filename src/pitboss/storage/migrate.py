@@ -24,6 +24,14 @@ def schema_version(database: Database) -> str | None:
         return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
+def obstacle(database: Database) -> str:
+    """Answer why this program must not work on the database, empty when it may. Raises StorageUnavailable."""
+    version = schema_version(database)
+    if version == HEAD:
+        return ""
+    return f"the database has schema {version}, this worker's is {HEAD}: restart it with the new pitboss"
+
+
 def bring_up_to_date(database: Database) -> None:
     """Migrate an older or empty database. Raises SchemaMismatch when it is newer than the program."""
     version = schema_version(database)

@@ -14,7 +14,18 @@ from sqlalchemy.engine import Connection, Row
 from pitboss.core.errors import QueueFull
 from pitboss.core.ids import new_token
 from pitboss.runs import events as ev
-from pitboss.runs.model import Artifact, Checkpoint, Claim, Limits, NewRun, QueueSnapshot, Run, RunQuery, Waiting
+from pitboss.runs.model import (
+    Artifact,
+    Checkpoint,
+    Claim,
+    Limits,
+    NewRun,
+    QueueSnapshot,
+    Run,
+    RunQuery,
+    Serves,
+    Waiting,
+)
 from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import ACTIVE, FailureKind, State, is_legal
 from pitboss.storage.database import Database
@@ -104,10 +115,10 @@ class SqlRunStore:
                 write_run(connection, run_id, now, [requested], asked, State.CANCELLING)
             return self._get(connection, run_id)
 
-    def claim(
-        self, worker_id: str, count: int, lease_seconds: float, limits: Limits, resources: Sequence[str]
-    ) -> list[Claim]:
-        fitting = sa.and_(runs.c.state == State.QUEUED, runs.c.resource.in_(list(resources)))
+    def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
+        fitting = sa.and_(
+            runs.c.state == State.QUEUED, runs.c.kind.in_(serves.kinds), runs.c.resource.in_(serves.resources)
+        )
         if count < 1 or not self._has_any(fitting):
             return []
         with self.database.writing() as connection:

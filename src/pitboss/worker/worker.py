@@ -20,7 +20,7 @@ from pitboss.core import panel as slots
 from pitboss.core.errors import PitbossError, StorageUnavailable
 from pitboss.core.files import open_files
 from pitboss.core.ids import new_id
-from pitboss.runs.model import Claim, Run, WorkerInfo
+from pitboss.runs.model import Claim, Run, Serves, WorkerInfo
 from pitboss.runs.ports import ChangeSignal, Move, RunStore, RunWrite, WorkerRegistry
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.config import Entry, WorkerConfig
@@ -252,14 +252,15 @@ class Worker:
             return
         config = self.config
         try:
-            claims = self.store.claim(self.id, free, config.lease_seconds, config.limits, config.resources)
+            serves = Serves(tuple(self.entries), config.resources)
+            claims = self.store.claim(self.id, free, config.lease_seconds, config.limits, serves)
         except StorageUnavailable as error:
             self._complain("claim", error)
             return
         for claim in claims:
             try:
                 self._start(claim)
-            except (OSError, KeyError) as error:
+            except OSError as error:
                 self._give_up(claim, error)
             except StorageUnavailable as error:
                 self._complain("start", error)  # it is recovered, as any run that is ours and unknown here
@@ -322,7 +323,7 @@ class Worker:
         logger.info("run claimed", run=run.id, worker=self.id, attempt=run.attempt)
 
     def _give_up(self, claim: Claim, error: Exception) -> None:
-        """End a run that could not be started: no descriptors or disk left, or a kind that is not known here."""
+        """End a run that could not be started: no descriptors or no disk are left."""
         logger.error("run not started", run=claim.run.id, worker=self.id, error=str(error))
         message = f"the run could not be started: {getattr(error, 'strerror', None) or error}"
         described = {"kind": FailureKind.ERROR.value, "message": message, "remedy": "see 'pitboss doctor', then retry"}

@@ -1,0 +1,177 @@
+"""Workers on many machines: started, routed, watched and woken by Celery. They execute as anywhere else.
+
+    celery -A pitboss.launch.celery worker      what `pitboss worker --celery` becomes
+
+A Celery worker keeps one pitboss worker as its child: the same supervisor as on a single machine. Its only
+task is a doorbell, "there is work"; the claim decides which. Messages may be lost, late or doubled, and the
+broker may be away: workers look for themselves. Settings come from PITBOSS_… variables and pitboss.toml.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import structlog
+from celery import Celery, bootsteps
+from celery.signals import worker_shutting_down
+from kombu.entity import Queue
+
+from pitboss.core.settings import Settings, load_settings
+from pitboss.runs.model import DEFAULT_RESOURCE
+from pitboss.worker.doorbell import ring
+
+logger = structlog.get_logger("pitboss.launch")
+
+WAKE = "pitboss.wake"
+RESTART_SECONDS = 0.5
+SEND_SECONDS = 0.5  # a broker that takes longer is treated as away
+_COMMON = {"result_backend": None, "task_ignore_result": True, "task_default_queue": DEFAULT_RESOURCE}
+
+
+def make_app(settings: Settings) -> Celery:
+    """Answer the application of a worker: a thread for the doorbell, early acknowledgement, no prefetch."""
+    app = Celery("pitboss", broker=settings.broker_url)
+    app.conf.update(
+        **_COMMON,
+        task_queues=[Queue(name, routing_key=name) for name in settings.resources],  # type: ignore[no-untyped-call]
+        worker_pool="threads", worker_concurrency=1, task_acks_late=False,
+        worker_prefetch_multiplier=1, worker_disable_prefetch=True,
+        worker_send_task_events=True, worker_hijack_root_logger=False, worker_redirect_stdouts=False,
+        broker_connection_retry=True, broker_connection_retry_on_startup=True, broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_transport_options={
+            "socket_connect_timeout": 1, "socket_timeout": 5, "socket_keepalive": True, "health_check_interval": 5,
+        },
+    )  # fmt: skip
+
+    def wake() -> None:
+        ring(settings.data_dir)
+
+    app.task(name=WAKE)(wake)
+    app.steps["worker"].add(SupervisorStep)
+    return app
+
+
+class SupervisorStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Keeps the pitboss worker while Celery's runs; it starts before the broker is reached, or without it."""
+
+    requires = {"celery.worker.components:Pool"}
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        self.supervisor = Supervisor()
+        worker_shutting_down.connect(self._leave_in_time, weak=False)
+        super().__init__(worker, **options)
+
+    def start(self, _worker: Any) -> None:
+        self.supervisor.start()
+
+    def stop(self, _worker: Any) -> None:
+        self.supervisor.stop()
+
+    terminate = stop
+
+    def _leave_in_time(self, **_: Any) -> None:
+        """End the process though Celery waits: with a broker that hangs its shutdown would never end."""
+
+        def leave() -> None:
+            self.supervisor.stop()
+            threading.Event().wait(RESTART_SECONDS)
+            os._exit(0)
+
+        threading.Thread(target=leave, name="leaving", daemon=True).start()
+
+
+class Supervisor:
+    """Runs `pitboss worker`, and again when it dies; told to end, it suspends its runs and requeues them."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep, name="supervisor")
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the worker and wait for it; it has its own grace for what runs."""
+        with self._lock:
+            self._stopping.set()
+            if self._child is not None and self._child.poll() is None:
+                self._child.send_signal(signal.SIGTERM)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _keep(self) -> None:
+        # this thread is the child's parent: should the process be killed, the child is told
+        command = [sys.executable, "-m", "pitboss.cli.main", "worker", "--parent", str(os.getpid())]
+        while not self._stopping.is_set():
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            code = self._child.wait()
+            if code == 0 and not self._stopping.is_set():  # drained: Celery's worker goes with it
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            if not self._stopping.wait(RESTART_SECONDS):
+                logger.warning("worker ended and is started again", code=code)
+
+
+class CeleryLauncher:
+    """Wakes workers through the broker; starting them is the operator's. See `runs.ports.Launcher`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._wanted: set[str] = set()
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._send, name="doorbell", daemon=True)
+        self._app = Celery("pitboss-client", broker=settings.broker_url)
+        self._app.conf.update(
+            **_COMMON, broker_connection_retry=False, broker_connection_timeout=1, task_publish_retry=False,
+            broker_pool_limit=0, task_create_missing_queues=True,
+            broker_transport_options={
+                "socket_connect_timeout": SEND_SECONDS, "socket_timeout": SEND_SECONDS, "max_retries": 0,
+                "interval_start": 0, "interval_step": 0, "interval_max": 0, "connect_retries_timeout": 1,
+            },
+        )  # fmt: skip
+
+    def ensure(self) -> None:
+        """Workers are started with `pitboss worker --celery` wherever there are machines for them."""
+
+    def ring(self, resource: str = DEFAULT_RESOURCE) -> None:
+        ring(self.settings.data_dir)  # a worker on this machine need not wait for the broker
+        with self._changed:
+            self._wanted.add(resource)
+            self._changed.notify()
+            if not self._thread.is_alive():
+                self._thread.start()
+
+    def _send(self) -> None:
+        """Send what was rung since the last message, one message for each resource; what fails is dropped."""
+        is_away = False
+        while True:
+            with self._changed:
+                while not self._wanted:
+                    self._changed.wait()
+                wanted, self._wanted = self._wanted, set()
+            try:
+                for resource in wanted:
+                    self._app.send_task(WAKE, queue=resource, retry=False, ignore_result=True)
+                is_away = False
+            except Exception as error:  # each transport has errors of its own
+                if not is_away:
+                    logger.warning("the broker is away; workers look for themselves", error=str(error))
+                is_away = True
+
+
+def __getattr__(name: str) -> Any:
+    """Answer `app` when Celery asks for it: importing the launcher alone must not read settings."""
+    if name == "app":
+        return globals().setdefault("app", make_app(load_settings()))
+    raise AttributeError(name)

@@ -1,0 +1,45 @@
+"""Rings again for runs that wait while a slot is free: a message was lost, or came while nobody listened."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from pitboss.core.errors import StorageUnavailable
+from pitboss.runs.queue import ABOUT_TO_START
+from pitboss.runs.service import RunService
+
+logger = structlog.get_logger("pitboss.launch")
+
+LOOK_SECONDS = 1.0
+
+
+class Reconciler:
+    """Looks once a second, beside a server whose workers are started elsewhere."""
+
+    def __init__(self, service: RunService) -> None:
+        self.service = service
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="reconciler", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def reconcile(self) -> set[str]:
+        """Ring for every resource that a run waits for although it could start; answer them."""
+        ready = {run.resource for run, place in self.service.queued() if place.waiting_reason == ABOUT_TO_START}
+        for resource in ready:
+            self.service.launcher.ring(resource)
+        return ready
+
+    def _keep(self) -> None:
+        while not self._stopping.wait(LOOK_SECONDS):
+            try:
+                self.reconcile()
+            except StorageUnavailable as error:
+                logger.warning("reconciler waits for the database", error=str(error))
