@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pitboss.core.errors import DiskFull, SchemaMismatch
+from pitboss.core.errors import DiskFull, SchemaMismatch, StorageUnavailable
 from pitboss.core.files import Files, open_files
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
@@ -138,15 +138,24 @@ def open_platform(settings: Settings) -> Platform:
 
     Raises StorageUnavailable when it cannot be used, SchemaMismatch when it is newer than the program.
     """
+    return Platform(settings, _open(settings))
+
+
+def _open(settings: Settings) -> Database:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        what = f"cannot use the folder {settings.data_dir}: {reason}"
+        raise StorageUnavailable(what, "choose another --data-dir") from None
     database = Database(settings.url, settings.listen_url)
     bring_up_to_date(database)
-    return Platform(settings, database)
+    return database
 
 
 def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry] | None = None) -> Worker:
     """Answer a worker; an automatic one is the only one of its host and ends when it has been idle for long."""
-    database = Database(settings.url, settings.listen_url)
-    bring_up_to_date(database)
+    database = _open(settings)
     config = WorkerConfig(
         settings.data_dir, settings.slots, settings.lease_seconds, settings.renew_seconds,
         settings.cancel_grace_seconds, settings.shutdown_grace_seconds,

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from faults import journal
 from pitboss.core.errors import RunCancelled
 from pitboss.runs.ports import Prepared
 
@@ -58,6 +59,30 @@ def careful_steps(params, context):
         context.checkpoint({"done": i + 1, "blob": b"x" * 1000})
     context.begin_results()
     return {"done": params["count"]}
+
+
+def journaled(params, context):
+    """Works for `count` times `seconds`, saves its state, and writes down each step outside the database."""
+    saved = context.restore({"version": "1"}) or {"done": 0}
+    journal.write(params["journal"], context.run_id, context.attempt, "begin")
+    context.begin_stage("stepping", params["count"], saved["done"])
+    for i in range(saved["done"], params["count"]):
+        if context.is_cancelled:
+            break
+        time.sleep(params["seconds"])
+        journal.write(params["journal"], context.run_id, context.attempt, f"step {i}")
+        context.item(str(i), {"step": i})
+        context.report(i + 1)
+        if context.is_checkpoint_due:
+            context.checkpoint({"done": i + 1})
+    else:
+        journal.write(params["journal"], context.run_id, context.attempt, "end")
+        context.begin_results()
+        context.save_artifact("steps.txt", lambda path: path.write_text(f"{params['count']}\n"))
+        return {"done": params["count"]}
+    if not context.keeps_partial:
+        raise RunCancelled("stopped")
+    return {"done": i}
 
 
 def deaf_loop(params, context):
@@ -145,6 +170,7 @@ JOBS = (
     nothing,
     steps,
     careful_steps,
+    journaled,
     deaf_loop,
     locked,
     sleeping,

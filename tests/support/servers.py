@@ -21,7 +21,8 @@ from support.engine import until
 
 def _package(name: str) -> Path:
     found = find_spec(name)
-    assert found is not None and found.origin is not None, f"{name} is not installed"
+    assert found, f"{name} is not installed"
+    assert found.origin
     return Path(found.origin).parent
 
 
