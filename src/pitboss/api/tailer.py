@@ -68,11 +68,12 @@ class Tailer:
         self._enter(listener)
         try:
             while open_runs:
+                catches_up = listener.is_behind
                 async for event in self._next(listener):
                     if event.seq <= listener.after[event.run_id]:
                         continue
-                    if event.seq > listener.after[event.run_id] + 1:
-                        listener.is_behind = True  # something was missed: the database has it
+                    if event.seq > listener.after[event.run_id] + 1 and not catches_up:
+                        listener.is_behind = True  # something was missed: the database has it, unless it was thinned
                         continue
                     listener.after[event.run_id] = event.seq
                     yield event

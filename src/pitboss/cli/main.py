@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from pitboss.cli import config, data, demo, doctor, launch, runs, server, strategy
+from pitboss.cli import config, data, db, demo, doctor, launch, runs, server, strategy
 
 app = typer.Typer(
     name="pitboss",
@@ -31,6 +31,7 @@ app.add_typer(data.app, name="data")
 app.command("serve")(server.serve)
 app.add_typer(server.worker_app, name="worker")
 app.command("demo")(demo.demo)
+app.add_typer(db.app, name="db")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
 

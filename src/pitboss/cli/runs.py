@@ -218,6 +218,37 @@ def _value(text: str) -> Any:
 
 
 @app.command()
+def prune(
+    older_than: Annotated[str, typer.Option(help="Age since the run's end: 30d, 12h, 90m, 0d.")],
+    keep_artifacts: Annotated[bool, typer.Option("--keep-artifacts", help="Thin progress only.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Thin the progress of old runs, remove their artifacts and checkpoints; the runs themselves stay."""
+    from pitboss.storage.pruning import Pruner
+
+    age = read_age(older_than)
+    with platform_of(data_dir) as platform:
+        done = Pruner(platform.database, platform.files, age).prune(keep_artifacts)
+    if as_json:
+        print_json(done.__dict__)
+        return
+    print(f"{done.runs:,} runs thinned by {done.events:,} events; {done.files:,} files removed; "
+          f"nobody waited longer than {1e3 * done.longest_lock_seconds:.0f} ms")  # fmt: skip
+
+
+def read_age(text: str) -> float:
+    """Read an age such as 30d as seconds. Raises InvalidInput."""
+    from pitboss.core.errors import InvalidInput
+
+    seconds = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
+    number, unit = text.strip()[:-1], text.strip()[-1:]
+    if not number.isdigit() or unit not in seconds or not number.isascii():
+        raise InvalidInput(f"'{text[:40]}' is no age", "write 30d, 12h, 90m or 0d", "--older-than")
+    return int(number) * seconds[unit]
+
+
+@app.command()
 def export(
     run: Reference,
     what: Annotated[str, typer.Option(help="trades, orders, equity, drawdown or variants.")] = "trades",

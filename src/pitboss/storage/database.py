@@ -74,6 +74,16 @@ class Database:
             return SqliteChanges(str(self.url.database))
         return PostgresChanges(self._listen_url)
 
+    def integrity_problems(self) -> list[str]:
+        """Answer what SQLite finds wrong with its own file; PostgreSQL looks after itself."""
+        if not self.is_sqlite:
+            return []
+        with self.reading() as connection:
+            found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        problems = [str(line) for line in found if line != "ok"]
+        return problems + [f"a row of {orphan[0]} belongs to nothing" for orphan in orphans]
+
     def close(self) -> None:
         self._writer.dispose()
         self._reader.dispose()
