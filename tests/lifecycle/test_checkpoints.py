@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ from support.engine import Engine, until
 def engine(tmp_path):
     with Engine(tmp_path, checkpoint_seconds=0.1) as engine:
         yield engine
+
+
+def settled(ask):
+    """Answer what is found when nothing more comes."""
+    before = ask()
+    time.sleep(0.3)
+    return before if before == ask() else None
 
 
 def journal_of(path):
@@ -73,7 +81,7 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(engine, tmp_path):
     engine.wait_progress(run, "stepping", 10)
     pid = engine.service.get(run.id).pid
     os.kill(pid, signal.SIGSTOP)
-    newest, _ = until(lambda: engine.store.checkpoints(run.id)[:2], 5, "checkpoints are recorded")
+    newest, _ = until(lambda: settled(lambda: engine.store.checkpoints(run.id)), 5, "all it said is recorded")
     path = engine.settings.data_dir / newest.path
     path.write_bytes(path.read_bytes()[:-100])
     os.kill(pid, signal.SIGKILL)

@@ -64,13 +64,15 @@ class Engine:
         for pid in marked_processes():
             os.kill(pid, signal.SIGKILL)
 
-    def start_worker(self, waits: bool = True) -> subprocess.Popen:
-        """Start a worker process; by default wait until it has signed on."""
+    def start_worker(
+        self, waits: bool = True, on: Callable[[list[str]], list[str]] = list, **environment: str
+    ) -> subprocess.Popen:
+        """Start a worker process, `on` another host where given; by default wait until it has signed on."""
         settings = self.settings.model_dump_json()
         with (self.settings.data_dir / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "support.engine", settings], cwd=TESTS, stdout=log, stderr=log,
-                env=os.environ | {"PYTHONPATH": str(TESTS)},
+                on([sys.executable, "-m", "support.engine", settings]), cwd=TESTS, stdout=log, stderr=log,
+                env=os.environ | {"PYTHONPATH": str(TESTS)} | environment,
             )  # fmt: skip
         self.workers.append(worker)
         if waits:

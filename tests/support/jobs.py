@@ -85,6 +85,13 @@ def journaled(params, context):
     return {"done": i}
 
 
+def heavy_artifact(params, context):
+    """Leaves a file of many megabytes."""
+    context.begin_results()
+    context.save_artifact("big.bin", lambda path: path.write_bytes(bytes(params["megabytes"] << 20)))
+    return {}
+
+
 def deaf_loop(params, context):
     """A Python loop that ignores every signal it can, and the cancel flag."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
@@ -171,6 +178,7 @@ JOBS = (
     steps,
     careful_steps,
     journaled,
+    heavy_artifact,
     deaf_loop,
     locked,
     sleeping,

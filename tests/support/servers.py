@@ -76,6 +76,8 @@ class PostgresServer:
                 if not parent.stat().st_mode & 0o001:
                     parent.chmod(parent.stat().st_mode | 0o011)
         self._run("initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres", "-D", str(self.data))
+        with (self.data / "pg_hba.conf").open("a") as file:
+            file.write("host all all all trust\n")
 
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-w", "-t", "30", "-D", str(self.data), *arguments)

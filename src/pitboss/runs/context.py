@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pitboss.core import panel as slots
-from pitboss.core.errors import RunCancelled, RunSuspended
+from pitboss.core.errors import RunCancelled, RunSuspended, StorageUnavailable
 from pitboss.core.files import Files, LocalFiles, digest_of_file
 from pitboss.runs.checkpoint import differences, read_state, write_state
 from pitboss.runs.model import Checkpoint
@@ -43,6 +43,7 @@ class RunContext:
     _identity: dict[str, str] = field(init=False, default_factory=dict)
     _checked: float = field(init=False, default_factory=time.monotonic)
     _checkpoint_cost: float = field(init=False, default=0.0)
+    _is_saving: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
         self._slots = self.memory.cast("q")
@@ -156,19 +157,29 @@ class RunContext:
     def checkpoint(self, state: Mapping[str, Any]) -> None:
         """Save the state of the work: values that JSON can say, and arrays as bytes. See `restore`.
 
-        Raises RunSuspended when the worker shuts down, which the job lets through, DiskFull, InvalidInput.
+        Where there is no room the log says so, and the work goes on: the checkpoint before still stands.
+        Raises RunSuspended when the worker shuts down, which the job lets through, and InvalidInput.
         """
         started = time.monotonic()
+        try:
+            self._save(state)
+            self._is_saving = True
+        except StorageUnavailable as error:
+            if self._is_saving:
+                self.log(f"the state is not saved for now: {error}", "warning")
+            self._is_saving = False
+        self._checked = time.monotonic()
+        self._checkpoint_cost = self._checked - started
+        if self.is_suspended and not self.is_cancelled:
+            raise RunSuspended("the worker shuts down; the run goes on from here")
+
+    def _save(self, state: Mapping[str, Any]) -> None:
         number = max((saved.number for saved in self.checkpoints), default=0) + 1
         path = f"checkpoints/{self.run_id}/{number}.{self.attempt}"
         stored = self.files.put(path, lambda temporary: write_state(temporary, state))
         saved = Checkpoint(number, self.attempt, path, stored.size, stored.digest, self._identity)
         self.checkpoints = (saved, *self.checkpoints[:1])
         self.send({"type": "checkpoint", **asdict(saved)})
-        self._checked = time.monotonic()
-        self._checkpoint_cost = self._checked - started
-        if self.is_suspended and not self.is_cancelled:
-            raise RunSuspended("the worker shuts down; the run goes on from here")
 
 
 def memory_context(

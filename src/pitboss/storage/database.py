@@ -163,7 +163,9 @@ def _told(text: str) -> StorageUnavailable:
     if "disk is full" in text or "No space left" in text or "disk I/O" in text:
         return DiskFull("the disk of the database is full", "free some space and try again")
     if "readonly" in text or "read-only" in text:
-        return StorageUnavailable("the database is read-only", "make the data folder writable")
+        return StorageUnavailable(
+            "the database is read-only", "make it writable: its folder, or the server's default_transaction_read_only"
+        )
     return StorageUnavailable(f"the database cannot be used: {text}", "see 'pitboss doctor'")
 
 

@@ -1,0 +1,132 @@
+"""No disk, no right to write, no descriptors: no false success, a clear message, and recovery without help."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from faults import journal
+from faults.scenarios import check_log
+from pitboss.core.errors import DiskFull, StorageUnavailable
+from support import faults
+from support.engine import Engine, is_gone, until
+from support.server import free_port
+from support.servers import PostgresServer
+
+as_root = pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root on Linux")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own that is soon full."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder) -> None:
+    with (folder / "ballast").open("wb") as file:
+        try:
+            while True:
+                file.write(b"x" * 65_536)
+                file.flush()
+        except OSError:
+            pass
+
+
+@as_root
+def test_a_full_disk_fails_nothing_silently_and_heals_by_itself(small_disk, tmp_path):
+    path = tmp_path / "journal"
+    with Engine(small_disk) as engine:
+        faults.make_bars(engine)
+        engine.start_worker()
+        going = engine.submit("journaled", {"count": 150, "seconds": 0.05, "journal": str(path)})
+        engine.wait_progress(going, "stepping", 5)
+        fill(small_disk)
+        with pytest.raises(DiskFull) as refused:
+            while True:  # what is left of the last page of the log may still take one or two
+                engine.submit("nothing", {"text": "x" * 10_000})
+        assert "disk" in refused.value.message
+        time.sleep(2.0)
+        assert engine.service.get(going.id).state != "completed"
+        (small_disk / "ballast").unlink()
+        ended = engine.wait(going, seconds=40)
+        assert ended.state == "completed", ended.error
+        check_log(engine, ended)
+        journal.assert_no_overlap(path)
+        assert (
+            engine.wait(engine.submit("backtest", faults.backtest_params() | {"symbols": ["SHORT"]})).state
+            == "completed"
+        )
+
+
+@as_root
+def test_results_that_do_not_fit_fail_the_run_and_say_so(small_disk):
+    with Engine(small_disk) as engine:
+        engine.start_worker()
+        run = engine.submit("heavy_artifact", {"megabytes": 100})
+        ended = engine.wait(run)
+        assert (ended.state, ended.result) == ("failed", None)
+        assert "cannot write big.bin" in ended.error["message"]
+        assert "disk" in ended.error["remedy"]
+        assert engine.service.artifacts(run.id) == []
+        assert engine.wait(engine.submit("heavy_artifact", {"megabytes": 1})).state == "completed"
+
+
+def test_a_read_only_database_is_said_and_runs_go_on_when_it_is_mended(tmp_path):
+    path = tmp_path / "journal"
+    folder = Path("/tmp") / f"pitboss-read-only-{os.getpid()}"
+    postgres = PostgresServer(folder, free_port())
+    postgres.start()
+    with Engine(tmp_path, database_url=postgres.url(), lease_seconds=3.0, renew_seconds=0.5) as engine:
+        engine.start_worker()
+        run = engine.submit("journaled", {"count": 100, "seconds": 0.05, "journal": str(path)})
+        first = engine.wait_progress(run, "stepping", 5)
+        make_read_only(postgres, "on")
+        until(lambda: is_gone(first.pid), 4, "its process ends before the lease does")
+        with pytest.raises(StorageUnavailable) as refused:
+            engine.submit("nothing")
+        assert "read-only" in refused.value.message
+        assert "default_transaction_read_only" in refused.value.remedy
+        make_read_only(postgres, "off")
+        ended = engine.wait(run, seconds=40)
+        assert (ended.state, ended.attempt) == ("completed", 2), ended.error
+        check_log(engine, ended)
+        journal.assert_no_overlap(path)
+    postgres.stop("immediate")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_read_only(postgres: PostgresServer, how: str) -> None:
+    """What a failover leaves behind: a server that refuses to write."""
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {how}")
+        connection.execute("SELECT pg_reload_conf()")
+
+
+def test_a_worker_without_descriptors_fails_a_run_clearly_and_works_again_when_it_has_some(tmp_path):
+    with Engine(tmp_path) as engine:
+        worker = engine.start_worker()
+        assert engine.wait(engine.submit("nothing")).state == "completed"
+        used = len(os.listdir(f"/proc/{worker.pid}/fd"))
+        before = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (used + 1, before[1]))
+        run = engine.submit("nothing")
+        ended = until(lambda: (now := engine.service.get(run.id)).state.is_terminal and now, 10, "it ends, or waits")
+        assert ended.state == "failed"
+        assert "could not be started" in ended.error["message"]
+        assert "Too many open files" in ended.error["message"]
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, before)
+        assert engine.wait(engine.submit("nothing")).state == "completed"
+        assert engine.wait(engine.service.retry(run.id)).state == "completed"
+        assert worker.poll() is None
