@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Collection
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -105,16 +106,20 @@ def page(events: list[StoredEvent], cursor: str) -> Response:
     return JSONResponse({"events": [event.as_dict() for event in events], "cursor": cursor})
 
 
+@lru_cache(maxsize=4096)
+def told(event: StoredEvent, cursor: str) -> bytes:
+    """Answer an event as it is sent: made once, however many listen."""
+    return ServerSentEvent(data=json.dumps(event.as_dict()), event=event.type, id=cursor).encode()
+
+
 def stream(request: Request, positions: dict[str, int], ended: Collection[str] = ()) -> Response:
     """Answer a stream of the events beyond `positions` that ends with the last run."""
     tailer: Tailer = request.app.state.tailer
 
-    async def messages() -> AsyncIterator[ServerSentEvent]:
+    async def messages() -> AsyncIterator[bytes]:
         async for event in tailer.listen(positions, ended):
             positions[event.run_id] = event.seq
-            yield ServerSentEvent(
-                data=json.dumps(event.as_dict()), event=event.type, id=".".join(map(str, positions.values()))
-            )
+            yield told(event, ".".join(map(str, positions.values())))
 
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
     return EventSourceResponse(messages(), ping=PING_SECONDS, headers=headers)

@@ -25,6 +25,7 @@ POLL_SECONDS = 0.05
 RETRY_SECONDS = 0.5
 LOOK_SECONDS = 0.5  # the database is read this often, whatever was told of changes
 BACKLOG = 500
+OVERLAP = 100
 PAGE = 500
 
 
@@ -120,24 +121,20 @@ class Tailer:
                 continue
             for event in new:
                 self._hand_out(event)
+            for run_id in self._heads.keys() - self._listeners.keys():  # whose last listener left meanwhile
+                del self._heads[run_id]
             await asyncio.sleep(POLL_SECONDS)
 
     def _read_new(self, run_ids: list[str]) -> list[StoredEvent]:
         fresh = [run_id for run_id in run_ids if run_id not in self._heads]
         if not self._has_changed() and not fresh:
             return []
-        found: list[StoredEvent] = []
-        heads = self.log.heads(run_ids)
-        for run_id, head in heads.items():
-            # a run that was just added is tailed from a little before: its listeners drop what they know
-            known = self._heads.get(run_id, max(0, head - PAGE))
-            while known < head:
-                events = self.log.read(run_id, known, PAGE)
-                if not events:
-                    break
-                found += events
-                known = events[-1].seq
-            self._heads[run_id] = known
+        # a run that was just added is tailed from a little before: its listeners drop what they know
+        self._heads |= {run_id: max(0, head - OVERLAP) for run_id, head in self.log.heads(fresh).items()}
+        found = self.log.tail({run_id: self._heads[run_id] for run_id in run_ids if run_id in self._heads}, PAGE)
+        for event in found:
+            self._heads[event.run_id] = event.seq
+        self._look_at = 0.0 if len(found) >= PAGE else self._look_at
         return found
 
     def _has_changed(self) -> bool:

@@ -141,6 +141,9 @@ class StoredEvent:
     type: str
     payload: dict[str, Any]
 
+    def __hash__(self) -> int:
+        return hash((self.run_id, self.seq))
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "run_id": self.run_id,

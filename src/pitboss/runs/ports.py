@@ -123,6 +123,9 @@ class EventLog(Protocol):
     def read(self, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         """Answer the events of a run with a seq greater than `after`, in order."""
 
+    def tail(self, after: Mapping[str, int], limit: int = 1000) -> list[StoredEvent]:
+        """Answer the events of several runs beyond the seq given for each, in order within each."""
+
     def heads(self, run_ids: Sequence[str]) -> dict[str, int]:
         """Answer the last seq of each run that exists."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from pitboss.runs.model import StoredEvent
 from pitboss.storage.database import Database
 from pitboss.storage.tables import run_events, runs
+
+RUNS_AT_ONCE = 50  # in one statement
+_COLUMNS = (run_events.c.run_id, run_events.c.seq, run_events.c.ts, run_events.c.type, run_events.c.payload)
 
 
 class SqlEventLog:
@@ -19,19 +22,26 @@ class SqlEventLog:
 
     def read(self, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
         statement = (
-            sa.select(
-                run_events.c.run_id,
-                run_events.c.seq,
-                run_events.c.ts,
-                run_events.c.type,
-                run_events.c.payload,
-            )
+            sa.select(*_COLUMNS)
             .where(run_events.c.run_id == run_id, run_events.c.seq > after)
             .order_by(run_events.c.seq)
             .limit(limit)
         )
         with self.database.reading() as connection:
             return [StoredEvent(*row) for row in connection.execute(statement)]
+
+    def tail(self, after: Mapping[str, int], limit: int = 1000) -> list[StoredEvent]:
+        found: list[StoredEvent] = []
+        positions = list(after.items())
+        with self.database.reading() as connection:
+            for start in range(0, len(positions), RUNS_AT_ONCE):
+                beyond = [
+                    sa.and_(run_events.c.run_id == run_id, run_events.c.seq > seq)
+                    for run_id, seq in positions[start : start + RUNS_AT_ONCE]
+                ]
+                statement = sa.select(*_COLUMNS).where(sa.or_(*beyond)).order_by(run_events.c.run_id, run_events.c.seq)
+                found += [StoredEvent(*row) for row in connection.execute(statement.limit(limit))]
+        return found
 
     def heads(self, run_ids: Sequence[str]) -> dict[str, int]:
         statement = sa.select(runs.c.id, runs.c.last_seq).where(runs.c.id.in_(list(run_ids)))

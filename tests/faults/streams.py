@@ -1,0 +1,183 @@
+"""Many event streams over several API servers, whose connections drop all the time: each must still tell everything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+
+from pitboss.core.ids import new_id
+from pitboss.runs import events as ev
+from pitboss.runs.model import Limits, NewRun, Serves
+from pitboss.runs.ports import Move, RunWrite
+from pitboss.runs.states import State
+from support.engine import Engine, until
+from support.server import free_port
+
+ENDS = ("completed", "failed", "cancelled")
+
+
+class ApiServer:
+    """A `pitboss serve --no-worker` over a data folder, killed and started again at will."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.environment = os.environ | {"PITBOSS_MIN_FREE_DISK_MB": "0"} | environment
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        with (self.data_dir / "serve.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pitboss.cli.main", "serve", "--no-worker", "--port", str(self.port),
+                 "--data-dir", str(self.data_dir)],
+                stdout=log, stderr=log, env=self.environment,
+            )  # fmt: skip
+        until(self.is_ready, 30, "the API server is ready")
+
+    def is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def memory(self) -> int:
+        assert self.process is not None
+        return psutil.Process(self.process.pid).memory_info().rss
+
+
+class Stream:
+    """One client of one run: what it has received, and how late each event came."""
+
+    def __init__(self, run_id: str, ports: list[int], rng: random.Random, life: tuple[float, float]) -> None:
+        self.run_id, self.ports, self.rng, self.life = run_id, ports, rng, life
+        self.events: list[tuple[int, str]] = []
+        self.delays: list[float] = []
+        self.connections = 0
+
+    async def follow(self) -> None:
+        """Listen to the run's last event; after each lost connection go on at another server."""
+        while not self.events or self.events[-1][1] not in ENDS:
+            self.connections += 1
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
+                async with asyncio.timeout(self.rng.uniform(*self.life)):
+                    await self._connected(self.rng.choice(self.ports))
+            await asyncio.sleep(0.02 * self.rng.random())
+
+    async def _connected(self, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            after = self.events[-1][0] if self.events else 0
+            opened = time.time()
+            writer.write(f"GET /api/v1/runs/{self.run_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream"
+                         f"\r\nLast-Event-ID: {after}\r\nConnection: close\r\n\r\n".encode())  # fmt: skip
+            while line := await reader.readline():
+                if line.startswith(b"data: "):
+                    self._hear(json.loads(line[6:]), opened)
+        finally:
+            writer.close()
+
+    def _hear(self, event: dict, opened: float) -> None:
+        self.events.append((event["seq"], event["type"]))
+        sent = event["payload"].get("at")
+        if sent and sent > opened:  # what was missed while there was no connection is not late
+            self.delays.append(time.time() - sent)
+
+
+class Writer(threading.Thread):
+    """Writes events of many runs, as a worker does: all of them in one transaction each time."""
+
+    def __init__(self, engine: Engine, runs: int, per_second: float, seconds: float) -> None:
+        super().__init__()
+        self.store, self.seconds, self.pause = engine.store, seconds, 1 / per_second
+        for _ in range(runs):
+            self.store.submit(NewRun(new_id(), "told", "test/told", "local", {}, {}), 10_000)
+        self.claims = self.store.claim("writer", runs, 3600.0, Limits(10_000, {}, 10_000, 60.0), Serves(("told",)))
+        self.number = 0
+        self.slowest = 0.0
+        self._write([Move(State.RUNNING, pid=1)] * runs)
+
+    def _write(self, moves: list[Move | None]) -> None:
+        self.number += 1
+        said = [ev.Logged(level="info", message="x" * 100, at=time.time())]
+        writes = [RunWrite(claim.run.id, claim.token, self.number, said, move=move)
+                  for claim, move in zip(self.claims, moves, strict=True)]  # fmt: skip
+        before = time.monotonic()
+        assert not self.store.write(writes)
+        self.slowest = max(self.slowest, time.monotonic() - before)
+
+    def run(self) -> None:
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            due = time.monotonic() + self.pause
+            self._write([None] * len(self.claims))
+            time.sleep(max(0.0, due - time.monotonic()))
+        self._write([Move(State.COMPLETING)] * len(self.claims))
+        self._write([Move(State.COMPLETED, result={})] * len(self.claims))
+
+
+def fan_out(engine: Engine, clients: int, runs: int, seconds: float, seed: int,
+            life: tuple[float, float] = (1.0, 30.0)) -> dict:  # fmt: skip
+    """Let many clients follow runs over two servers; each client's list must be the database's."""
+    servers = [ApiServer(engine.settings.data_dir) for _ in range(2)]
+    for server in servers:
+        server.start()
+    try:
+        return _fan_out(engine, servers, clients, runs, seconds, seed, life)
+    finally:
+        for server in servers:
+            server.kill()
+
+
+def _fan_out(engine, servers, clients, runs, seconds, seed, life) -> dict:
+    writer = Writer(engine, runs, 5.0, seconds)
+    ports = [server.port for server in servers]
+    streams = [
+        Stream(writer.claims[i % runs].run.id, ports, random.Random(seed * 10_000 + i), life) for i in range(clients)
+    ]
+    memory: list[int] = []
+
+    async def everybody() -> None:
+        followers = [asyncio.create_task(stream.follow()) for stream in streams]
+        while not all(stream.events for stream in streams):
+            await asyncio.sleep(0.1)  # everybody at once is not what is measured
+        writer.start()
+        while not all(task.done() for task in followers):
+            memory.append(sum(server.memory() for server in servers))
+            await asyncio.sleep(1.0)
+        for task in followers:
+            task.result()
+
+    asyncio.run(asyncio.wait_for(everybody(), seconds + 120))
+    writer.join()
+    truth = {
+        claim.run.id: [(e.seq, e.type) for e in engine.service.events(claim.run.id, limit=100_000)]
+        for claim in writer.claims
+    }
+    for stream in streams:
+        assert stream.events == truth[stream.run_id], f"{len(stream.events)} of {len(truth[stream.run_id])} events"
+    delays = sorted(delay for stream in streams for delay in stream.delays)
+    settled = memory[len(memory) // 4 : -2] or memory
+    return {
+        "clients": clients, "runs": runs, "connections": sum(stream.connections for stream in streams),
+        "deliveries": sum(len(stream.events) for stream in streams),
+        "p50_ms": round(1e3 * delays[len(delays) // 2], 1), "p99_ms": round(1e3 * delays[int(0.99 * len(delays))], 1),
+        "memory_mb": round(max(memory) / 1e6), "memory_growth": round(settled[-1] / settled[0] - 1, 3),
+        "slowest_write_ms": round(1e3 * writer.slowest, 1),
+    }  # fmt: skip
