@@ -16,10 +16,11 @@ from pitboss.launch.local import LocalLauncher, WorkerKeeper
 from pitboss.launch.reconciler import Reconciler
 from pitboss.runs.model import Limits
 from pitboss.runs.ports import JobKind, Launcher
-from pitboss.runs.service import RunService
+from pitboss.runs.service import Engine, Policy, RunService
 from pitboss.storage.database import Database
 from pitboss.storage.documents import BacktestShelf, StrategyShelf
 from pitboss.storage.events import SqlEventLog
+from pitboss.storage.figures import SqlFigures
 from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
@@ -88,11 +89,13 @@ class Platform:
 
     @cached_property
     def service(self) -> RunService:
-        return RunService(
-            SqlRunStore(self.database), SqlEventLog(self.database), SqlWorkerRegistry(self.database), self.launcher,
-            Kinds(self), limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds,
-            self.check_room,
+        database = self.database
+        engine = Engine(
+            SqlRunStore(database), SqlEventLog(database), SqlWorkerRegistry(database), SqlFigures(database),
+            self.launcher, Kinds(self),
         )  # fmt: skip
+        policy = Policy(limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds)
+        return RunService(engine, policy, self.check_room)
 
     def check_schema(self) -> None:
         """Raise SchemaMismatch when the database was migrated since it was opened."""

@@ -16,6 +16,7 @@ from pitboss.runs.model import Artifact, Checkpoint, Limits, NewRun, RunQuery, S
 from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import TRANSITIONS, State
 from pitboss.storage.events import SqlEventLog
+from pitboss.storage.figures import SqlFigures
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
 
@@ -321,11 +322,11 @@ def test_statistics_count_completed_runs_alone(store):
         if end is State.CANCELLED:
             store.request_cancel(claimed.run.id, False, "")
         move(store, claimed, end, result={}, error={"kind": "error", "message": "", "remedy": ""})
-    figures = store.statistics()
+    figures = SqlFigures(store.database).statistics()
     assert figures["completed"] == 1
     assert (figures["by_state"]["failed"], figures["by_state"]["cancelled"]) == (1, 1)
     assert figures["longest_seconds"] >= figures["mean_seconds"] >= 0
-    assert store.statistics("nothing")["completed"] == 0
+    assert SqlFigures(store.database).statistics("nothing")["completed"] == 0
 
 
 def test_the_log_is_read_after_a_position_and_in_pages(store, log):

@@ -15,8 +15,9 @@ from pitboss.runs.ports import Move, RunWrite
 from pitboss.runs.states import State
 from pitboss.storage.database import Database
 from pitboss.storage.events import SqlEventLog
+from pitboss.storage.inspection import broken_logs, stuck_runs
 from pitboss.storage.migrate import bring_up_to_date
-from pitboss.storage.pruning import Pruner, find_damage
+from pitboss.storage.pruning import Pruner
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.tables import run_events
 from pitboss.storage.transfer import copy_database, damaged_files, restore_backup, write_backup
@@ -141,7 +142,7 @@ def test_pruning_thins_progress_and_removes_files_but_keeps_runs(database, files
     assert [event.type for event in kept] == ["queued", "claimed", "started", "progress", "progress", "completed"]
     assert SqlRunStore(database).get(old).result == {"sharpe": 1 / 3}
     assert files.names("artifacts") == []
-    assert find_damage(database, 15.0) == []
+    assert broken_logs(database) == stuck_runs(database, 15.0) == []
 
 
 def test_pruning_keeps_a_checkpoint_that_another_run_goes_on_from(database, files):
@@ -164,6 +165,5 @@ def test_damage_is_found_and_named(database, files):
     store = SqlRunStore(database)
     store.submit(NewRun("stuck", "backtest", "s", "local", {}, {}), 10)
     store.claim("w", 1, -100.0, LIMITS, Serves(("backtest",)))
-    found = " ".join(damage.what for damage in find_damage(database, 15.0))
-    assert run_id in found
-    assert "run stuck is starting, but nobody holds it" in found
+    assert [damage.what for damage in broken_logs(database)] == [f"the log of run {run_id} has 9 of 10 events"]
+    assert [damage.what for damage in stuck_runs(database, 15.0)] == ["run stuck is starting, but nobody holds it"]

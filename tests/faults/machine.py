@@ -24,6 +24,7 @@ from pitboss.runs.model import Checkpoint, Claim, Limits, NewRun, RunQuery, Serv
 from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import State, is_legal
 from pitboss.storage.database import Database
+from pitboss.storage.figures import SqlFigures
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.tables import metadata, run_events, runs
 
@@ -288,7 +289,7 @@ class LifeCycle(RuleBasedStateMachine):
             logs[row.run_id].append(row)
         for run_id, log in logs.items():
             self.check_log(found[run_id], log)
-        told = self.store.statistics()
+        told = SqlFigures(self.database).statistics()
         assert told["completed"] == sum(run.state is State.COMPLETED for run in found.values())
         self.database.crash_at = armed
 

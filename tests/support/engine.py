@@ -16,8 +16,10 @@ from pitboss.bootstrap import ENTRIES, Kinds, Platform, limits_of, make_worker, 
 from pitboss.core.logs import configure_logs
 from pitboss.core.settings import Settings, load_settings
 from pitboss.runs.model import Run
-from pitboss.runs.service import RunService, Submission
+from pitboss.runs.service import Engine as Ports
+from pitboss.runs.service import Policy, RunService, Submission
 from pitboss.storage.events import SqlEventLog
+from pitboss.storage.figures import SqlFigures
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
 from pitboss.worker.config import Entry
@@ -44,11 +46,13 @@ class Engine:
         self.platform: Platform = open_platform(self.settings)
         database = self.platform.database
         self.store = SqlRunStore(database)
-        self.service = RunService(
-            self.store, SqlEventLog(database), SqlWorkerRegistry(database), NoLauncher(),
-            dict(Kinds(self.platform)) | KINDS, limits_of(self.settings), self.settings.max_queue_size,
-            self.settings.lease_seconds,
+        self.figures = SqlFigures(database)
+        ports = Ports(
+            self.store, SqlEventLog(database), SqlWorkerRegistry(database), self.figures, NoLauncher(),
+            dict(Kinds(self.platform)) | KINDS,
         )  # fmt: skip
+        policy = Policy(limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds)
+        self.service = RunService(ports, policy)
         self.workers: list[subprocess.Popen] = []
 
     def __enter__(self) -> Engine:

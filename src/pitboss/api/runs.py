@@ -67,7 +67,7 @@ def statistics(
     platform: Wired, subject: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None
 ) -> Any:
     """Count runs by state; all other figures are over completed runs alone."""
-    return platform.service.store.statistics(subject)
+    return platform.service.figures.statistics(subject)
 
 
 @router.get("/runs/{run_id}", response_model=RunModel)

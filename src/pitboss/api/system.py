@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
 from pitboss.api.deps import Wired
 from pitboss.api.schemas import QueueModel, WorkerModel
+from pitboss.api.tailer import Lag
 from pitboss.bootstrap import Platform
-from pitboss.runs.model import worker_document
+from pitboss.runs.model import DEFAULT_RESOURCE, worker_document
 
 router = APIRouter(tags=["system"])
 probes = APIRouter(tags=["system"])
@@ -52,35 +53,65 @@ def readyz(platform: Wired) -> dict[str, Any]:
 
 
 @probes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-def metrics(platform: Wired) -> Response:
+def metrics(request: Request, platform: Wired) -> Response:
     """Answer figures for Prometheus."""
     registry = CollectorRegistry()
-    registry.register(PlatformCollector(platform))
+    registry.register(PlatformCollector(platform, request.app.state.tailer.lag))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 class PlatformCollector(Collector):
-    """Reads the figures from the database when they are asked for, so that any server tells the same."""
+    """Reads the figures when they are asked for: those of runs from the database, so that any server tells the same."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, lag: Lag) -> None:
         self.platform = platform
+        self.lag = lag
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        snapshot = self.platform.service.store.queue()
-        counts = self.platform.service.store.statistics()["by_state"]
-        runs = GaugeMetricFamily("pitboss_runs", "Runs by state.", labels=["state"])
-        for state, count in counts.items():
-            runs.add_metric([state], count)
+    def collect(self) -> Iterator[Metric]:
+        yield from self._runs()
+        yield from self._queue()
+        yield SummaryMetricFamily("pitboss_event_lag_seconds", "From the database to this server's streams.",
+                                  count_value=self.lag.count, sum_value=self.lag.seconds)  # fmt: skip
+        database = SummaryMetricFamily("pitboss_database_seconds", "This server's transactions.", labels=["door"])
+        for door, timing in self.platform.database.timings.items():
+            database.add_metric([door], timing.count, timing.seconds)
+        yield database
+
+    def _runs(self) -> Iterator[Metric]:
+        measures = self.platform.service.figures.measures()
+        runs = GaugeMetricFamily("pitboss_runs", "Runs by state and kind.", labels=["state", "kind"])
+        for (state, kind), count in measures.by_state_and_kind.items():
+            runs.add_metric([state, kind], count)
         yield runs
+        yield CounterMetricFamily("pitboss_lost_attempts", "Attempts that were interrupted.", measures.lost_attempts)
+        yield _quantiles("pitboss_queue_wait_seconds", "From queued to claimed, of recent runs.", measures.waits)
+        yield _quantiles("pitboss_cancel_seconds", "From a cancel to the end, of recent runs.", measures.cancels)
+
+    def _queue(self) -> Iterator[Metric]:
+        snapshot = self.platform.service.store.queue()
+        lease = self.platform.settings.lease_seconds
         active = GaugeMetricFamily("pitboss_active_runs", "Active runs by kind.", labels=["kind"])
         for kind, count in Counter(run.kind for run in snapshot.active).items():
             active.add_metric([kind], count)
         yield active
-        yield GaugeMetricFamily("pitboss_queue_depth", "Queued runs.", value=len(snapshot.queued))
-        waits = [snapshot.now - run.queued_at for run in snapshot.queued]
+        depth = GaugeMetricFamily("pitboss_queue_depth", "Queued runs by what they need.", labels=["resource"])
+        for resource, count in Counter(run.resource for run in snapshot.queued).items() or [(DEFAULT_RESOURCE, 0)]:
+            depth.add_metric([resource], count)
+        yield depth
+        oldest = max((snapshot.now - run.queued_at for run in snapshot.queued), default=0.0)
+        yield GaugeMetricFamily("pitboss_queue_oldest_seconds", "Wait of the oldest queued run.", value=oldest)
+        live = [worker for worker in snapshot.workers if worker.silent_seconds <= lease]
+        silent = len(snapshot.workers) - len(live)
+        yield GaugeMetricFamily("pitboss_workers", "Workers that renew.", value=len(live))
         yield GaugeMetricFamily(
-            "pitboss_queue_oldest_seconds", "Wait of the oldest queued run.", value=max(waits, default=0)
+            "pitboss_silent_workers", "Workers that do not.", value=len(snapshot.workers) - len(live)
         )
-        yield GaugeMetricFamily("pitboss_workers", "Workers signed on.", value=len(snapshot.workers))
-        slots = sum(worker.slots for worker in snapshot.workers)
-        yield GaugeMetricFamily("pitboss_slots", "Slots of all workers.", value=slots)
+        yield GaugeMetricFamily("pitboss_slots", "Slots of the workers that renew.", value=sum(w.slots for w in live))
+
+
+def _quantiles(name: str, meaning: str, seconds: list[float]) -> Metric:
+    """Answer the median, the 95th and the 99th percentile of sorted durations; none without any."""
+    family = GaugeMetricFamily(name, meaning, labels=["quantile"])
+    for quantile in (0.5, 0.95, 0.99) if seconds else ():
+        family.add_metric([str(quantile)], seconds[min(len(seconds) - 1, int(quantile * len(seconds)))])
+    return family

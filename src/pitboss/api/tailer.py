@@ -38,6 +38,18 @@ class Listener:
     is_behind: bool = True
 
 
+@dataclass
+class Lag:
+    """How long events took from the database to the streams of this server, by both clocks."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self.seconds += seconds
+
+
 class Tailer:
     """Reads new events of the runs that somebody listens to. Belongs to one event loop."""
 
@@ -49,6 +61,7 @@ class Tailer:
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
         self._look_at = 0.0
+        self.lag = Lag()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._tail(), name="tailer")
@@ -119,7 +132,9 @@ class Tailer:
                 logger.warning("event stream waits for the database", error=str(error))
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            now = time.time()
             for event in new:
+                self.lag.add(max(0.0, now - event.ts))
                 self._hand_out(event)
             for run_id in self._heads.keys() - self._listeners.keys():  # whose last listener left meanwhile
                 del self._heads[run_id]

@@ -39,12 +39,13 @@ def migrate(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 def check(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Compare the database with itself and with its files: holes, stuck runs, damaged artifacts."""
     from pitboss.cli.render import table
-    from pitboss.storage.pruning import find_damage
+    from pitboss.storage.inspection import broken_logs, stuck_runs
     from pitboss.storage.transfer import counts_of, damaged_files, snapshot
 
     with platform_of(data_dir) as platform:
         problems = [*platform.database.integrity_problems()]
-        problems += [f"{d.what} → {d.remedy}" for d in find_damage(platform.database, platform.settings.lease_seconds)]
+        damages = stuck_runs(platform.database, platform.settings.lease_seconds) + broken_logs(platform.database)
+        problems += [f"{damage.what} → {damage.remedy}" for damage in damages]
         problems += [f"{name} is missing or damaged → restore a backup, or rerun"
                      for name in damaged_files(platform.database, platform.files)]  # fmt: skip
         with snapshot(platform.database) as reading:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ import typer
 from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
 
 if TYPE_CHECKING:
+    from pitboss.bootstrap import Platform
     from pitboss.core.settings import Settings
+    from pitboss.storage.inspection import Damage
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ def examine(settings: Settings) -> list[Finding]:
         "database": _database,
         "workers": _workers,
         "runs": _runs,
+        "leases": _leases,
+        "events": _events,
+        "artifacts": _artifacts,
     }
     findings = []
     for what, check in checks.items():
@@ -130,40 +136,67 @@ def _database(settings: Settings) -> Finding:
 
 
 def _workers(settings: Settings) -> Finding:
-    import time
-
-    if settings.url.startswith("sqlite") and not (settings.data_dir / "pitboss.db").exists():
-        return Finding("workers", True, "none; one starts when there is work")
-    from pitboss.bootstrap import open_platform
-
-    platform = open_platform(settings)
-    workers = platform.service.workers()
-    platform.close()
-    stale = [w for w in workers if time.time() - w.renewed_at > settings.lease_seconds]
+    with _opened(settings) as platform:
+        workers = platform.service.workers() if platform else []
+    stale = [worker for worker in workers if worker.silent_seconds > settings.lease_seconds]
     if stale:
-        names = ", ".join(f"{w.host}:{w.pid}" for w in stale)
-        return Finding("workers", False, f"{names} stopped renewing", "end it; its runs go on elsewhere")
+        names = ", ".join(f"{w.host}:{w.pid} for {w.silent_seconds:.0f} s" for w in stale)
+        return Finding("workers", False, f"silent: {names}", "end or restart it; its runs go on elsewhere")
     shown = ", ".join(f"{w.host}:{w.pid} ({w.slots} slots)" for w in workers)
     return Finding("workers", True, shown or "none; one starts when there is work")
 
 
 def _runs(settings: Settings) -> Finding:
+    with _opened(settings) as platform:
+        counts = platform.service.figures.statistics()["by_state"] if platform else {}
+    return Finding("runs", True, ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "none yet")
+
+
+def _leases(settings: Settings) -> Finding:
+    from pitboss.storage.inspection import stuck_runs
+
+    with _opened(settings) as platform:
+        found = stuck_runs(platform.database, settings.lease_seconds) if platform else []
+    return _finding("leases", found, "every active run is held")
+
+
+def _events(settings: Settings) -> Finding:
+    from pitboss.storage.inspection import broken_logs
+
+    with _opened(settings) as platform:
+        found = broken_logs(platform.database) if platform else []
+    return _finding("events", found, "no sequence has a gap")
+
+
+def _finding(what: str, damages: list[Damage], well: str) -> Finding:
+    if not damages:
+        return Finding(what, True, well)
+    more = f", and {len(damages) - 3} more" if len(damages) > 3 else ""
+    return Finding(what, False, "; ".join(damage.what for damage in damages[:3]) + more, damages[0].remedy)
+
+
+def _artifacts(settings: Settings) -> Finding:
+    from pitboss.storage.transfer import promised_files
+
+    with _opened(settings) as platform:
+        promised = promised_files(platform.database) if platform else []
+        missing = [name for name, _ in promised if platform and platform.files.fetch(name) is None]
+    if missing:
+        shown = ", ".join(missing[:3]) + (f", and {len(missing) - 3} more" if len(missing) > 3 else "")
+        return Finding("artifacts", False, f"missing: {shown}", "restore a backup, or rerun those runs")
+    return Finding("artifacts", True, f"{len(promised)} files are in their places")
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Platform | None]:
+    """The platform, None where there is no database yet: looking must not make one."""
     if settings.url.startswith("sqlite") and not (settings.data_dir / "pitboss.db").exists():
-        return Finding("runs", True, "none yet")
+        yield None
+        return
     from pitboss.bootstrap import open_platform
-    from pitboss.runs.model import RunQuery
 
     platform = open_platform(settings)
     try:
-        counts = platform.service.store.statistics()["by_state"]
-        missing = [
-            artifact.path
-            for run in platform.service.find(RunQuery(limit=200))
-            for artifact in platform.service.artifacts(run.id)
-            if not (settings.data_dir / artifact.path).exists()
-        ]
+        yield platform
     finally:
         platform.close()
-    if missing:
-        return Finding("runs", False, f"missing files: {', '.join(missing[:3])}", "restore them, or rerun those runs")
-    return Finding("runs", True, ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "none yet")

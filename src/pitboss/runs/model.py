@@ -200,6 +200,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Measures:
+    """How runs fare, for those who watch the engine. `waits` and `cancels` are seconds of recent runs, sorted:
+    from queued to claimed, and from the request of a cancel to the end."""
+
+    by_state_and_kind: dict[tuple[str, str], int]
+    lost_attempts: int
+    waits: list[float]
+    cancels: list[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Serves:
     """What a worker can run: kinds whose code it has, and runs that need one of its resources."""
 

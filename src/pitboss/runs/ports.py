@@ -17,6 +17,7 @@ from pitboss.runs.model import (
     Checkpoint,
     Claim,
     Limits,
+    Measures,
     NewRun,
     QueueSnapshot,
     Run,
@@ -107,14 +108,21 @@ class RunStore(Protocol):
     def queue(self, ageing_seconds: float = 60.0) -> QueueSnapshot:
         """Answer the queue in claiming order with what is active and who works."""
 
-    def statistics(self, subject: str | None = None) -> dict[str, Any]:
-        """Answer counts by state, and figures over completed runs alone."""
-
     def artifacts(self, run_id: str) -> list[Artifact]:
         """Answer the files that the run left behind, by name."""
 
     def checkpoints(self, run_id: str) -> list[Checkpoint]:
         """Answer the saved states of the run, newest first: at most two, none once it has completed."""
+
+
+class Figures(Protocol):
+    """Counts and measures over many runs."""
+
+    def statistics(self, subject: str | None = None) -> dict[str, Any]:
+        """Answer counts by state, and figures over completed runs alone."""
+
+    def measures(self) -> Measures:
+        """Answer how runs fare: counts by state and kind, attempts lost, waits and cancels."""
 
 
 class EventLog(Protocol):

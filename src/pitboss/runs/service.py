@@ -26,7 +26,7 @@ from pitboss.runs.model import (
     StoredEvent,
     WorkerInfo,
 )
-from pitboss.runs.ports import EventLog, JobKind, Launcher, RunStore, WorkerRegistry
+from pitboss.runs.ports import EventLog, Figures, JobKind, Launcher, RunStore, WorkerRegistry
 from pitboss.runs.queue import places
 from pitboss.runs.states import State
 
@@ -61,22 +61,38 @@ class CancelAnswer:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The ports that a service works through."""
+
+    store: RunStore
+    log: EventLog
+    registry: WorkerRegistry
+    figures: Figures
+    launcher: Launcher
+    kinds: Mapping[str, JobKind]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What an operator allows."""
+
+    limits: Limits
+    max_queue_size: int
+    lease_seconds: float
+
+
 class RunService:
     """Submits, cancels, retries, lists and watches runs. Safe to use from any thread."""
 
-    def __init__(
-        self, store: RunStore, log: EventLog, registry: WorkerRegistry, launcher: Launcher,
-        kinds: Mapping[str, JobKind], limits: Limits, max_queue_size: int, lease_seconds: float,
-        check_room: Callable[[], None] = lambda: None,
-    ) -> None:  # fmt: skip
-        self.store = store
-        self.log = log
-        self.registry = registry
-        self.launcher = launcher
-        self.kinds = kinds
-        self.limits = limits
-        self.max_queue_size = max_queue_size
-        self.lease_seconds = lease_seconds
+    def __init__(self, engine: Engine, policy: Policy, check_room: Callable[[], None] = lambda: None) -> None:
+        self.store = engine.store
+        self.log = engine.log
+        self.registry = engine.registry
+        self.figures = engine.figures
+        self.launcher = engine.launcher
+        self.kinds = engine.kinds
+        self.policy = policy
         self.check_room = check_room
 
     def submit(self, request: Submission, owner: str = LOCAL_OWNER) -> Run:
@@ -98,7 +114,7 @@ class RunService:
                 priority, tags, options, request.parent, request.idempotency_key,
                 options.get("resource", DEFAULT_RESOURCE), request.checkpoints,
             ),
-            self.max_queue_size,
+            self.policy.max_queue_size,
         )  # fmt: skip
         asked = (request.kind, prepared.params, request.parent, priority, tags, options)
         if (run.kind, run.params, run.parent, run.priority, run.tags, run.options) != asked:
@@ -198,7 +214,9 @@ class RunService:
 
     def places(self) -> dict[str, QueuePlace]:
         """Answer where every queued run stands, in claiming order."""
-        return places(self.store.queue(self.limits.ageing_seconds), self.limits, self.lease_seconds)
+        return places(
+            self.store.queue(self.policy.limits.ageing_seconds), self.policy.limits, self.policy.lease_seconds
+        )
 
     def queued(self, limit: int = 500) -> list[tuple[Run, QueuePlace]]:
         """Answer the queued runs that are next, at most `limit`, each with its place."""

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,23 @@ _PATIENCE: dict[str, Any] = {
 }  # fmt: skip
 
 
+@dataclass
+class Timing:
+    """How many transactions there were, and how long they took; near enough where threads meet."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.count += 1
+            self.seconds += time.monotonic() - started
+
+
 class Database:
     """`reading()` and `writing()` give connections inside a transaction.
 
@@ -38,17 +56,18 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._writer = self._engine("IMMEDIATE")
         self._reader = self._engine("DEFERRED") if self.is_sqlite else self._writer
+        self.timings = {"read": Timing(), "write": Timing()}
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database. Raises StorageUnavailable."""
-        with translated(), self._reader.begin() as connection:
+        with translated(), self.timings["read"].taken(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that commits at the end, or not at all. Raises StorageUnavailable, DiskFull."""
-        with translated(), self._writer.begin() as connection:
+        with translated(), self.timings["write"].taken(), self._writer.begin() as connection:
             yield connection
             if not self.is_sqlite:
                 connection.execute(sa.text(f"NOTIFY {CHANNEL}"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from pitboss.core.files import Files
-from pitboss.runs.states import TERMINAL, State
+from pitboss.runs.states import TERMINAL
 from pitboss.storage.database import Database
 from pitboss.storage.tables import artifacts, checkpoints, run_events, runs
 
@@ -110,34 +110,3 @@ class Pruner:
         held = time.monotonic() - started
         self.pruned.longest_lock_seconds = max(self.pruned.longest_lock_seconds, held)
         self._piece = max(10, self._piece // 2) if held > LOCK_SECONDS else min(MOST_AT_ONCE, self._piece + 20)
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Something in the database that should not be, and what to do about it."""
-
-    what: str
-    remedy: str
-
-
-def find_damage(database: Database, lease_seconds: float) -> list[Damage]:
-    """Look for runs that are stuck, logs with holes, and workers that fell silent."""
-    found = []
-    lease_ended = runs.c.lease_until < database.now() - lease_seconds
-    stuck = sa.select(runs.c.id, runs.c.state).where(runs.c.state.not_in([*_ENDED, State.QUEUED.value]), lease_ended)
-    gaps = (
-        sa.select(runs.c.id, runs.c.last_seq, sa.func.count(run_events.c.seq))
-        .outerjoin(run_events, run_events.c.run_id == runs.c.id)
-        .where(runs.c.thinned_at.is_(None))
-        .group_by(runs.c.id, runs.c.last_seq)
-        .having(sa.func.count(run_events.c.seq) != runs.c.last_seq)
-    )
-    with database.reading() as connection:
-        for run_id, state in connection.execute(stuck):
-            found.append(
-                Damage(f"run {run_id} is {state}, but nobody holds it", "start a worker: it takes such runs up")
-            )
-        for run_id, last, count in connection.execute(gaps):
-            what = f"the log of run {run_id} has {count} of {last} events"
-            found.append(Damage(what, "restore a backup, or leave it: the run itself is not affected"))
-    return found

@@ -272,23 +272,6 @@ class SqlRunStore:
                 {kind: float(seconds) for kind, seconds in connection.execute(typical) if seconds},
             )
 
-    def statistics(self, subject: str | None = None) -> dict[str, Any]:
-        matching = [runs.c.subject == subject] if subject is not None else []
-        counts = sa.select(runs.c.state, sa.func.count()).where(*matching).group_by(runs.c.state)
-        duration = runs.c.ended_at - runs.c.started_at
-        completed = sa.select(sa.func.count(), sa.func.avg(duration), sa.func.max(duration)).where(
-            runs.c.state == State.COMPLETED, *matching
-        )
-        with self.database.reading() as connection:
-            by_state: dict[str, int] = dict(connection.execute(counts).tuples().all())
-            count, mean, longest = connection.execute(completed).one()
-        return {
-            "by_state": {state.value: by_state.get(state.value, 0) for state in State},
-            "completed": count,
-            "mean_seconds": mean,
-            "longest_seconds": longest,
-        }
-
     def artifacts(self, run_id: str) -> list[Artifact]:
         statement = sa.select(artifacts).where(artifacts.c.run_id == run_id).order_by(artifacts.c.name)
         with self.database.reading() as connection:

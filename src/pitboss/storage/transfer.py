@@ -218,13 +218,16 @@ def _extracting(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[
     return write
 
 
+def promised_files(database: Database) -> list[tuple[str, str]]:
+    """Answer name and digest of every artifact that the database knows of."""
+    with database.reading() as connection:
+        return list(connection.execute(sa.select(artifacts.c.path, artifacts.c.digest)).tuples())
+
+
 def damaged_files(database: Database, files: Files) -> list[str]:
     """Answer the artifacts that are missing or whose content is not what was written."""
-    statement = sa.select(artifacts.c.path, artifacts.c.digest)
-    with database.reading() as connection:
-        promised = list(connection.execute(statement).tuples())
     damaged = []
-    for name, digest in promised:
+    for name, digest in promised_files(database):
         path = files.fetch(name)
         if path is None or digest_of_file(path) != digest:
             damaged.append(name)
