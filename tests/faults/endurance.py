@@ -157,8 +157,9 @@ class Endurance:
 
     def _kill_forge(self, _: random.Random) -> None:
         for child in psutil.Process(self.victim.pid).children():
-            if "pitboss.worker.forkserver" in child.cmdline():
-                child.kill()
+            with contextlib.suppress(psutil.Error):
+                if "pitboss.worker.forkserver" in child.cmdline():
+                    child.kill()
 
     def _kill_api(self, _: random.Random) -> None:
         self.apis[1].kill()

@@ -103,9 +103,7 @@ class PlatformCollector(Collector):
         live = [worker for worker in snapshot.workers if worker.silent_seconds <= lease]
         silent = len(snapshot.workers) - len(live)
         yield GaugeMetricFamily("pitboss_workers", "Workers that renew.", value=len(live))
-        yield GaugeMetricFamily(
-            "pitboss_silent_workers", "Workers that do not.", value=len(snapshot.workers) - len(live)
-        )
+        yield GaugeMetricFamily("pitboss_silent_workers", "Workers that do not.", value=silent)
         yield GaugeMetricFamily("pitboss_slots", "Slots of the workers that renew.", value=sum(w.slots for w in live))
 
 
