@@ -45,6 +45,17 @@ def backtest_params() -> dict:
     return {"strategy": STRATEGY, "timeframe": "5m", "symbols": ["LONG"]}
 
 
+def long_sweep_params() -> dict:
+    """A sweep of minutes."""
+    grid = {"fast_period": {"low": 2, "high": 81, "step": 1}, "slow_period": {"low": 90, "high": 390, "step": 2}}
+    return sweep_params() | {"grid": grid}
+
+
+def long_backtest_params(engine: Engine) -> dict:
+    """A backtest of thirty symbols, which takes a while where it is throttled."""
+    return backtest_params() | {"symbols": make_many_bars(engine, 30)}
+
+
 def digests(engine: Engine, run) -> dict[str, str]:
     """Answer the digests of a run's files, as they are on the disk."""
     return {a.name: digest_of_file(engine.platform.files.fetch(a.path)) for a in engine.service.artifacts(run.id)}

@@ -1,0 +1,49 @@
+"""The torments of `script/faults` in short."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from faults import scenarios, streams
+from faults.endurance import Endurance
+from support.engine import Engine
+from support.server import free_port
+from support.servers import PostgresServer
+
+
+def test_a_worker_killed_under_load_loses_nothing(tmp_path):
+    with Engine(tmp_path, slots=3) as engine:
+        assert scenarios.kill_workers(engine, tmp_path / "journal", 4, seed=1)["kills"] == 4
+
+
+def test_cancels_that_race_leave_one_end_each(tmp_path):
+    with Engine(tmp_path, slots=4) as engine:
+        outcome = scenarios.race_cancels(engine, tmp_path / "journal", 120, seed=1)
+        assert outcome["cancelled"] > 0
+        assert outcome["slowest"] < 5
+
+
+def test_a_database_that_restarts_loses_nothing(tmp_path):
+    folder = Path("/tmp") / f"pitboss-database-{os.getpid()}"
+    postgres = PostgresServer(folder, free_port())
+    postgres.start()
+    with Engine(tmp_path, database_url=postgres.url(), slots=6) as engine:
+        outcome = scenarios.restart_database(engine, postgres, tmp_path / "journal", 15, 20, seed=1, pauses=(1, 4))
+        assert outcome["runs"] >= 20
+    postgres.stop("immediate")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_streams_over_two_servers_tell_everything_once(tmp_path):
+    with Engine(tmp_path) as engine:
+        outcome = streams.fan_out(engine, clients=80, runs=20, seconds=6, seed=1, life=(0.2, 3.0))
+        assert outcome["connections"] > 80
+
+
+def test_everything_at_once(tmp_path):
+    with Engine(tmp_path, lease_seconds=4.0, renew_seconds=0.8, slots=3) as engine:
+        outcome = Endurance(engine, tmp_path / "journal", 40, seed=3, per_second=2.0).run()
+        assert outcome["completed"] > 0
+        assert sum(outcome["torments"].values()) > 3
