@@ -15,9 +15,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cli
 import engine
 import kernels
+import queues
+import streams
 from table import markdown
 
-PARTS = {"kernels": kernels, "engine": engine, "cli": cli}
+PARTS = {"kernels": kernels, "engine": engine, "cli": cli, "streams": streams, "queues": queues}
 
 
 def main() -> None:
