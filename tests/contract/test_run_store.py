@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pitboss.core.errors import QueueFull
+from pitboss.core.errors import QueueFull, Unstorable
 from pitboss.core.ids import new_id
 from pitboss.runs import events as ev
 from pitboss.runs.model import Artifact, Checkpoint, Limits, NewRun, RunQuery, Serves, WorkerInfo
@@ -196,7 +196,9 @@ def test_cancel_of_a_queued_run_is_immediate(store, log):
 def test_cancel_of_a_running_run_waits_for_its_worker(store, log):
     claimed = running(store)
     assert store.request_cancel(claimed.run.id, True, "").state is State.CANCELLING
-    assert store.cancelling("w1") == {claimed.run.id: True}
+    ((run_id, (keep, age)),) = store.cancelling("w1").items()
+    assert (run_id, keep) == (claimed.run.id, True)
+    assert 0 <= age < 5
     assert store.cancelling("w2") == {}
     move(store, claimed, State.CANCELLED, result={"half": 1}, partial=True)
     run = store.get(claimed.run.id)
@@ -473,3 +475,13 @@ def test_a_drained_worker_reads_so_in_the_registry(store, registry):
     registry.drain(["a"])
     assert [w.is_draining for w in registry.list()] == [True]
     assert 0 <= registry.list()[0].silent_seconds < 5
+
+
+def test_a_value_that_the_database_refuses_is_told_from_a_database_that_is_away(store, database):
+    claimed = running(store)
+    key = "k" * 201
+    if database.is_sqlite:
+        pytest.skip("SQLite keeps texts of any length")
+    with pytest.raises(Unstorable):
+        store.write([numbered(claimed, [ev.ItemCompleted(key=key, item={})])])
+    assert store.get(claimed.run.id).state is State.RUNNING

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 
 import pytest
 import sqlalchemy as sa
 
-from pitboss.core.errors import Conflict, InvalidInput
-from pitboss.core.files import LocalFiles
+from pitboss.core.errors import Conflict, InvalidInput, StorageUnavailable
+from pitboss.core.files import LocalFiles, digest_of_file
 from pitboss.runs import events as ev
 from pitboss.runs.model import Artifact, Checkpoint, Limits, NewRun, Serves
 from pitboss.runs.ports import Move, RunWrite
@@ -117,15 +118,39 @@ def test_a_backup_says_what_is_missing_and_what_is_damaged(database, other, file
     assert damaged_files(database, files) == [f"artifacts/{n}/trades.parquet" for n in (one, two)]
 
 
+def test_a_damaged_backup_is_refused_and_changes_nothing(database, other, files, tmp_path):
+    completed(database, files)
+    put(files, "bars/X/5m.parquet", "bars")
+    write_backup(database, files, tmp_path / "b.tar")
+    content = bytearray((tmp_path / "b.tar").read_bytes())
+    at = content.index(b"trades of 1")
+    content[at] ^= 1
+    (tmp_path / "b.tar").write_bytes(content)
+    elsewhere = LocalFiles(tmp_path / "elsewhere")
+    with pytest.raises(InvalidInput, match=r"damaged: artifacts/run-1/trades\.parquet"):
+        restore_backup(tmp_path / "b.tar", other, elsewhere)
+    assert elsewhere.names("bars") == []
+    assert SqlRunStore(other).get("run-1") is None
+
+
+def test_a_name_that_leads_outside_is_refused(files):
+    for name in ("/etc/passwd", "../x", "artifacts/../../x", ""):
+        with pytest.raises(InvalidInput):
+            files.fetch(name)
+
+
 def test_what_is_no_backup_is_refused_and_changes_nothing(other, tmp_path):
     elsewhere = LocalFiles(tmp_path / "elsewhere")
     bring_up_to_date(other)
     (tmp_path / "text").write_text("no tar")
+    digest = digest_of_file(tmp_path / "text")
+    (tmp_path / "manifest.json").write_text(json.dumps({"files": {"pitboss.db": digest, "bars/../../evil": digest}}))
     with tarfile.open(tmp_path / "evil.tar", "w") as archive:
         archive.add(tmp_path / "text", "pitboss.db")
         archive.add(tmp_path / "text", "bars/../../evil")
+        archive.add(tmp_path / "manifest.json", "manifest.json")
     for name in ("text", "absent", "evil.tar"):
-        with pytest.raises(InvalidInput):
+        with pytest.raises((InvalidInput, StorageUnavailable)):
             restore_backup(tmp_path / name, other, elsewhere)
     assert not (tmp_path / "evil").exists()
 

@@ -114,7 +114,7 @@ def make_read_only(postgres: PostgresServer, how: str) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
-def test_a_worker_without_descriptors_fails_a_run_clearly_and_works_again_when_it_has_some(tmp_path):
+def test_a_worker_without_descriptors_says_so_and_works_again_when_it_has_some(tmp_path):
     with Engine(tmp_path) as engine:
         worker = engine.start_worker()
         assert engine.wait(engine.submit("nothing")).state == "completed"
@@ -122,11 +122,14 @@ def test_a_worker_without_descriptors_fails_a_run_clearly_and_works_again_when_i
         before = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (used + 1, before[1]))
         run = engine.submit("nothing")
-        ended = until(lambda: (now := engine.service.get(run.id)).state.is_terminal and now, 10, "it ends, or waits")
-        assert ended.state == "failed"
-        assert "could not be started" in ended.error["message"]
-        assert "Too many open files" in ended.error["message"]
+        until(
+            lambda: (place := engine.service.place(run)) and "Too many open files" in place.waiting_reason,
+            10,
+            "it waits and says why",
+        )
+        assert "cannot be started" in engine.service.place(run).waiting_reason
         resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, before)
+        assert engine.wait(run).state == "completed"
         assert engine.wait(engine.submit("nothing")).state == "completed"
-        assert engine.wait(engine.service.retry(run.id)).state == "completed"
+        check_log(engine, engine.service.get(run.id))
         assert worker.poll() is None

@@ -52,8 +52,8 @@ def long_sweep_params() -> dict:
 
 
 def long_backtest_params(engine: Engine) -> dict:
-    """A backtest of thirty symbols, which takes a while where it is throttled."""
-    return backtest_params() | {"symbols": make_many_bars(engine, 30)}
+    """A backtest of twelve symbols, which takes a while where it is throttled."""
+    return backtest_params() | {"symbols": make_many_bars(engine, 12)}
 
 
 def digests(engine: Engine, run) -> dict[str, str]:
@@ -99,7 +99,7 @@ def kill_runs(engine: Engine, kind: str, params: dict, kills: int, least: float,
     whole = engine.wait(engine.submit(kind, params), seconds=600)
     assert whole.state == "completed", whole.error
     run = engine.submit(kind, params)
-    throttle = Throttle(engine, run, 0.5 if kind == "sweep" else 0.02)
+    throttle = Throttle(engine, run, 0.5 if kind == "sweep" else 0.01)
     throttle.start()
     attempt = 1
     while attempt <= kills:

@@ -119,7 +119,6 @@ class Tailer:
             others.discard(listener)
             if not others:
                 del self._listeners[run_id]
-                self._heads.pop(run_id, None)
 
     async def _tail(self) -> None:
         while True:
@@ -130,6 +129,10 @@ class Tailer:
                 new = await asyncio.to_thread(self._read_new, list(self._listeners))
             except StorageUnavailable as error:
                 logger.warning("event stream waits for the database", error=str(error))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            except Exception as error:  # without this task every stream of the server would fall silent
+                logger.error("event stream failed and goes on", exc_info=error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             now = time.time()

@@ -52,6 +52,7 @@ def examine(settings: Settings) -> list[Finding]:
         "libraries": _libraries,
         "data folder": _folder,
         "space": _space,
+        "files": _files,
         "database": _database,
         "workers": _workers,
         "runs": _runs,
@@ -116,6 +117,13 @@ def _space(settings: Settings) -> Finding:
     details = f"{disk:,} MB of disk and {memory:,} MB of memory are free"
     is_well = disk >= settings.min_free_disk_mb and memory >= settings.min_free_memory_mb
     return Finding("space", is_well, details, "no run starts below min_free_disk_mb or min_free_memory_mb")
+
+
+def _files(settings: Settings) -> Finding:
+    from pitboss.core.files import open_files
+
+    names = open_files(settings.data_dir, settings.files_url).names("bars")
+    return Finding("files", True, f"{len(names)} series of bars in {settings.files_url or settings.data_dir}")
 
 
 def _database(settings: Settings) -> Finding:

@@ -243,7 +243,7 @@ def read_age(text: str) -> float:
 
     seconds = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
     number, unit = text.strip()[:-1], text.strip()[-1:]
-    if not number.isdigit() or unit not in seconds or not number.isascii():
+    if not number.isdigit() or len(number) > 6 or unit not in seconds or not number.isascii():
         raise InvalidInput(f"'{text[:40]}' is no age", "write 30d, 12h, 90m or 0d", "--older-than")
     return int(number) * seconds[unit]
 
@@ -267,7 +267,8 @@ def export(
         names = {artifact.name.removesuffix(".parquet"): artifact for artifact in platform.service.artifacts(found.id)}
         if what not in names:
             raise NotFound(
-                f"run {found.id} has no {what[:40]}", suggest(what, names) if names else "it left no results"
+                f"run {found.id} has no {what[:40]}",
+                suggest(what, names) if names else "it left no results, or they were pruned",
             )
         path = platform.files.fetch(names[what].path)
         if path is None:

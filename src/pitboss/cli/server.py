@@ -15,6 +15,7 @@ from pitboss.cli.options import AsJson, DataDir, platform_of, print_json, settin
 
 if TYPE_CHECKING:
     from pitboss.core.settings import Settings
+    from pitboss.runs.model import WorkerInfo
 
 worker_app = typer.Typer(help="Run, drain and list workers.", invoke_without_command=True)
 
@@ -50,9 +51,13 @@ def worker(
     data_dir: DataDir = None,
 ) -> None:
     """Run a worker until it is told to stop; what runs then saves its state and goes on under the next one."""
+    from pitboss.core.errors import InvalidInput
+
     if context.invoked_subcommand:
         return
     settings = settings_of(data_dir, slots=slots, resources=resource or None)
+    if drain and celery:
+        raise InvalidInput("--drain and --celery exclude each other", "drain first, then start anew", "--drain")
     if drain:
         _drain(settings)
     elif celery:
@@ -98,15 +103,24 @@ def _drain(settings: Settings) -> None:
 
     platform = open_platform(settings)
     try:
-        asked = {worker.id: worker for worker in platform.service.workers()}
+        asked = {worker.id for worker in platform.service.workers() if _is_alive(worker, settings)}
         platform.service.registry.drain(list(asked))
-        while left := [worker for worker in platform.service.workers() if worker.id in asked]:
+        while left := [w for w in platform.service.workers() if w.id in asked and _is_alive(w, settings)]:
             active = sum(run.worker_id in asked for run in platform.service.store.queue().active)
             print(f"\r{len(left)} workers finish {active} runs …  ", end="", file=sys.stderr, flush=True)
             time.sleep(0.5)
     finally:
         platform.close()
     print(f"{len(asked)} workers have ended" if asked else "No worker was running.")
+
+
+def _is_alive(worker: WorkerInfo, settings: Settings) -> bool:
+    """Answer whether a worker can still do what it is asked: not one that was killed here, or fell silent elsewhere."""
+    from pitboss.worker.processes import is_same_process, machine
+
+    if worker.machine == machine() and not is_same_process(worker.pid, worker.process_started_at):
+        return False
+    return worker.silent_seconds <= settings.lease_seconds
 
 
 @worker_app.command("list")

@@ -25,22 +25,25 @@ def follow(platform: Platform, run: Run, is_quiet: bool) -> Run:
     Ctrl-C asks once whether to keep or discard partial results or go on; a second one leaves the run
     to the worker and ends the command.
     """
+    seen = [0]
     while True:
         try:
-            return _follow(platform, run, is_quiet)
+            return _follow(platform, run, is_quiet, seen)
         except KeyboardInterrupt:
             _interrupted(platform, run)
 
 
-def _follow(platform: Platform, run: Run, is_quiet: bool) -> Run:
+def _follow(platform: Platform, run: Run, is_quiet: bool, seen: list[int]) -> Run:
+    """Watch from the last of the events `seen`, and note each."""
     ensured = 0.0
     with LiveLine(is_quiet) as line:
-        for event in platform.service.watch(run.id):
+        for event in platform.service.watch(run.id, after=seen[-1]):
             if time.monotonic() - ensured > ENSURE_SECONDS:
                 platform.launcher.ensure()
                 ensured = time.monotonic()
             if event is None:
                 continue
+            seen[-1] = event.seq
             line.show(event.type, event.payload)
     return platform.service.get(run.id)
 

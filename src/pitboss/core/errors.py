@@ -6,6 +6,8 @@ PitbossError                     message, remedy; never shown with a traceback
 ├── Conflict                     it exists, but its state forbids what was asked
 ├── QueueFull                    try again after retry_after_seconds
 ├── StaleLease                   a write by a worker that no longer holds the run
+├── Unstorable                   a value that the database refuses, whoever else could be written
+│   └── Duplicate                something of that name is there already
 ├── RunCancelled                 raised inside a job that noticed its cancel
 ├── RunSuspended                 raised inside a job that saved its state because its worker shuts down
 ├── StorageUnavailable           the database cannot be reached or is read-only
@@ -88,6 +90,14 @@ class QueueFull(PitbossError):
 
 class StaleLease(PitbossError):
     """A write was refused because its lease token is no longer that of the run."""
+
+
+class Unstorable(PitbossError):
+    """The database is there but refuses a value: too long, out of range, or against a rule of the schema."""
+
+
+class Duplicate(Unstorable):
+    """Something that must be unique is there already."""
 
 
 class RunCancelled(PitbossError):

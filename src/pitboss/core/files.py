@@ -13,10 +13,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from pitboss.core.errors import DiskFull, InvalidInput, StorageUnavailable
+from pitboss.core.ids import new_token
 
 Write = Callable[[Path], None]
 
@@ -83,6 +84,14 @@ def _made(name: str, temporary: Path, write: Write) -> Stored:
         raise
 
 
+def _inside(name: str) -> str:
+    """Answer a name if it stays inside the place where files are kept. Raises InvalidInput."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise InvalidInput(f"'{name[:80]}' is no file of pitboss", "names are relative", "file")
+    return name
+
+
 class LocalFiles:
     """Files in a folder: written beside their place, synced and renamed; see `Files` for the contract."""
 
@@ -90,32 +99,34 @@ class LocalFiles:
         self.root = root
 
     def put(self, name: str, write: Write) -> Stored:
-        path = self.root / name
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        path = self.root / _inside(name)
+        for left in path.parent.glob(f".{path.name}.*.tmp"):  # by one that was killed while it wrote
+            left.unlink(missing_ok=True)
+        temporary = path.with_name(f".{path.name}.{new_token()}.tmp")
         stored = _made(name, temporary, write)
         os.replace(temporary, path)
         _sync_folder(path.parent)
         return stored
 
     def fetch(self, name: str) -> Path | None:
-        path = self.root / name
+        path = self.root / _inside(name)
         return path if path.is_file() else None
 
     def names(self, folder: str) -> list[str]:
-        found = (path for path in (self.root / folder).rglob("*") if not path.name.startswith("."))
+        found = (path for path in (self.root / _inside(folder)).rglob("*") if not path.name.startswith("."))
         return sorted(path.relative_to(self.root).as_posix() for path in found if path.is_file())
 
     def remove(self, name: str) -> None:
-        path = self.root / name
+        path = self.root / _inside(name)
         path.unlink(missing_ok=True)
         if path.parent != self.root and path.parent.is_dir() and not any(path.parent.iterdir()):
             path.parent.rmdir()
 
     def remove_folder(self, folder: str) -> None:
-        shutil.rmtree(self.root / folder, ignore_errors=True)
+        shutil.rmtree(self.root / _inside(folder), ignore_errors=True)
 
     def turn(self, folder: str) -> AbstractContextManager[None]:
-        return _locked(self.root / folder / ".lock")
+        return _locked(self.root / _inside(folder) / ".lock")
 
 
 @contextmanager
@@ -151,7 +162,7 @@ class BucketFiles:
         self._system, self._prefix = _file_system(url)
 
     def put(self, name: str, write: Write) -> Stored:
-        temporary = self.cache / f".{Path(name).name}.{os.getpid()}.tmp"
+        temporary = self.cache / f".{Path(name).name}.{new_token()}.tmp"
         stored = _made(name, temporary, write)
         try:
             self._reached(lambda: self._system.put_file(str(temporary), self._at(name)))
@@ -167,9 +178,12 @@ class BucketFiles:
         mark = hashlib.blake2b(str(described.get("ETag") or described).encode(), digest_size=8).hexdigest()
         copy = self.cache / f"{name}.{mark}"
         if not copy.exists():
-            temporary = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")
+            temporary = copy.with_name(f".{copy.name}.{new_token()}.tmp")
             temporary.parent.mkdir(parents=True, exist_ok=True)
-            self._reached(lambda: self._system.get_file(self._at(name), str(temporary)))
+            try:
+                self._reached(lambda: self._system.get_file(self._at(name), str(temporary)))
+            except FileNotFoundError:
+                return None  # removed since
             for stale in copy.parent.glob(f"{copy.stem}.*"):
                 stale.unlink(missing_ok=True)
             os.replace(temporary, copy)
@@ -194,7 +208,7 @@ class BucketFiles:
         return _locked(self.cache / folder / ".lock")
 
     def _at(self, name: str) -> str:
-        return f"{self._prefix}/{name}"
+        return f"{self._prefix}/{_inside(name)}"
 
     def _reached(self, action: Callable[[], Any]) -> Any:
         try:
@@ -214,7 +228,7 @@ def _file_system(url: str) -> tuple[Any, str]:
 
         # listings are not cached: another host may have written meanwhile
         system, prefix = fsspec.core.url_to_fs(url.rstrip("/"), use_listings_cache=False, skip_instance_cache=True)
-    except (ImportError, ValueError) as error:
+    except Exception as error:  # a missing library, or what a bucket's library says of the address
         raise InvalidInput(
             f"files at {url} cannot be used: {error}",
             "write s3://bucket/prefix; pip install 'pitboss[s3]'",

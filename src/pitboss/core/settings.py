@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, NonNegativeInt, StringConstraints, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -21,30 +22,43 @@ DEFAULT_DATA_DIR = Path("pitboss-data")
 LEAST_LEASE_MARGIN_SECONDS = 1.5
 
 
+_BUCKETS = r"(s3|s3a|gs|gcs|az|abfs|abfss|oss)://[^/].*"
+_BROKERS = r"(redis|rediss|sentinel|amqp|amqps|sqs)://.+"
+Resource = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
 class Settings(BaseSettings):
     """Everything an operator can set. Durations are seconds, sizes megabytes."""
 
-    model_config = SettingsConfigDict(env_prefix="PITBOSS_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="PITBOSS_", extra="forbid", frozen=True, allow_inf_nan=False)
 
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="folder of the database, bars, artifacts and logs")
     database_url: str = Field("", description="SQLAlchemy address; empty means SQLite in the data folder")
     listen_url: str = Field("", description="PostgreSQL address for LISTEN past a pooler; empty means database_url")
-    files_url: str = Field("", description="where bars and results are, such as s3://bucket/prefix; empty: data_dir")
-    broker_url: str = Field("", description="Celery's broker, such as redis://host/0; empty means no Celery")
+    files_url: str = Field(
+        "",
+        pattern=rf"^({_BUCKETS})?$",
+        description="where bars and results are, such as s3://bucket/prefix; empty: data_dir",
+    )
+    broker_url: str = Field(
+        "", pattern=rf"^({_BROKERS})?$", description="Celery's broker, such as redis://host/0; empty means no Celery"
+    )
     slots: int = Field(
         default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="runs at once per worker"
     )
     local_worker: bool = Field(True, description="whether serve and the commands start a worker on this machine")
-    resources: list[str] = Field(["default"], min_length=1, description="what a worker serves, such as default, gpu")
-    lease_seconds: float = Field(15.0, ge=1, description="how long a claim holds without renewal")
-    renew_seconds: float = Field(3.0, gt=0, description="how often a worker renews its leases")
+    resources: list[Resource] = Field(
+        ["default"], min_length=1, description="what a worker serves, such as default, gpu"
+    )
+    lease_seconds: float = Field(15.0, ge=1, le=3600, description="how long a claim holds without renewal")
+    renew_seconds: float = Field(3.0, ge=0.01, le=600, description="how often a worker renews its leases")
     cancel_grace_seconds: float = Field(1.5, gt=0, le=1.8, description="from a cancel to SIGKILL of the process group")
-    checkpoint_seconds: float = Field(2.0, gt=0, description="how often a run saves its state, at most")
-    shutdown_grace_seconds: float = Field(10.0, gt=0, description="from SIGTERM to the end of a worker")
+    checkpoint_seconds: float = Field(2.0, gt=0, le=86400, description="how often a run saves its state, at most")
+    shutdown_grace_seconds: float = Field(10.0, gt=0, le=3600, description="from SIGTERM to the end of a worker")
     idle_exit_seconds: float = Field(5.0, ge=0, description="an automatically started worker ends when idle this long")
     max_queue_size: int = Field(10_000, ge=1, description="queued runs beyond which a submit is refused (429)")
     max_concurrent: int = Field(1024, ge=1, description="active runs over all workers")
-    kind_limits: dict[str, int] = Field(default_factory=dict, description="active runs for each kind")
+    kind_limits: dict[str, NonNegativeInt] = Field(default_factory=dict, description="active runs for each kind")
     owner_limit: int = Field(1024, ge=1, description="active runs for each owner")
     ageing_seconds: float = Field(60.0, gt=0, description="waiting time that raises a priority by one")
     max_execution_seconds: float = Field(0.0, ge=0, description="time limit of a run unless it sets one; 0 is none")
@@ -95,6 +109,10 @@ def load_settings(**flags: Any) -> Settings:
                 for item in error.errors()
             ]
         ) from None
+    except SettingsError as error:  # a variable that should hold JSON
+        name = re.search(r'field "(\w+)"', str(error))
+        where = f"PITBOSS_{name[1].upper()}" if name else "a PITBOSS_ variable"
+        raise InvalidInput(f"{where} holds no JSON", 'write it like ["gpu"] or {"sweep": 1}', where=where) from None
     except ValueError as error:  # a pitboss.toml that is no TOML
         raise InvalidInput(f"cannot read pitboss.toml: {error}", "mend or remove it", where="pitboss.toml") from None
     return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})

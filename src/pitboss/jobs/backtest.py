@@ -80,7 +80,7 @@ def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
     if simulation.reached == simulation.end:
         context.begin_results()
     elif context.keeps_partial:
-        context.checkpoint(simulation.saved())  # so that it can be resumed from where it was cancelled
+        context.checkpoint_at_cancel(simulation.saved())
     else:
         raise RunCancelled("the backtest was cancelled")
     return results(simulation.outcome(), context)

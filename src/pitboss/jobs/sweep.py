@@ -62,7 +62,7 @@ def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
     if len(done) == len(grid):
         context.begin_results()
     elif context.keeps_partial:
-        context.checkpoint({"variants": saved})  # so that it can be resumed from where it was cancelled
+        context.checkpoint_at_cancel({"variants": saved})
     else:
         raise RunCancelled("the sweep was cancelled")
     return results(done, len(grid), metric, context)

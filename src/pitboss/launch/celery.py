@@ -43,6 +43,7 @@ def make_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1, worker_disable_prefetch=True,
         worker_send_task_events=True, worker_hijack_root_logger=False, worker_redirect_stdouts=False,
         broker_connection_retry=True, broker_connection_retry_on_startup=True, broker_connection_max_retries=None,
+        pitboss_grace_seconds=settings.shutdown_grace_seconds + 5,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             "socket_connect_timeout": 1, "socket_timeout": 5, "socket_keepalive": True, "health_check_interval": 5,
@@ -63,7 +64,7 @@ class SupervisorStep(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = {"celery.worker.components:Pool"}
 
     def __init__(self, worker: Any, **options: Any) -> None:
-        self.supervisor = Supervisor()
+        self.supervisor = Supervisor(worker.app.conf.pitboss_grace_seconds)
         worker_shutting_down.connect(self._leave_in_time, weak=False)
         super().__init__(worker, **options)
 
@@ -89,7 +90,8 @@ class SupervisorStep(bootsteps.StartStopStep):  # type: ignore[misc]
 class Supervisor:
     """Runs `pitboss worker`, and again when it dies; told to end, it suspends its runs and requeues them."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace_seconds: float) -> None:
+        self.grace_seconds = grace_seconds
         self._stopping = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep, name="supervisor")
@@ -105,7 +107,9 @@ class Supervisor:
             if self._child is not None and self._child.poll() is None:
                 self._child.send_signal(signal.SIGTERM)
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(self.grace_seconds)
+        if self._child is not None and self._child.poll() is None:
+            self._child.kill()  # its children die with it, and its runs are recovered
 
     def _keep(self) -> None:
         # this thread is the child's parent: should the process be killed, the child is told

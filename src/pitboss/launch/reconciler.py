@@ -7,7 +7,6 @@ import threading
 import structlog
 
 from pitboss.core.errors import StorageUnavailable
-from pitboss.runs.queue import ABOUT_TO_START
 from pitboss.runs.service import RunService
 
 logger = structlog.get_logger("pitboss.launch")
@@ -32,7 +31,7 @@ class Reconciler:
 
     def reconcile(self) -> set[str]:
         """Ring for every resource that a run waits for although it could start; answer them."""
-        ready = {run.resource for run, place in self.service.queued() if place.waiting_reason == ABOUT_TO_START}
+        ready = self.service.ready_resources()
         for resource in ready:
             self.service.launcher.ring(resource)
         return ready
@@ -43,3 +42,5 @@ class Reconciler:
                 self.reconcile()
             except StorageUnavailable as error:
                 logger.warning("reconciler waits for the database", error=str(error))
+            except Exception as error:  # it must outlive whatever goes wrong once
+                logger.error("reconciler failed and goes on", exc_info=error)

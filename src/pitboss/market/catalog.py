@@ -170,6 +170,18 @@ class Catalog:
         self.files.put(name, lambda path: frame.write_parquet(path, compression="zstd", metadata=described))
         return series
 
+    def damaged(self) -> builtins.list[str]:
+        """Answer the names of series that cannot be read, or whose rows are not those that were stored."""
+        found = []
+        for name in self.files.names(FOLDER):
+            series, path = self._describe(name), self.files.fetch(name)
+            try:
+                if series is None or path is None or digest_of(pl.read_parquet(path)) != series.digest:
+                    found.append(name)
+            except (OSError, pl.exceptions.PolarsError):
+                found.append(name)
+        return found
+
     def remove(self, symbol: str, timeframe: Timeframe) -> None:
         """Remove a series. Raises NotFound."""
         self.exact(symbol, timeframe)

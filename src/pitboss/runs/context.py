@@ -16,6 +16,7 @@ from pitboss.runs.model import Checkpoint
 
 Send = Callable[[dict[str, Any]], None]
 REPORTS_PER_SECOND = 5
+CHEAP_SECONDS = 0.2  # for a checkpoint between a cancel and its deadline
 CHECKPOINT_SHARE = 0.2  # of the time that a run may spend on saving its state
 
 
@@ -172,6 +173,12 @@ class RunContext:
         self._checkpoint_cost = self._checked - started
         if self.is_suspended and not self.is_cancelled:
             raise RunSuspended("the worker shuts down; the run goes on from here")
+
+    def checkpoint_at_cancel(self, state: Mapping[str, Any]) -> None:
+        """Save the state of a cancelled run so that it can be resumed from there, unless that would take time that its
+        partial results need; then the checkpoint before stands."""
+        if self._checkpoint_cost <= CHEAP_SECONDS:
+            self.checkpoint(state)
 
     def _save(self, state: Mapping[str, Any]) -> None:
         number = max((saved.number for saved in self.checkpoints), default=0) + 1

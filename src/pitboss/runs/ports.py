@@ -98,8 +98,9 @@ class RunStore(Protocol):
     def renew(self, worker_id: str, tokens: Mapping[str, str], lease_seconds: float) -> set[str]:
         """Renew the worker and its leases by the database's clock; answer the runs it no longer holds."""
 
-    def cancelling(self, worker_id: str) -> dict[str, bool]:
-        """Answer the worker's runs whose cancel was requested, and whether partial results are kept."""
+    def cancelling(self, worker_id: str) -> dict[str, tuple[bool, float]]:
+        """Answer the worker's runs whose cancel was requested: whether partial results are kept, and how many
+        seconds ago that was, by the database's clock."""
 
     def recover(self, lost: Lost, resumable: Callable[[Run], bool]) -> list[Run]:
         """End or requeue every active run whose lease has ended, or that is lost otherwise:

@@ -27,7 +27,7 @@ from pitboss.runs.model import (
     WorkerInfo,
 )
 from pitboss.runs.ports import EventLog, Figures, JobKind, Launcher, RunStore, WorkerRegistry
-from pitboss.runs.queue import places
+from pitboss.runs.queue import ABOUT_TO_START, places
 from pitboss.runs.states import State
 
 LOCAL_OWNER = "local"
@@ -155,7 +155,7 @@ class RunService:
     def cancel(self, run_id: str, keep_partial: bool, reason: str = "", owner: str | None = None) -> CancelAnswer:
         """Ask a run to end. Asking twice, or too late, changes nothing and says so. Raises NotFound."""
         before = self.get(run_id, owner)
-        run = self.store.request_cancel(run_id, keep_partial, reason[:500])
+        run = self.store.request_cancel(run_id, keep_partial, reason[:500].replace("\x00", ""))
         assert run is not None
         self.launcher.ring(run.resource)
         if before.state.is_terminal:
@@ -193,7 +193,8 @@ class RunService:
             raise Conflict(
                 f"run {run_id} cannot go on: {'; '.join(changed)}", "retry it: that starts from the beginning"
             )
-        return self._again(run, params, owner, key, tuple(saved))
+        # the key of a resume is not that of a retry: both would ask for the same params
+        return self._again(run, params, owner, f"resume {key}"[:200] if key else None, tuple(saved))
 
     def rerun(
         self,
@@ -223,6 +224,13 @@ class RunService:
         found = self.places()
         runs = {run.id: run for run in self.store.find(RunQuery((State.QUEUED,), limit=max(limit, len(found))))}
         return [(runs[run_id], place) for run_id, place in found.items() if run_id in runs][:limit]
+
+    def ready_resources(self) -> set[str]:
+        """Answer the resources that runs wait for although they could start."""
+        limits = self.policy.limits
+        snapshot = self.store.queue(limits.ageing_seconds)
+        found = places(snapshot, limits, self.policy.lease_seconds)
+        return {run.resource for run in snapshot.queued if found[run.id].waiting_reason == ABOUT_TO_START}
 
     def place(self, run: Run) -> QueuePlace | None:
         """Answer where a run stands in the queue, None when it is not queued."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 
-from pitboss.core.errors import DiskFull, InvalidInput, StorageUnavailable
+from pitboss.core.errors import DiskFull, Duplicate, InvalidInput, StorageUnavailable, Unstorable
 
 BUSY_SECONDS = 60
 CHANNEL = "pitboss"
@@ -23,6 +23,7 @@ RELISTEN_SECONDS = 1.0
 _PATIENCE: dict[str, Any] = {
     "connect_timeout": 4, "tcp_user_timeout": 5_000,
     "keepalives_idle": 4, "keepalives_interval": 2, "keepalives_count": 2, "application_name": "pitboss",
+    "prepare_threshold": None,  # a pooler may hand the next statement to another connection
 }  # fmt: skip
 
 
@@ -164,11 +165,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what a driver raises into StorageUnavailable or DiskFull, with the remedy."""
+    """Turn what a driver raises into StorageUnavailable, DiskFull or Unstorable, with the remedy."""
     try:
         yield
-    except sa.exc.IntegrityError:
-        raise
+    except sa.exc.IntegrityError as error:
+        raise Duplicate(f"it is there already: {_first_line(str(error.orig))}", "choose another name") from None
+    except sa.exc.DataError as error:
+        raise Unstorable(f"the database refuses a value: {_first_line(str(error.orig))}", "send another one") from None
     except sa.exc.DBAPIError as error:
         raise _told(str(error.orig)) from None
     except sa.exc.TimeoutError:
@@ -177,8 +180,12 @@ def translated() -> Iterator[None]:
         raise _told(str(error)) from None
 
 
+def _first_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else "no reason given"
+
+
 def _told(text: str) -> StorageUnavailable:
-    text = text.strip().splitlines()[0] if text.strip() else "no reason given"
+    text = _first_line(text)
     if "disk is full" in text or "No space left" in text or "disk I/O" in text:
         return DiskFull("the disk of the database is full", "free some space and try again")
     if "readonly" in text or "read-only" in text:

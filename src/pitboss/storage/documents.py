@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
-from pitboss.core.errors import Conflict, NotFound
+from pitboss.core.errors import Conflict, Duplicate, NotFound
 from pitboss.core.ids import new_id
 from pitboss.storage.database import Database
 from pitboss.storage.tables import backtests, strategies
@@ -111,7 +110,7 @@ class BacktestShelf:
                 saved = SavedBacktest(new_id(), name, owner, params, now, now)
                 values = {field: getattr(saved, field) for field in SavedBacktest.__dataclass_fields__}
                 connection.execute(sa.insert(backtests).values(**values))
-        except IntegrityError:
+        except Duplicate:
             raise Conflict(f"there is a backtest '{name}' already", "choose another name, or change that one") from None
         return saved
 
@@ -136,7 +135,7 @@ class BacktestShelf:
                 values = {"name": name, "params": params, "updated_at": self.database.clock(connection)}
                 statement = sa.update(backtests).where(backtests.c.id == backtest_id).values(**values)
                 connection.execute(statement)
-        except IntegrityError:
+        except Duplicate:
             raise Conflict(f"there is a backtest '{name}' already", "choose another name") from None
         return self.get(backtest_id)
 

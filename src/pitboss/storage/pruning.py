@@ -95,8 +95,9 @@ class Pruner:
         for table, folder in ((checkpoints, "checkpoints"), (artifacts, "artifacts")):
             present = self.files.names(folder)
             with self.database.reading() as connection:
-                named = set(connection.execute(sa.select(table.c.path)).scalars())
+                # in this order: a run that completes in between is found unfinished, one that begins has no file yet
                 unfinished = set(connection.execute(sa.select(runs.c.id).where(runs.c.state.not_in(_ENDED))).scalars())
+                named = set(connection.execute(sa.select(table.c.path)).scalars())
             for name in present:
                 if name not in named and name.split("/")[1] not in unfinished:
                     self.files.remove(name)

@@ -55,6 +55,7 @@ class SqlRunStore:
                 ).one_or_none()
                 if known is not None:
                     return _run(known)
+            self.database.lock(connection, "submit")
             waiting = connection.execute(
                 sa.select(sa.func.count()).select_from(runs).where(runs.c.state == State.QUEUED)
             ).scalar_one()
@@ -111,6 +112,7 @@ class SqlRunStore:
             if row.state == State.QUEUED:
                 ended = ev.Cancelled(partial=False, reason=reason)
                 write_run(connection, run_id, now, [requested, ended], asked, State.CANCELLED)
+                _discard(connection, self._get(connection, run_id))
             elif row.state in (State.STARTING, State.RUNNING):
                 write_run(connection, run_id, now, [requested], asked, State.CANCELLING)
             return self._get(connection, run_id)
@@ -213,12 +215,13 @@ class SqlRunStore:
             held = {run_id for (run_id,) in connection.execute(statement)}
         return set(tokens) - held
 
-    def cancelling(self, worker_id: str) -> dict[str, bool]:
-        statement = sa.select(runs.c.id, runs.c.cancel_keep_partial).where(
+    def cancelling(self, worker_id: str) -> dict[str, tuple[bool, float]]:
+        age = self.database.now() - runs.c.cancel_requested_at
+        statement = sa.select(runs.c.id, runs.c.cancel_keep_partial, age).where(
             runs.c.worker_id == worker_id, runs.c.state == State.CANCELLING
         )
         with self.database.reading() as connection:
-            return {run_id: bool(keep) for run_id, keep in connection.execute(statement)}
+            return {run_id: (bool(keep), float(seconds)) for run_id, keep, seconds in connection.execute(statement)}
 
     def recover(self, lost: Lost, resumable: Callable[[Run], bool]) -> list[Run]:
         ended = runs.c.lease_until < self.database.now()

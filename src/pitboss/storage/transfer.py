@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import lzma
 import os
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +22,14 @@ from pitboss.core.errors import Conflict, DiskFull, InvalidInput
 from pitboss.core.files import Files, digest_of_file
 from pitboss.runs.states import ACTIVE
 from pitboss.storage.database import Database
-from pitboss.storage.migrate import bring_up_to_date
+from pitboss.storage.migrate import HEAD, bring_up_to_date
 from pitboss.storage.tables import artifacts, checkpoints, metadata, runs, workers
+from pitboss.storage.workers import read_workers
 
 CHUNK = 500
+ALIVE_SECONDS = 60.0  # a worker silent for longer is not at work
 DATABASE_NAME = "pitboss.db"
+MANIFEST_NAME = "manifest.json"
 FOLDERS = ("bars", "artifacts", "checkpoints")
 TABLES = [table for table in metadata.sorted_tables if table is not workers]  # workers sign on where they are
 
@@ -54,20 +60,22 @@ def copy_database(source: Database, target: Database, told: Told = lambda _table
     Raises Conflict when runs are active in the source, or the target is not empty or differs afterwards; then
     nothing is left in the target.
     """
+    if source.url == target.url:
+        raise InvalidInput("source and target are the same database", "name another one", "--to")
     with snapshot(source) as reading:
         active = sa.select(sa.func.count()).select_from(runs).where(runs.c.state.in_([state.value for state in ACTIVE]))
         count = reading.execute(active).scalar_one()
-        if count:
-            raise Conflict(f"{count} runs are active", "drain the workers first: pitboss worker --drain")
+        at_work = [worker for worker in read_workers(reading, source.now()) if worker.silent_seconds < ALIVE_SECONDS]
+        if count or at_work:
+            what = f"{count} runs are active and {len(at_work)} workers signed on"
+            raise Conflict(what, "stop the API, then drain the workers: pitboss worker --drain")
         return _copy(reading, target, told)
 
 
 def _copy(reading: Connection, target: Database, told: Told) -> list[Count]:
     bring_up_to_date(target)
     with target.writing() as writing:
-        for table in TABLES:
-            if writing.execute(sa.select(sa.func.count()).select_from(table)).scalar_one():
-                raise Conflict(f"the target holds {table.name} already", "use an empty database")
+        _require_empty(writing)
         for table in TABLES:
             rows = 0
             for part in reading.execute(sa.select(table).execution_options(yield_per=CHUNK)).mappings().partitions():
@@ -81,6 +89,12 @@ def _copy(reading: Connection, target: Database, told: Told) -> list[Count]:
                     f"{one.table} differs after the copy: {one.rows} rows and {other.rows}", "report it; try again"
                 )
     return after
+
+
+def _require_empty(connection: Connection) -> None:
+    for table in TABLES:
+        if connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one():
+            raise Conflict(f"the target holds {table.name} already", "use an empty database")
 
 
 @contextmanager
@@ -126,12 +140,16 @@ def write_backup(database: Database, files: Files, path: Path) -> Backup:
                 _copy(reading, copy, lambda _table, _rows: None)
             with tarfile.open(temporary, "w") as archive:
                 names = [*_named(copy), *files.names("bars")]
-                absent = [name for name in names if not _added(archive, files, name)]
+                digests = {name: digest for name in names if (digest := _added(archive, files, name))}
+                absent = [name for name in names if name not in digests]
                 missing = _leave_out(copy, database, absent)
                 with snapshot(copy) as reading:
                     counts = counts_of(reading)
                 copy.close()  # what is in its write-ahead log goes into the file
                 archive.add(Path(folder) / DATABASE_NAME, DATABASE_NAME)
+                digests[DATABASE_NAME] = digest_of_file(Path(folder) / DATABASE_NAME)
+                (Path(folder) / MANIFEST_NAME).write_text(json.dumps({"schema": HEAD, "files": digests}))
+                archive.add(Path(folder) / MANIFEST_NAME, MANIFEST_NAME)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -149,14 +167,17 @@ def _named(database: Database) -> list[str]:
         )
 
 
-def _added(archive: tarfile.TarFile, files: Files, name: str) -> bool:
+def _added(archive: tarfile.TarFile, files: Files, name: str) -> str | None:
+    """Add a file and answer its digest, None when it is not there any more."""
     path = files.fetch(name)
     try:
         if path is not None:
+            digest = digest_of_file(path)
             archive.add(path, name)
+            return digest
     except FileNotFoundError:
-        return False
-    return path is not None
+        pass
+    return None
 
 
 def _leave_out(copy: Database, original: Database, absent: Sequence[str]) -> list[str]:
@@ -171,45 +192,73 @@ def _leave_out(copy: Database, original: Database, absent: Sequence[str]) -> lis
 
 
 def restore_backup(path: Path, database: Database, files: Files) -> Backup:
-    """Put a backup into an empty database and its files in their places; every file's digest is checked.
+    """Put a backup into an empty database and its files in their places, after every digest in it was checked.
 
-    Raises InvalidInput for what is no backup, Conflict when the database is not empty.
+    Raises InvalidInput for what is no backup or a damaged one, Conflict when there are runs or bars already; then
+    nothing is changed.
     """
     if not path.is_file():
         raise InvalidInput(f"there is no file {path}", "name a file that 'pitboss db backup' wrote", "file")
-    with tempfile.TemporaryDirectory(prefix="pitboss-") as folder:
-        try:
-            with tarfile.open(path) as archive:
-                members = [member for member in archive if member.isfile()]
-                if DATABASE_NAME not in {member.name for member in members}:
-                    raise InvalidInput(f"{path} is no backup of pitboss", "use what 'pitboss db backup' wrote", "file")
-                _check_names(members)
-                archive.extract(DATABASE_NAME, folder, filter="data")
-                copy = Database(f"sqlite:///{Path(folder) / DATABASE_NAME}")
-                bring_up_to_date(copy)
-                with snapshot(copy) as reading:
-                    counts = _copy(reading, database, lambda _table, _rows: None)
-                for member in members:
-                    if member.name != DATABASE_NAME:
-                        files.put(member.name, _extracting(archive, member))
-                copy.close()
-        except tarfile.TarError as error:
-            raise InvalidInput(
-                f"{path} cannot be read: {error}", "use what 'pitboss db backup' wrote", "file"
-            ) from None
-    return Backup(counts, len(members) - 1, damaged_files(database, files))
+    bring_up_to_date(database)
+    with database.reading() as connection:
+        _require_empty(connection)
+    if files.names("bars"):
+        raise Conflict("there are bars already", "restore into an empty data folder")
+    try:
+        with tarfile.open(path) as archive, tempfile.TemporaryDirectory(prefix="pitboss-") as folder:
+            names = _checked(archive, path)
+            archive.extract(DATABASE_NAME, folder, filter="data")
+            copy = Database(f"sqlite:///{Path(folder) / DATABASE_NAME}")
+            bring_up_to_date(copy)
+            _check_names([*_named(copy), *names])
+            for name in names:  # before the rows: whoever sees a run finds its files
+                files.put(name, _extracting(archive, name))
+            with snapshot(copy) as reading:
+                counts = _copy(reading, database, lambda _table, _rows: None)
+            copy.close()
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        what = f"{path} cannot be read: {error}"
+        raise InvalidInput(what, "use what 'pitboss db backup' wrote", "file") from None
+    return Backup(counts, len(names), damaged_files(database, files))
 
 
-def _check_names(members: Sequence[tarfile.TarInfo]) -> None:
-    for member in members:
-        parts = Path(member.name).parts
-        if member.name != DATABASE_NAME and (parts[0] not in FOLDERS or ".." in parts):
-            raise InvalidInput(f"the backup holds '{member.name[:80]}'", "that is no file of pitboss", "file")
+def _checked(archive: tarfile.TarFile, path: Path) -> list[str]:
+    """Answer the files of a backup but its database, once all of them are known to be whole."""
+    present = {member.name for member in archive if member.isfile()}
+    if not {DATABASE_NAME, MANIFEST_NAME} <= present:
+        raise InvalidInput(f"{path} is no backup of pitboss", "use what 'pitboss db backup' wrote", "file")
+    manifest = archive.extractfile(MANIFEST_NAME)
+    assert manifest is not None
+    try:
+        promised: dict[str, str] = json.loads(manifest.read())["files"]
+    except (ValueError, KeyError, TypeError):
+        promised = {}
+    damaged = [name for name in promised if name not in present or _digest(archive, name) != promised[name]]
+    if damaged or not promised:
+        what = f"{path} is damaged: {', '.join(damaged[:3]) or MANIFEST_NAME}"
+        raise InvalidInput(what, "use another backup", "file")
+    return [name for name in promised if name != DATABASE_NAME]
 
 
-def _extracting(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[Path], None]:
+def _digest(archive: tarfile.TarFile, name: str) -> str:
+    source = archive.extractfile(name)
+    assert source is not None
+    digest = hashlib.blake2b(digest_size=16)
+    while block := source.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        parts = Path(name).parts
+        if not parts or parts[0] not in FOLDERS or ".." in parts:
+            raise InvalidInput(f"the backup holds '{name[:80]}'", "that is no file of pitboss", "file")
+
+
+def _extracting(archive: tarfile.TarFile, name: str) -> Callable[[Path], None]:
     def write(target: Path) -> None:
-        source = archive.extractfile(member)
+        source = archive.extractfile(name)
         assert source is not None
         with target.open("wb") as file:
             while block := source.read(1 << 20):
@@ -219,13 +268,14 @@ def _extracting(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[
 
 
 def promised_files(database: Database) -> list[tuple[str, str]]:
-    """Answer name and digest of every artifact that the database knows of."""
+    """Answer name and digest of every artifact and checkpoint that the database knows of."""
+    tables = (artifacts, checkpoints)
     with database.reading() as connection:
-        return list(connection.execute(sa.select(artifacts.c.path, artifacts.c.digest)).tuples())
+        return [row for t in tables for row in connection.execute(sa.select(t.c.path, t.c.digest)).tuples()]
 
 
 def damaged_files(database: Database, files: Files) -> list[str]:
-    """Answer the artifacts that are missing or whose content is not what was written."""
+    """Answer the artifacts and checkpoints that are missing or whose content is not what was written."""
     damaged = []
     for name, digest in promised_files(database):
         path = files.fetch(name)

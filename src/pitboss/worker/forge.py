@@ -54,18 +54,28 @@ class Forge:
     def spawn(self, order: dict[str, Any], log: int) -> tuple[Panel, int]:
         """Order a process; answer its panel and the end of the pipe it will speak into."""
         dossier = write_dossier(order)
-        ours, theirs = os.pipe()
-        if sys.platform == "linux":
-            fcntl.fcntl(ours, _F_SETPIPE_SZ, PIPE_BYTES)
-        os.set_blocking(ours, False)
         try:
-            panel = Panel(dossier)
-            message = json.dumps({"run_id": order["run_id"], "token": order["token"]}).encode()
-            socket.send_fds(self.control, [message], [dossier, theirs, log])
+            return self._send(dossier, {"run_id": order["run_id"], "token": order["token"]}, log)
         finally:
             os.close(dossier)
+
+    def _send(self, dossier: int, message: dict[str, Any], log: int) -> tuple[Panel, int]:
+        ours, theirs = os.pipe()
+        panel = None
+        try:
+            if sys.platform == "linux":
+                fcntl.fcntl(ours, _F_SETPIPE_SZ, PIPE_BYTES)
+            os.set_blocking(ours, False)
+            panel = Panel(dossier)
+            socket.send_fds(self.control, [json.dumps(message).encode()], [dossier, theirs, log])
+            return panel, ours
+        except OSError:
+            os.close(ours)
+            if panel is not None:
+                panel.close()
+            raise
+        finally:
             os.close(theirs)
-        return panel, ours
 
     def notices(self) -> list[dict[str, Any]]:
         """Answer what the fork server told since the last call: spawned and exited processes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import time
@@ -14,16 +15,18 @@ from pitboss.core import panel as slots
 from pitboss.core.clock import micros_to_iso
 from pitboss.runs import events as ev
 from pitboss.runs.model import Artifact, Checkpoint, Claim, Run
-from pitboss.runs.ports import Move, RunWrite
+from pitboss.runs.ports import Move
 from pitboss.runs.progress import ProgressMeter
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.dossier import Panel
+from pitboss.worker.outbox import Outbox, paths_of
 from pitboss.worker.processes import kernel_kills
 from pitboss.worker.runprocess import HEADER
 
 PROGRESS_SECONDS = 0.2
 MOST_UNWRITTEN = 5_000  # messages kept while the database is away
-MOST_KILLS = 10  # attempts killed from outside, none of which has saved its state: then the run has failed
+MOST_KEY = 200  # characters of an item's key
+MOST_KILLS = 30  # attempts killed from outside, none of which has saved its state: then the run has failed
 INTERRUPTIONS = {
     slots.REASON_SHUTDOWN: "the worker shut down",
     slots.REASON_LEASE: "the lease ended unrenewed",
@@ -44,8 +47,6 @@ class SupervisedRun:
     started_monotonic: float = field(default_factory=time.monotonic)
     pid: int | None = None
     meter: ProgressMeter = field(default_factory=ProgressMeter)
-    outbox: list[RunWrite] = field(default_factory=list)
-    superseded: list[str] = field(default_factory=list)  # files of checkpoints that two newer ones have replaced
     result: dict[str, Any] | None = None
     was_partial: bool = False
     error: dict[str, Any] | None = None
@@ -58,12 +59,11 @@ class SupervisedRun:
     _buffer: bytearray = field(default_factory=bytearray)
     _last_progress: float = 0.0
     _last_written: tuple[Any, ...] = ()
-    _taken: list[RunWrite] = field(default_factory=list)
-    _writes: int = 0
     _kernel_kills: int = field(default_factory=kernel_kills)
 
     def __post_init__(self) -> None:
         self.ticket = self.claim.token  # of this attempt; the claim's own is dropped when the lease is lost
+        self.outbox = Outbox(self.id, self.ticket, paths_of(self.claim.checkpoints))
 
     @property
     def id(self) -> str:
@@ -85,14 +85,14 @@ class SupervisedRun:
                 return
             body = bytes(self._buffer[HEADER.size : HEADER.size + size])
             del self._buffer[: HEADER.size + size]
-            self.hear(json.loads(body))
+            self.hear(json.loads(body.replace(b"\\u0000", b"\\ufffd")))  # PostgreSQL keeps no NUL
 
     def hear(self, message: dict[str, Any]) -> None:
         """Take in one message of the process."""
         match message["type"]:
             case "started":
                 self.pid = message["pid"]
-                self._put(move=Move(State.RUNNING, pid=message["pid"]))
+                self.outbox.put(move=Move(State.RUNNING, pid=message["pid"]))
             case "stage":
                 self.meter.begin(message["stage"], message["total"], time.monotonic(), message["done"])
                 self._last_progress = 0.0
@@ -102,14 +102,14 @@ class SupervisedRun:
                 self.meter.metrics |= message["metrics"]
             case "stage_completed":
                 self.sample(time.monotonic(), is_last=True)
-                self._put(events=[ev.StageCompleted(stage=self.meter.stage, done=message["done"])])
+                self.outbox.put(events=[ev.StageCompleted(stage=self.meter.stage, done=message["done"])])
             case "item":
-                self._put(events=[ev.ItemCompleted(key=message["key"], item=message["item"])])
+                self.outbox.put(events=[ev.ItemCompleted(key=str(message["key"])[:MOST_KEY], item=message["item"])])
             case "log":
-                self._put(events=[ev.Logged(level=message["level"], message=message["message"])])
+                self.outbox.put(events=[ev.Logged(level=message["level"], message=message["message"])])
             case "artifact":
                 fields = {name: message[name] for name in ("name", "path", "size", "digest")}
-                self._put(artifacts=[Artifact(**fields)])
+                self.outbox.put(artifacts=[Artifact(**fields)])
             case "checkpoint":
                 self._keep(Checkpoint(**{name: message[name] for name in Checkpoint.__dataclass_fields__}))
             case _:
@@ -123,7 +123,7 @@ class SupervisedRun:
                 self.is_suspended = True
             case "completing":
                 self.is_completing = True
-                self._put(move=Move(State.COMPLETING))
+                self.outbox.put(move=Move(State.COMPLETING))
             case "result":
                 self.result, self.was_partial = message["result"], message["partial"]
             case "error":
@@ -132,12 +132,10 @@ class SupervisedRun:
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Note a saved state: the newest two are kept, and the run is known to get on."""
         run, held = self.claim.run, self.claim.checkpoints
-        own = f"checkpoints/{run.id}/"
-        self.superseded += [old.path for old in held[1:] if old.path.startswith(own)]
         self.claim = replace(
             self.claim, run=replace(run, checkpointed_attempt=run.attempt), checkpoints=(checkpoint, *held[:1])
         )
-        self._put(checkpoint=checkpoint)
+        self.outbox.put(checkpoint=checkpoint)
 
     def sample(self, now: float, is_last: bool = False) -> None:
         """Read the panel and note progress, at most five times a second and only when something moved."""
@@ -151,10 +149,10 @@ class SupervisedRun:
         if self.panel[slots.CURRENT]:
             self.meter.current_item = micros_to_iso(self.panel[slots.CURRENT])
             self.meter.metrics["trade_count"] = self.panel[slots.TRADES]
-            if self.panel.equity:
+            if self.panel.equity and math.isfinite(self.panel.equity):
                 self.meter.metrics["equity"] = round(self.panel.equity, 2)
         document = self.meter.document(time.time())
-        self._put(events=[ev.Progressed(**document)], progress=document)
+        self.outbox.put(events=[ev.Progressed(**document)], progress=document)
 
     def raise_cancel(self, keep_partial: bool, grace_seconds: float) -> None:
         """Put the cancel flag up and set the deadline after which the process group is killed."""
@@ -180,8 +178,8 @@ class SupervisedRun:
         self.sample(time.monotonic(), is_last=True)
         self.ended = self._verdict(code, reason, is_resumable(self.claim.run))
         if self.ended.to is State.COMPLETED and not self.is_completing:
-            self._put(move=Move(State.COMPLETING))
-        self._put(move=self.ended)
+            self.outbox.put(move=Move(State.COMPLETING))
+        self.outbox.put(move=self.ended)
 
     def _verdict(self, code: int, reason: int, is_resumable: bool) -> Move:
         if self.result is not None and not self.was_partial:
@@ -218,7 +216,7 @@ class SupervisedRun:
                 "run fewer at once",
             )
         if code < 0:
-            what = f"the run's process was killed by signal {-code} ({signal.Signals(-code).name})"
+            what = f"the run's process was killed by signal {-code} ({_signal_name(-code)})"
             if code == -signal.SIGKILL and is_resumable and self._barren_attempts() < MOST_KILLS:
                 return Move(State.QUEUED, error={"message": what})
             return _failed(FailureKind.LOST, what, "resume or retry it")
@@ -228,44 +226,25 @@ class SupervisedRun:
     def _barren_attempts(self) -> int:
         return self.claim.run.attempt - self.claim.run.checkpointed_attempt
 
-    def _put(self, **fields: Any) -> None:
-        self.outbox.append(RunWrite(self.id, self.claim.token, 0, **fields))
-
-    @property
-    def has_unwritten(self) -> bool:
-        return bool(self.outbox or self._taken)
-
-    def take_writes(self) -> list[RunWrite]:
-        """Answer what is to be written, neighbours joined: the same again until `written` is called."""
-        if not self._taken:
-            for write in self.outbox:
-                last = self._taken[-1] if self._taken else None
-                if last and last.move is None and not (last.checkpoint and write.checkpoint):
-                    self._taken[-1] = _joined(self._taken[-1], write)
-                else:
-                    self._writes += 1
-                    self._taken.append(replace(write, token=self.claim.token, number=self._writes))
-            self.outbox = []
-        return self._taken
-
-    def written(self) -> list[str]:
-        """Note that what was taken is written; answer the files that nothing refers to any more."""
-        self._taken = []
-        superseded, self.superseded = self.superseded, []
-        return superseded
+    def refuse(self, reason: str) -> None:
+        """What the run said cannot be written: the run fails, and nothing else does."""
+        self.outbox.drop()
+        remedy = f"see its log: pitboss runs show {self.id} --log"
+        self.error = {"kind": FailureKind.ERROR.value, "message": reason[:500], "remedy": remedy}
+        if self.ended is not None:
+            self.ended = Move(State.FAILED, error=self.error)
+            self.outbox.put(move=self.ended)
+        self.result = None
+        self.kill(slots.REASON_NONE)
 
     def close(self) -> None:
         os.close(self.pipe)
         self.panel.close()
 
 
+def _signal_name(number: int) -> str:
+    return signal.Signals(number).name if number in set(signal.Signals) else "real-time"
+
+
 def _failed(kind: FailureKind, message: str, remedy: str) -> Move:
     return Move(State.FAILED, error={"kind": kind.value, "message": message, "remedy": remedy})
-
-
-def _joined(first: RunWrite, second: RunWrite) -> RunWrite:
-    return replace(
-        first, events=[*first.events, *second.events], progress=second.progress or first.progress,
-        artifacts=[*first.artifacts, *second.artifacts], checkpoint=second.checkpoint or first.checkpoint,
-        move=second.move,
-    )  # fmt: skip

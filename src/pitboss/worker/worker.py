@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
-import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from typing import Any
 
-import psutil
 import structlog
 
 from pitboss.core import panel as slots
-from pitboss.core.errors import PitbossError, StorageUnavailable
+from pitboss.core.errors import StorageUnavailable, Unstorable
 from pitboss.core.files import open_files
 from pitboss.core.ids import new_id
 from pitboss.runs.model import Claim, Run, Serves, WorkerInfo
 from pitboss.runs.ports import ChangeSignal, Move, RunStore, RunWrite, WorkerRegistry
 from pitboss.runs.states import FailureKind, State
+from pitboss.worker.admission import Admission
 from pitboss.worker.config import Entry, WorkerConfig
 from pitboss.worker.doorbell import Doorbell
 from pitboss.worker.forge import Forge
 from pitboss.worker.processes import adopt_orphans, machine, resident_bytes, start_time
-from pitboss.worker.recovery import Recovery, discard_files
+from pitboss.worker.recovery import Disposal, Recovery
 from pitboss.worker.supervised import SupervisedRun
 
 logger = structlog.get_logger("pitboss.worker")
@@ -38,7 +39,19 @@ LOOK_SECONDS = 0.5  # a worker looks for work by itself this often, whatever was
 RECOVER_SECONDS = 0.5
 MEMORY_SECONDS = 0.5
 LEASE_MARGIN_SECONDS = 1.0
+STOP_MARGIN_SECONDS = 2.0
 MOST_ATTEMPTS = 100  # without a saved state: a run that always brings down its worker fails in the end
+
+
+def order_of(claim: Claim, entry: Entry, config: WorkerConfig) -> dict[str, Any]:
+    """Answer what the run's process is told."""
+    run = claim.run
+    return {
+        "token": claim.token, "run_id": run.id, "entry": entry.address, "params": run.params, "snapshot": run.snapshot,
+        "attempt": run.attempt, "threads": os.cpu_count() or 1, "data_dir": str(config.data_dir),
+        "files_url": config.files_url, "checkpoint_seconds": config.checkpoint_seconds,
+        "checkpoints": [asdict(saved) for saved in claim.checkpoints],
+    }  # fmt: skip
 
 
 class Worker:
@@ -53,19 +66,19 @@ class Worker:
         self.registry = registry
         self.changes = changes
         self.entries = entries
-        self.obstacle = obstacle  # answers why nothing may be claimed, empty when it may
         self.id = new_id()
-        self.files = open_files(config.data_dir, config.files_url)
-        self.recovery = Recovery(store, registry, self.files, self._info())
+        self.disposal = Disposal(open_files(config.data_dir, config.files_url))
+        self.admission = Admission(config, registry, self.id, obstacle)
+        self.recovery = Recovery(store, registry, self.disposal, self._info())
         self.active: dict[str, SupervisedRun] = {}
         self.is_stopping = False
         self.is_draining = False
         self.selector = selectors.DefaultSelector()
         self.doorbell = Doorbell(config.data_dir)
         self._due: dict[str, float] = {}
-        self._note = ""
         self._is_at_work = False
-        self._busy_at = self._stop_at = time.monotonic()
+        self._busy_at = time.monotonic()
+        self._stop_at = math.inf
         self._renewed_at = time.time()
 
     def run(self) -> bool:
@@ -142,6 +155,8 @@ class Worker:
         self.selector.register(self.forge.control, selectors.EVENT_READ)
 
     def _is_done(self) -> bool:
+        if self.is_stopping and time.monotonic() > self._stop_at + STOP_MARGIN_SECONDS:
+            return True  # the database is away: what was not written is recovered by the next worker
         if self.is_stopping or self.is_draining:
             return not self.active
         idle = self.config.idle_exit_seconds
@@ -156,6 +171,7 @@ class Worker:
             logger.warning("could not sign off", worker=self.id, error=str(error))
         self.changes.close()
         self.selector.close()
+        self.disposal.close()
         logger.info("worker ended", worker=self.id)
 
     # --- hearing
@@ -198,7 +214,10 @@ class Worker:
 
     def _end(self, run: SupervisedRun, code: int, reason: int) -> None:
         if run.ended is None:
-            run.end(code, reason, self._is_resumable)
+            self._guarded(run, partial(run.end, code, reason, self._is_resumable))
+            if run.ended is None:  # its last words were not understood
+                run.ended = Move(State.FAILED, error=run.error)
+                run.outbox.put(move=run.ended)
             if run.pipe in self.selector.get_map():
                 self.selector.unregister(run.pipe)
 
@@ -232,13 +251,10 @@ class Worker:
         except StorageUnavailable as error:
             self._complain("cancels", error)
             return
-        for run_id, keep_partial in cancelling.items():
+        for run_id, (keep_partial, age) in cancelling.items():
             if run_id in self.active:
-                self.active[run_id].raise_cancel(keep_partial, self._grace())
-
-    def _grace(self) -> float:
-        # what was seen up to a tick late, and is written up to a tick later, still fits into two seconds
-        return self.config.cancel_grace_seconds - 0.1
+                # written up to a tick later, it still fits into two seconds from when it was asked for
+                self.active[run_id].raise_cancel(keep_partial, max(0.0, self.config.cancel_grace_seconds - 0.1 - age))
 
     def _wind_down(self) -> None:
         if self._is_due("wind-down", 3600.0):
@@ -248,48 +264,27 @@ class Worker:
 
     def _claim(self, has_news: bool) -> None:
         free = self.config.slots - len(self.active)
-        if self.is_stopping or self.is_draining or not has_news or free < 1 or not self._may_claim():
+        if self.is_stopping or self.is_draining or not has_news or free < 1:
             return
         config = self.config
         try:
+            if not self.admission.is_open():
+                return
             serves = Serves(tuple(self.entries), config.resources)
+            before = time.monotonic()
             claims = self.store.claim(self.id, free, config.lease_seconds, config.limits, serves)
         except StorageUnavailable as error:
             self._complain("claim", error)
             return
         for claim in claims:
             try:
-                self._start(claim)
+                self._start(claim, before)
             except OSError as error:
-                self._give_up(claim, error)
+                self._give_back(claim, error)
             except StorageUnavailable as error:
                 self._complain("start", error)  # it is recovered, as any run that is ours and unknown here
 
-    def _may_claim(self) -> bool:
-        """Answer whether another run may start; say in the registry why when it may not."""
-        if not self._is_due("room", 1.0):
-            return not self._note
-        try:
-            note = self.obstacle() or self._want_of_room()
-            if note != self._note:
-                self.registry.annotate(self.id, note)
-        except StorageUnavailable as error:
-            self._complain("room", error)
-            return False
-        if note and note != self._note:
-            logger.warning("worker claims nothing", worker=self.id, because=note)
-        self._note = note
-        return not note
-
-    def _want_of_room(self) -> str:
-        config = self.config
-        if psutil.virtual_memory().available < config.min_free_memory_mb << 20:
-            return f"free memory below {config.min_free_memory_mb} MB"
-        if shutil.disk_usage(config.data_dir).free < config.min_free_disk_mb << 20:
-            return f"free disk below {config.min_free_disk_mb} MB"
-        return ""
-
-    def _start(self, claim: Claim) -> None:
+    def _start(self, claim: Claim, claimed_at: float) -> None:
         run = claim.run
         if run.id in self.active:  # its lease ended unseen, and it came back to us: the old attempt must end first
             self.active[run.id].kill(slots.REASON_LEASE)
@@ -297,14 +292,7 @@ class Worker:
                 [RunWrite(run.id, claim.token, 1, move=Move(State.QUEUED, error={"message": "claimed twice"}))]
             )
             return
-        order = {
-            "token": claim.token,
-            "run_id": run.id, "entry": self.entries[run.kind].address, "params": run.params,
-            "snapshot": run.snapshot, "data_dir": str(self.config.data_dir), "attempt": run.attempt,
-            "threads": os.cpu_count() or 1, "files_url": self.config.files_url,
-            "checkpoints": [asdict(saved) for saved in claim.checkpoints],
-            "checkpoint_seconds": self.config.checkpoint_seconds,
-        }  # fmt: skip
+        order = order_of(claim, self.entries[run.kind], self.config)
         folder = self.config.data_dir / "logs" / "runs"
         folder.mkdir(parents=True, exist_ok=True)
         log = os.open(folder / f"{run.id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
@@ -312,7 +300,7 @@ class Worker:
             panel, pipe = self.forge.spawn(order, log)
         finally:
             os.close(log)
-        panel[slots.LEASE_UNTIL] = self._lease_end(time.monotonic())
+        panel[slots.LEASE_UNTIL] = self._lease_end(claimed_at)
         supervised = SupervisedRun(
             claim, panel, pipe, run.options.get("max_execution_seconds", self.config.max_execution_seconds),
             run.options.get("memory_limit_mb", self.config.memory_limit_mb),
@@ -322,15 +310,19 @@ class Worker:
         self._busy_at = time.monotonic()
         logger.info("run claimed", run=run.id, worker=self.id, attempt=run.attempt)
 
-    def _give_up(self, claim: Claim, error: Exception) -> None:
-        """End a run that could not be started: no descriptors or no disk are left."""
-        logger.error("run not started", run=claim.run.id, worker=self.id, error=str(error))
-        message = f"the run could not be started: {getattr(error, 'strerror', None) or error}"
-        described = {"kind": FailureKind.ERROR.value, "message": message, "remedy": "see 'pitboss doctor', then retry"}
+    def _give_back(self, claim: Claim, error: OSError) -> None:
+        """Queue a run again that could not be started, for want of descriptors or disk, and claim none for a while."""
+        reason = f"runs cannot be started: {error.strerror or error}"
+        logger.error("run not started", run=claim.run.id, worker=self.id, error=reason)
+        move = Move(State.QUEUED, error={"message": reason})
+        if claim.run.attempt >= MOST_ATTEMPTS:
+            error_kind, remedy = FailureKind.ERROR.value, "see 'pitboss doctor', then retry"
+            move = Move(State.FAILED, error={"kind": error_kind, "message": reason, "remedy": remedy})
         try:
-            self.store.write([RunWrite(claim.run.id, claim.token, 1, move=Move(State.FAILED, error=described))])
+            self.admission.close(reason)
+            self.store.write([RunWrite(claim.run.id, claim.token, 1, move=move)])
         except StorageUnavailable as trouble:
-            self._complain("giving up", trouble)  # it is recovered, as any run that is ours and unknown here
+            self._complain("giving back", trouble)  # it is recovered, as any run that is ours and unknown here
 
     # --- supervising
 
@@ -349,28 +341,37 @@ class Worker:
 
     def _flush(self) -> None:
         """Write what the runs said, all of it in one transaction; moves at once, the rest ten times a second."""
-        has_moves = any(write.move for run in self.active.values() for write in run.outbox)
-        if not has_moves and not self._is_due("flush", FLUSH_SECONDS):
+        if not any(run.outbox.has_move for run in self.active.values()) and not self._is_due("flush", FLUSH_SECONDS):
             return
-        telling = [run for run in self.active.values() if run.has_unwritten]
+        telling = [run for run in self.active.values() if run.outbox]
         if not telling:
             return
         try:
-            stale = self.store.write([write for run in telling for write in run.take_writes()])
-        except PitbossError as error:
+            self._write(telling)
+        except StorageUnavailable as error:
             self._complain("flush", error)
             time.sleep(FLUSH_SECONDS)
-            return
+        except Unstorable:
+            for run in telling:  # one of them said it: the others must not wait for that
+                self._write_alone(run)
+
+    def _write(self, telling: Sequence[SupervisedRun]) -> None:
+        stale = self.store.write([write for run in telling for write in run.outbox.take()])
         for run in telling:
-            for name in run.written():
-                self._forget_file(name)
+            if run.id in stale:
+                run.outbox.drop()  # whoever holds it now needs its checkpoints
+            else:
+                self.disposal.remove(run.outbox.written())
         self._settle(stale)
 
-    def _forget_file(self, name: str) -> None:
+    def _write_alone(self, run: SupervisedRun) -> None:
         try:
-            self.files.remove(name)
-        except (StorageUnavailable, OSError) as error:
-            self._complain("removing a spent checkpoint", error)
+            self._write([run])
+        except StorageUnavailable as error:
+            self._complain("flush", error)
+        except Unstorable as error:
+            logger.error("run not understood", run=run.id, worker=self.id, error=str(error))
+            run.refuse(f"what the run said cannot be stored: {error.message}")
 
     def _settle(self, stale: set[str]) -> None:
         """Let go of runs that have ended, and of those that somebody else holds by now."""
@@ -379,15 +380,14 @@ class Worker:
                 logger.warning("lease lost", run=run.id, worker=self.id)
                 run.kill(slots.REASON_LEASE)
                 run.claim = replace(run.claim, token="")
-            if run.ended is not None and not run.has_unwritten:
+            if run.ended is not None and not run.outbox:
                 self._release(run)
 
     def _release(self, run: SupervisedRun) -> None:
-        if run.ended is not None and run.ended.to is not State.QUEUED:
-            with contextlib.suppress(StorageUnavailable):
-                ended = self.store.get(run.id)  # a cancel may have come before what we wrote
-                if ended is not None:
-                    discard_files(self.files, ended)
+        with contextlib.suppress(StorageUnavailable):
+            ended = self.store.get(run.id)  # a cancel may have come before what we wrote
+            if ended is not None:
+                self.disposal.discard(ended)
         del self.active[run.id]
         run.close()
         self._busy_at = time.monotonic()

@@ -1,0 +1,57 @@
+"""Whether a worker may take another run just now; the registry tells people why when it may not."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+
+import psutil
+import structlog
+
+from pitboss.runs.ports import WorkerRegistry
+from pitboss.worker.config import WorkerConfig
+
+logger = structlog.get_logger("pitboss.worker")
+
+LOOK_SECONDS = 1.0
+CLOSED_SECONDS = 3.0
+
+
+class Admission:
+    """Looks once a second at the schema, the memory and the disk. `obstacle` answers why nothing may be claimed."""
+
+    def __init__(
+        self, config: WorkerConfig, registry: WorkerRegistry, worker_id: str, obstacle: Callable[[], str]
+    ) -> None:
+        self.config = config
+        self.registry = registry
+        self.worker_id = worker_id
+        self.obstacle = obstacle
+        self.note = ""
+        self._look_at = 0.0
+
+    def is_open(self) -> bool:
+        """Answer whether another run may start. Raises StorageUnavailable, and then none may."""
+        if time.monotonic() < self._look_at:
+            return not self.note
+        note = self.obstacle() or self._want_of_room()
+        if note != self.note:
+            self.registry.annotate(self.worker_id, note)
+        if note and note != self.note:
+            logger.warning("worker claims nothing", worker=self.worker_id, because=note)
+        self.note, self._look_at = note, time.monotonic() + LOOK_SECONDS
+        return not note
+
+    def close(self, note: str) -> None:
+        """Let nothing in for a while, after a start has failed. Raises StorageUnavailable."""
+        self.note, self._look_at = note, time.monotonic() + CLOSED_SECONDS
+        self.registry.annotate(self.worker_id, note)
+
+    def _want_of_room(self) -> str:
+        config = self.config
+        if psutil.virtual_memory().available < config.min_free_memory_mb << 20:
+            return f"free memory below {config.min_free_memory_mb} MB"
+        if shutil.disk_usage(config.data_dir).free < config.min_free_disk_mb << 20:
+            return f"free disk below {config.min_free_disk_mb} MB"
+        return ""
