@@ -20,6 +20,7 @@ from faults.endurance import Endurance
 from faults.machine import FaultyDatabase, life_cycle
 from pitboss.storage.migrate import bring_up_to_date
 from support import faults
+from support.cluster import Cluster
 from support.engine import Engine
 from support.server import free_port
 from support.servers import PostgresServer
@@ -74,6 +75,33 @@ def database(folder: Path, chosen) -> dict:
         postgres.stop("immediate")
 
 
+def broker(folder: Path, chosen) -> dict:
+    """Redis killed, flushed, and unreachable for two minutes, under Celery: runs start within a second all the while."""
+    cluster = Cluster(folder)
+    cluster.redis.start()
+    faults.make_bars(cluster)
+    try:
+        cluster.start_worker()
+        waits = {"before": cluster.started_after(cluster.submit())}
+        cluster.redis.kill()
+        waits["killed"] = max(cluster.started_after(cluster.submit()) for _ in range(5))
+        cluster.redis.start()
+        cluster.redis.flush()
+        waits["flushed"] = max(cluster.started_after(cluster.submit()) for _ in range(5))
+        cluster.redis.pause()
+        end, unreachable = time.monotonic() + 120, []
+        while time.monotonic() < end:
+            unreachable.append(cluster.started_after(cluster.submit()))
+            time.sleep(3.0)
+        waits["unreachable"] = max(unreachable)
+        cluster.redis.resume()
+        waits["after"] = max(cluster.started_after(cluster.submit()) for _ in range(5))
+        assert max(waits.values()) < 1.0, waits
+        return {"seconds_to_start": {name: round(seconds, 3) for name, seconds in waits.items()}}
+    finally:
+        cluster.close()
+
+
 def machine(folder: Path, _chosen) -> dict:
     """Twenty thousand random sequences of calls, any of which may fail, on each database."""
     postgres = PostgresServer(folder / "postgres", free_port())
@@ -104,7 +132,7 @@ def endurance(folder: Path, chosen) -> dict:
 
 
 TORMENTS = {torment.__name__: torment for torment in
-            (cancels, crowd, runs, workers, races, database, machine, listeners, endurance)}  # fmt: skip
+            (cancels, crowd, runs, workers, races, database, broker, machine, listeners, endurance)}  # fmt: skip
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -28,6 +27,7 @@ from pitboss.runs.model import (
 )
 from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import ACTIVE, FailureKind, State, is_legal
+from pitboss.storage.claiming import Tally, claiming_order
 from pitboss.storage.database import Database
 from pitboss.storage.moves import Fence, write_run
 from pitboss.storage.tables import artifacts, checkpoints, run_events, runs, subjects
@@ -127,11 +127,11 @@ class SqlRunStore:
             self.database.lock(connection, "claim")
             now = self.database.clock(connection)
             active = connection.execute(sa.select(runs.c.kind, runs.c.owner).where(runs.c.state.in_(_ACTIVE))).all()
-            tally = _Tally(limits, active)
+            tally = Tally(limits, active)
             candidates = (
                 sa.select(runs.c.id, runs.c.kind, runs.c.owner)
                 .where(fitting, runs.c.kind.not_in(tally.full_kinds()), runs.c.owner.not_in(tally.full_owners()))
-                .order_by(*_claiming_order(now, limits.ageing_seconds))
+                .order_by(*claiming_order(now, limits.ageing_seconds))
                 .limit(CANDIDATES)
                 .with_for_update(skip_locked=True)
             )
@@ -269,7 +269,7 @@ class SqlRunStore:
             typical = sa.select(recent.c.kind, sa.func.avg(recent.c.seconds)).group_by(recent.c.kind)
             return QueueSnapshot(
                 now,
-                [Waiting(*row) for row in connection.execute(queued.order_by(*_claiming_order(now, ageing_seconds)))],
+                [Waiting(*row) for row in connection.execute(queued.order_by(*claiming_order(now, ageing_seconds)))],
                 [_run(row) for row in connection.execute(active)],
                 read_workers(connection, self.database.now()),
                 {kind: float(seconds) for kind, seconds in connection.execute(typical) if seconds},
@@ -289,40 +289,6 @@ def _insert(database: Database) -> Callable[..., Any]:
     from sqlalchemy.dialects import postgresql, sqlite
 
     return sqlite.insert if database.is_sqlite else postgresql.insert
-
-
-def _claiming_order(now: float, ageing_seconds: float) -> tuple[sa.ColumnElement[Any], ...]:
-    """Highest priority first, one more for each `ageing_seconds` waited; then the oldest."""
-    waited = sa.cast((now - runs.c.queued_at) / ageing_seconds, sa.Integer)
-    return (runs.c.priority + waited).desc(), runs.c.queued_at, runs.c.id
-
-
-class _Tally:
-    """Counts what is active against the limits, and chooses what may join."""
-
-    def __init__(self, limits: Limits, active: Sequence[Any]) -> None:
-        self.limits = limits
-        self.kinds = Counter(row.kind for row in active)
-        self.owners = Counter(row.owner for row in active)
-        self.room = limits.max_concurrent - len(active)
-
-    def full_kinds(self) -> list[str]:
-        return [kind for kind, limit in self.limits.kind_limits.items() if self.kinds[kind] >= limit]
-
-    def full_owners(self) -> list[str]:
-        return [owner for owner, count in self.owners.items() if count >= self.limits.owner_limit]
-
-    def choose(self, candidates: Sequence[Any], count: int) -> list[str]:
-        chosen: list[str] = []
-        for row in candidates:
-            if len(chosen) >= min(count, self.room):
-                break
-            if row.kind in self.full_kinds() or row.owner in self.full_owners():
-                continue
-            self.kinds[row.kind] += 1
-            self.owners[row.owner] += 1
-            chosen.append(row.id)
-        return chosen
 
 
 def _checkpoints(connection: Connection, run_id: str) -> list[Checkpoint]:

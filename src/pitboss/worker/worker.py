@@ -10,9 +10,8 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import structlog
 
@@ -29,6 +28,8 @@ from pitboss.worker.doorbell import Doorbell
 from pitboss.worker.forge import Forge
 from pitboss.worker.processes import adopt_orphans, machine, resident_bytes, start_time
 from pitboss.worker.recovery import Disposal, Recovery
+from pitboss.worker.rhythm import Rhythm
+from pitboss.worker.starting import start
 from pitboss.worker.supervised import SupervisedRun
 
 logger = structlog.get_logger("pitboss.worker")
@@ -41,17 +42,6 @@ MEMORY_SECONDS = 0.5
 LEASE_MARGIN_SECONDS = 1.0
 STOP_MARGIN_SECONDS = 2.0
 MOST_ATTEMPTS = 100  # without a saved state: a run that always brings down its worker fails in the end
-
-
-def order_of(claim: Claim, entry: Entry, config: WorkerConfig) -> dict[str, Any]:
-    """Answer what the run's process is told."""
-    run = claim.run
-    return {
-        "token": claim.token, "run_id": run.id, "entry": entry.address, "params": run.params, "snapshot": run.snapshot,
-        "attempt": run.attempt, "threads": os.cpu_count() or 1, "data_dir": str(config.data_dir),
-        "files_url": config.files_url, "checkpoint_seconds": config.checkpoint_seconds,
-        "checkpoints": [asdict(saved) for saved in claim.checkpoints],
-    }  # fmt: skip
 
 
 class Worker:
@@ -75,7 +65,7 @@ class Worker:
         self.is_draining = False
         self.selector = selectors.DefaultSelector()
         self.doorbell = Doorbell(config.data_dir)
-        self._due: dict[str, float] = {}
+        self.rhythm = Rhythm(self.id)
         self._is_at_work = False
         self._busy_at = time.monotonic()
         self._stop_at = math.inf
@@ -114,7 +104,7 @@ class Worker:
             self._busy_at = time.monotonic()
             return not self._sign_on()
         except StorageUnavailable as error:
-            self._complain("signing off", error)
+            self.rhythm.complain("signing off", error)
             return True
 
     def stop(self) -> None:
@@ -180,7 +170,7 @@ class Worker:
         ready = {key.fileobj for key, _ in self.selector.select(TICK_SECONDS if self.active else 0.05)}
         if self.doorbell in ready and self.doorbell.was_rung():
             self._busy_at = time.monotonic()
-            self._due["look"] = 0.0
+            self.rhythm.hasten("look")
         for run in self.active.values():
             if run.pipe in ready:
                 self._guarded(run, run.listen)
@@ -235,9 +225,9 @@ class Worker:
         try:
             has_changed = self.changes.poll()
         except StorageUnavailable as error:
-            self._complain("changes", error)
+            self.rhythm.complain("changes", error)
             has_changed = False
-        return self._is_due("look", LOOK_SECONDS) or has_changed
+        return self.rhythm.is_due("look", LOOK_SECONDS) or has_changed
 
     # --- cancelling and claiming
 
@@ -249,7 +239,7 @@ class Worker:
         try:
             cancelling = self.store.cancelling(self.id)
         except StorageUnavailable as error:
-            self._complain("cancels", error)
+            self.rhythm.complain("cancels", error)
             return
         for run_id, (keep_partial, age) in cancelling.items():
             if run_id in self.active:
@@ -257,7 +247,7 @@ class Worker:
                 self.active[run_id].raise_cancel(keep_partial, max(0.0, self.config.cancel_grace_seconds - 0.1 - age))
 
     def _wind_down(self) -> None:
-        if self._is_due("wind-down", 3600.0):
+        if self.rhythm.is_due("wind-down", 3600.0):
             self._stop_at = time.monotonic() + self.config.shutdown_grace_seconds
         for run in self.active.values():
             run.suspend(max(0.0, self._stop_at - time.monotonic()))
@@ -274,7 +264,7 @@ class Worker:
             before = time.monotonic()
             claims = self.store.claim(self.id, free, config.lease_seconds, config.limits, serves)
         except StorageUnavailable as error:
-            self._complain("claim", error)
+            self.rhythm.complain("claim", error)
             return
         for claim in claims:
             try:
@@ -282,7 +272,7 @@ class Worker:
             except OSError as error:
                 self._give_back(claim, error)
             except StorageUnavailable as error:
-                self._complain("start", error)  # it is recovered, as any run that is ours and unknown here
+                self.rhythm.complain("start", error)  # it is recovered, as any run that is ours and unknown here
 
     def _start(self, claim: Claim, claimed_at: float) -> None:
         run = claim.run
@@ -292,21 +282,10 @@ class Worker:
                 [RunWrite(run.id, claim.token, 1, move=Move(State.QUEUED, error={"message": "claimed twice"}))]
             )
             return
-        order = order_of(claim, self.entries[run.kind], self.config)
-        folder = self.config.data_dir / "logs" / "runs"
-        folder.mkdir(parents=True, exist_ok=True)
-        log = os.open(folder / f"{run.id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
-        try:
-            panel, pipe = self.forge.spawn(order, log)
-        finally:
-            os.close(log)
-        panel[slots.LEASE_UNTIL] = self._lease_end(claimed_at)
-        supervised = SupervisedRun(
-            claim, panel, pipe, run.options.get("max_execution_seconds", self.config.max_execution_seconds),
-            run.options.get("memory_limit_mb", self.config.memory_limit_mb),
-        )  # fmt: skip
+        lease_end = self._lease_end(claimed_at)
+        supervised = start(self.forge, claim, self.entries[run.kind], self.config, lease_end)
         self.active[run.id] = supervised
-        self.selector.register(pipe, selectors.EVENT_READ)
+        self.selector.register(supervised.pipe, selectors.EVENT_READ)
         self._busy_at = time.monotonic()
         logger.info("run claimed", run=run.id, worker=self.id, attempt=run.attempt)
 
@@ -322,13 +301,13 @@ class Worker:
             self.admission.close(reason)
             self.store.write([RunWrite(claim.run.id, claim.token, 1, move=move)])
         except StorageUnavailable as trouble:
-            self._complain("giving back", trouble)  # it is recovered, as any run that is ours and unknown here
+            self.rhythm.complain("giving back", trouble)  # it is recovered, as any run that is ours and unknown here
 
     # --- supervising
 
     def _supervise(self) -> None:
         now = time.monotonic()
-        checks_memory = self._is_due("memory", MEMORY_SECONDS)
+        checks_memory = self.rhythm.is_due("memory", MEMORY_SECONDS)
         for run in self.active.values():
             if run.ended is not None:
                 continue
@@ -341,7 +320,9 @@ class Worker:
 
     def _flush(self) -> None:
         """Write what the runs said, all of it in one transaction; moves at once, the rest ten times a second."""
-        if not any(run.outbox.has_move for run in self.active.values()) and not self._is_due("flush", FLUSH_SECONDS):
+        if not any(run.outbox.has_move for run in self.active.values()) and not self.rhythm.is_due(
+            "flush", FLUSH_SECONDS
+        ):
             return
         telling = [run for run in self.active.values() if run.outbox]
         if not telling:
@@ -349,7 +330,7 @@ class Worker:
         try:
             self._write(telling)
         except StorageUnavailable as error:
-            self._complain("flush", error)
+            self.rhythm.complain("flush", error)
             time.sleep(FLUSH_SECONDS)
         except Unstorable:
             for run in telling:  # one of them said it: the others must not wait for that
@@ -368,7 +349,7 @@ class Worker:
         try:
             self._write([run])
         except StorageUnavailable as error:
-            self._complain("flush", error)
+            self.rhythm.complain("flush", error)
         except Unstorable as error:
             logger.error("run not understood", run=run.id, worker=self.id, error=str(error))
             run.refuse(f"what the run said cannot be stored: {error.message}")
@@ -391,7 +372,7 @@ class Worker:
         del self.active[run.id]
         run.close()
         self._busy_at = time.monotonic()
-        self._due["look"] = 0.0
+        self.rhythm.hasten("look")
 
     # --- leases
 
@@ -401,15 +382,15 @@ class Worker:
     def _renew(self) -> None:
         # the database's clock counts the lease, also while this machine sleeps and monotonic time stands still
         is_overdue = time.time() - self._renewed_at > self.config.renew_seconds
-        if not self._is_due("renew", self.config.renew_seconds) and not is_overdue:
+        if not self.rhythm.is_due("renew", self.config.renew_seconds) and not is_overdue:
             return
         before, self._renewed_at = time.monotonic(), time.time()
         tokens = {run.id: run.claim.token for run in self.active.values() if run.claim.token}
         try:
             lost = self.store.renew(self.id, tokens, self.config.lease_seconds)
         except StorageUnavailable as error:
-            self._complain("renew", error)
-            self._due["renew"] = time.monotonic() + min(0.5, self.config.renew_seconds)
+            self.rhythm.complain("renew", error)
+            self.rhythm.hasten("renew", min(0.5, self.config.renew_seconds))
             return
         for run in self.active.values():
             if run.id not in lost:
@@ -417,7 +398,7 @@ class Worker:
         self._settle({run_id for run_id in lost if self.active[run_id].ended is None})
 
     def _recover(self) -> None:
-        if not self._is_due("recover", RECOVER_SECONDS):
+        if not self.rhythm.is_due("recover", RECOVER_SECONDS):
             return
         try:
             workers = self.recovery.look([run.claim.token for run in self.active.values()], self._is_resumable)
@@ -428,21 +409,8 @@ class Worker:
                 logger.info("worker drains", worker=self.id)
                 self.is_draining = True
         except StorageUnavailable as error:
-            self._complain("recover", error)
+            self.rhythm.complain("recover", error)
 
     def _is_resumable(self, run: Run) -> bool:
         entry = self.entries.get(run.kind)
         return entry is not None and entry.is_resumable and run.attempt - run.checkpointed_attempt < MOST_ATTEMPTS
-
-    # --- small things
-
-    def _is_due(self, what: str, every_seconds: float) -> bool:
-        now = time.monotonic()
-        if now < self._due.get(what, 0.0):
-            return False
-        self._due[what] = now + every_seconds
-        return True
-
-    def _complain(self, what: str, error: Exception) -> None:
-        if self._is_due(f"complain {what}", 5.0):
-            logger.warning("database trouble", worker=self.id, during=what, error=str(error))

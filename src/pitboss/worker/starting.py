@@ -1,0 +1,40 @@
+"""From a claim to a process: what it is told, where it writes, and who watches it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import Any
+
+from pitboss.core import panel as slots
+from pitboss.runs.model import Claim
+from pitboss.worker.config import Entry, WorkerConfig
+from pitboss.worker.forge import Forge
+from pitboss.worker.supervised import SupervisedRun
+
+
+def start(forge: Forge, claim: Claim, entry: Entry, config: WorkerConfig, lease_end: int) -> SupervisedRun:
+    """Have the fork server start the run's process. Raises OSError when descriptors or disk are wanting."""
+    run = claim.run
+    folder = config.data_dir / "logs" / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    log = os.open(folder / f"{run.id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    try:
+        panel, pipe = forge.spawn(_order(claim, entry, config), log)
+    finally:
+        os.close(log)
+    panel[slots.LEASE_UNTIL] = lease_end
+    return SupervisedRun(
+        claim, panel, pipe, run.options.get("max_execution_seconds", config.max_execution_seconds),
+        run.options.get("memory_limit_mb", config.memory_limit_mb),
+    )  # fmt: skip
+
+
+def _order(claim: Claim, entry: Entry, config: WorkerConfig) -> dict[str, Any]:
+    run = claim.run
+    return {
+        "token": claim.token, "run_id": run.id, "entry": entry.address, "params": run.params, "snapshot": run.snapshot,
+        "attempt": run.attempt, "threads": os.cpu_count() or 1, "data_dir": str(config.data_dir),
+        "files_url": config.files_url, "checkpoint_seconds": config.checkpoint_seconds,
+        "checkpoints": [asdict(saved) for saved in claim.checkpoints],
+    }  # fmt: skip
