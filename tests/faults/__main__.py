@@ -49,6 +49,7 @@ def runs(folder: Path, chosen) -> dict:
             engine.start_worker()
             params = faults.long_sweep_params() if kind == "sweep" else faults.long_backtest_params(engine)
             figures[kind] = faults.kill_runs(engine, kind, params, 20, 2.0, 10.0, chosen.seed)
+            assert figures[kind]["kills"] == 20, "it was over too soon"
     return figures
 
 

@@ -47,8 +47,8 @@ def backtest_params() -> dict:
 
 def long_sweep_params() -> dict:
     """A sweep of minutes."""
-    grid = {"fast_period": {"low": 2, "high": 81, "step": 1}, "slow_period": {"low": 90, "high": 390, "step": 2}}
-    return sweep_params() | {"grid": grid}
+    grid = {"fast_period": {"low": 2, "high": 61, "step": 1}, "slow_period": {"low": 100, "high": 298, "step": 2}}
+    return sweep_params() | {"symbols": ["LONG"], "grid": grid}
 
 
 def long_backtest_params(engine: Engine) -> dict:
