@@ -160,12 +160,24 @@ def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry
     """Answer a worker; an automatic one is the only one of its host and ends when it has been idle for long."""
     database = _open(settings)
     config = WorkerConfig(
-        settings.data_dir, settings.slots, settings.lease_seconds, settings.renew_seconds,
-        settings.cancel_grace_seconds, settings.shutdown_grace_seconds,
-        settings.idle_exit_seconds if is_automatic else None, settings.max_execution_seconds,
-        settings.memory_limit_mb, settings.min_free_memory_mb, settings.min_free_disk_mb, limits_of(settings),
-        VERSION, is_automatic, tuple(settings.resources), settings.checkpoint_seconds, settings.files_url,
-    )  # fmt: skip
+        data_dir=settings.data_dir,
+        slots=settings.slots,
+        lease_seconds=settings.lease_seconds,
+        renew_seconds=settings.renew_seconds,
+        cancel_grace_seconds=settings.cancel_grace_seconds,
+        shutdown_grace_seconds=settings.shutdown_grace_seconds,
+        idle_exit_seconds=settings.idle_exit_seconds if is_automatic else None,
+        max_execution_seconds=settings.max_execution_seconds,
+        memory_limit_mb=settings.memory_limit_mb,
+        min_free_memory_mb=settings.min_free_memory_mb,
+        min_free_disk_mb=settings.min_free_disk_mb,
+        limits=limits_of(settings),
+        version=VERSION,
+        is_sole=is_automatic,
+        resources=tuple(settings.resources),
+        checkpoint_seconds=settings.checkpoint_seconds,
+        files_url=settings.files_url,
+    )
     return Worker(
         config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), entries or ENTRIES,
         lambda: obstacle(database),

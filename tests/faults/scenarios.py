@@ -96,7 +96,7 @@ def race_cancels(engine: Engine, path: Path, count: int, seed: int, users: int =
 
     def user(number: int) -> None:
         rng = random.Random(seed * 1000 + number)
-        for _ in range(count // users):
+        for _ in range(-(-count // users)):
             run, seconds = one_race(engine, path, rng)
             with lock:
                 outcomes[run.state.value + (" partial" if run.partial else "")] += 1

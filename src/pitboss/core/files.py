@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -76,7 +76,8 @@ def _made(name: str, temporary: Path, write: Write) -> Stored:
             os.fsync(file.fileno())
         return Stored(name, temporary.stat().st_size, digest_of_file(temporary))
     except Exception as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         # the libraries that write files wrap what the system said in errors of their own
         if isinstance(error, OSError) or "os error" in str(error) or "No space left" in str(error):
             reason = getattr(error, "strerror", None) or error
