@@ -106,7 +106,7 @@ def page(events: list[StoredEvent], cursor: str) -> Response:
     return JSONResponse({"events": [event.as_dict() for event in events], "cursor": cursor})
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def told(event: StoredEvent, cursor: str) -> bytes:
     """Answer an event as it is sent: made once, however many listen."""
     return ServerSentEvent(data=json.dumps(event.as_dict()), event=event.type, id=cursor).encode()
