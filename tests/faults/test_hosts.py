@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,12 +13,11 @@ import pytest
 from faults import journal
 from faults.scenarios import check_log
 from support.engine import Engine, is_gone, until
+from support.privileges import may_make_hosts, needs
 from support.server import free_port
 from support.servers import Hosts, PostgresServer
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="namespaces of the network need root on Linux"
-)
+pytestmark = needs(may_make_hosts(), "namespaces of the network need root on Linux, and iproute2")
 LEASE = 4.0
 
 

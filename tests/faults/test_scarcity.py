@@ -6,7 +6,6 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from faults.scenarios import check_log
 from pitboss.core.errors import DiskFull, StorageUnavailable
 from support import faults
 from support.engine import Engine, is_gone, until
+from support.privileges import may_mount, needs
 from support.server import free_port
 from support.servers import PostgresServer
 
-as_root = pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting needs root on Linux")
+as_root = needs(may_mount(), "mounting needs root on Linux")
 
 
 @pytest.fixture
