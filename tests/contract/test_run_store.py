@@ -479,9 +479,10 @@ def test_a_drained_worker_reads_so_in_the_registry(store, registry):
 
 def test_a_value_that_the_database_refuses_is_told_from_a_database_that_is_away(store, database):
     claimed = running(store)
-    key = "k" * 201
-    if database.is_sqlite:
-        pytest.skip("SQLite keeps texts of any length")
-    with pytest.raises(Unstorable):
-        store.write([numbered(claimed, [ev.ItemCompleted(key=key, item={})])])
+    said = numbered(claimed, [ev.ItemCompleted(key="k" * 201, item={})])
+    if database.is_sqlite:  # it keeps texts of any length
+        assert store.write([said]) == set()
+    else:
+        with pytest.raises(Unstorable):
+            store.write([said])
     assert store.get(claimed.run.id).state is State.RUNNING
