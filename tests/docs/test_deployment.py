@@ -94,8 +94,11 @@ def test_a_unit_names_a_command_that_starts_and_ends_on_sigterm(path, tmp_path):
         if service.get("Type") == "oneshot":
             assert process.wait(timeout=30) == 0, process.communicate()
             return
-        time.sleep(3.0)
-        assert process.poll() is None, process.communicate()
+        said = ""
+        while not any(word in said for word in ("pitboss serves", "worker started")):
+            said = process.stderr.readline()
+            assert said, "it ended"
+        time.sleep(0.5)  # the server says so before it listens to signals
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=int(service["TimeoutStopSec"])) == 0
         process.communicate()
