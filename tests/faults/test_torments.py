@@ -15,7 +15,7 @@ from support.servers import PostgresServer
 
 def test_a_worker_killed_under_load_loses_nothing(tmp_path):
     with Engine(tmp_path, slots=3) as engine:
-        assert scenarios.kill_workers(engine, tmp_path / "journal", 4, seed=1)["kills"] == 4
+        assert scenarios.kill_workers(engine, tmp_path / "journal", 4, seed=1, within=9.0)["kills"] == 4
 
 
 def test_cancels_that_race_leave_one_end_each(tmp_path):
