@@ -207,7 +207,7 @@ def restore_backup(path: Path, database: Database, files: Files) -> Backup:
     try:
         with tarfile.open(path) as archive, tempfile.TemporaryDirectory(prefix="pitboss-") as folder:
             names = _checked(archive, path)
-            archive.extract(DATABASE_NAME, folder, filter="data")
+            _extracting(archive, DATABASE_NAME)(Path(folder) / DATABASE_NAME)
             copy = Database(f"sqlite:///{Path(folder) / DATABASE_NAME}")
             bring_up_to_date(copy)
             _check_names([*_named(copy), *names])
