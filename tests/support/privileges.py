@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from functools import cache
 
 import pytest
@@ -13,7 +14,8 @@ import pytest
 @cache
 def may_mount() -> bool:
     """True when file systems can be mounted: as root on Linux, and not in a container without the right."""
-    return _works("unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt")
+    with tempfile.TemporaryDirectory() as folder:
+        return _works("mount", "-t", "tmpfs", "tmpfs", folder) and _works("umount", folder)
 
 
 @cache
