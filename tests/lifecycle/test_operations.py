@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -148,7 +149,10 @@ def test_a_backup_taken_while_runs_go_on_is_restored_and_they_go_on(engine, tmp_
     engine.wait_progress(sweep, "sweeping", 100)
     until(lambda: engine.store.checkpoints(sweep.id), 10, "the sweep has saved its state")
     backup = tmp_path / "backup.tar"
+    pid = engine.service.get(sweep.id).pid
+    os.kill(pid, signal.SIGSTOP)  # so that it is not over before the backup is taken
     taken = pitboss("db", "backup", backup, data_dir=engine.settings.data_dir)
+    os.kill(pid, signal.SIGCONT)
     assert taken.returncode == 0, taken.stderr
     whole = engine.wait(sweep, seconds=60)
     target = tmp_path / "restored"
