@@ -39,7 +39,7 @@ def test_a_host_cut_off_loses_its_runs_before_its_lease_ends_and_writes_nothing_
     engine, hosts = cluster
     path = tmp_path / "journal"
     engine.start_worker(on=lambda command: hosts.command("hosta", command))
-    run = engine.submit("journaled", {"count": 300, "seconds": 0.05, "journal": str(path)})
+    run = engine.submit("journaled", {"count": 180, "seconds": 0.05, "journal": str(path)})
     first = engine.wait_progress(run, "stepping", 5)
     until(lambda: engine.store.checkpoints(run.id), 10, "it has saved its state")
     engine.start_worker(on=lambda command: hosts.command("hostb", command))
@@ -73,7 +73,7 @@ def test_clocks_ten_minutes_apart_steal_no_lease(cluster, tmp_path):
             on=lambda command, name=name: hosts.command(name, command),
             LD_PRELOAD=str(library), FAKETIME=shift, DONT_FAKE_MONOTONIC="1",
         )  # fmt: skip
-    runs = [engine.submit("journaled", {"count": 120, "seconds": 0.05, "journal": str(path)}) for _ in range(4)]
+    runs = [engine.submit("journaled", {"count": 80, "seconds": 0.05, "journal": str(path)}) for _ in range(4)]
     ended = [engine.wait(run, seconds=60) for run in runs]
     assert [(run.state, run.attempt) for run in ended] == [("completed", 1)] * 4
     assert {run.worker_id for run in ended} == {worker.id for worker in engine.service.workers()}

@@ -12,7 +12,7 @@ from pitboss.storage.migrate import bring_up_to_date
 def test_the_life_of_runs_holds_whatever_call_fails(database):
     faulty = FaultyDatabase(database.url.render_as_string(hide_password=False))
     bring_up_to_date(faulty)
-    chosen = settings(max_examples=80, stateful_step_count=20, deadline=None, database=None,
+    chosen = settings(max_examples=40, stateful_step_count=20, deadline=None, database=None,
                       suppress_health_check=list(HealthCheck))  # fmt: skip
     run_state_machine_as_test(life_cycle(faulty), settings=chosen)
     faulty.close()

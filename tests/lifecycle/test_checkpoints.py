@@ -70,9 +70,9 @@ def test_a_run_killed_again_and_again_leaves_the_same_files_byte_for_byte(engine
     engine.start_worker()
     params = faults.sweep_params()
     if kind == "backtest":
-        params = faults.backtest_params() | {"symbols": faults.make_many_bars(engine, 8)}
-    outcome = faults.kill_runs(engine, kind, params, kills=4, least=0.3, most=0.8, seed=3)
-    assert outcome["kills"] == 4
+        params = faults.backtest_params() | {"symbols": faults.make_many_bars(engine, 6)}
+    outcome = faults.kill_runs(engine, kind, params, kills=2, least=0.3, most=0.8, seed=3)
+    assert outcome["kills"] == 2
 
 
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(engine, tmp_path):
