@@ -151,12 +151,10 @@ class RunModel(BaseModel):
     state: Literal["queued", "starting", "running", "completing", "cancelling", "completed", "failed", "cancelled"]
     priority: int
     owner: str
-    resource: str
     tags: list[str]
     params: Json
     options: Json
     attempt: int
-    checkpointed_attempt: int | None
     progress: Progress | None
     queue: QueuePlaceModel | None
     cancel: CancelInfo | None
