@@ -21,7 +21,7 @@ from pitboss.runs.ports import ChangeSignal, EventLog
 
 logger = structlog.get_logger("pitboss.api")
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.03
 RETRY_SECONDS = 0.5
 LOOK_SECONDS = 0.5  # the database is read this often, whatever was told of changes
 BACKLOG = 500
