@@ -41,7 +41,7 @@ RECOVER_SECONDS = 0.5
 MEMORY_SECONDS = 0.5
 LEASE_MARGIN_SECONDS = 1.0
 STOP_MARGIN_SECONDS = 2.0
-MOST_ATTEMPTS = 100  # without a saved state: a run that always brings down its worker fails in the end
+MOST_ATTEMPTS = 500  # without a saved state: a run that always brings down its worker fails in the end
 
 
 class Worker:
