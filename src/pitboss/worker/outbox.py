@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pitboss.runs.model import Checkpoint
 from pitboss.runs.ports import RunWrite
+
+
+KEPT = 2  # checkpoints: should the newest prove torn, there is the one before
 
 
 @dataclass
@@ -55,14 +57,6 @@ class Outbox:
     def drop(self) -> None:
         """Forget what cannot be written, or is no longer ours to write."""
         self.pending, self._taken = [], []
-
-
-KEPT = 2
-
-
-def paths_of(checkpoints: Sequence[Checkpoint]) -> list[str]:
-    """Answer the files of checkpoints, newest first."""
-    return [checkpoint.path for checkpoint in checkpoints]
 
 
 def _joined(first: RunWrite, second: RunWrite) -> RunWrite:

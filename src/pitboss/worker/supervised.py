@@ -19,7 +19,7 @@ from pitboss.runs.ports import Move
 from pitboss.runs.progress import ProgressMeter
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.dossier import Panel
-from pitboss.worker.outbox import Outbox, paths_of
+from pitboss.worker.outbox import Outbox
 from pitboss.worker.processes import kernel_kills
 from pitboss.worker.runprocess import HEADER
 
@@ -63,7 +63,7 @@ class SupervisedRun:
 
     def __post_init__(self) -> None:
         self.ticket = self.claim.token  # of this attempt; the claim's own is dropped when the lease is lost
-        self.outbox = Outbox(self.id, self.ticket, paths_of(self.claim.checkpoints))
+        self.outbox = Outbox(self.id, self.ticket, [saved.path for saved in self.claim.checkpoints])
 
     @property
     def id(self) -> str:
@@ -113,9 +113,9 @@ class SupervisedRun:
             case "checkpoint":
                 self._keep(Checkpoint(**{name: message[name] for name in Checkpoint.__dataclass_fields__}))
             case _:
-                self._hear_of_the_end(message)
+                self._hear_how_it_stands(message)
 
-    def _hear_of_the_end(self, message: dict[str, Any]) -> None:
+    def _hear_how_it_stands(self, message: dict[str, Any]) -> None:
         match message["type"]:
             case "suspendable":
                 self.is_suspendable = True
@@ -130,11 +130,9 @@ class SupervisedRun:
                 self.error = {name: message[name] for name in ("kind", "message", "remedy")}
 
     def _keep(self, checkpoint: Checkpoint) -> None:
-        """Note a saved state: the newest two are kept, and the run is known to get on."""
-        run, held = self.claim.run, self.claim.checkpoints
-        self.claim = replace(
-            self.claim, run=replace(run, checkpointed_attempt=run.attempt), checkpoints=(checkpoint, *held[:1])
-        )
+        """Note a saved state: the run is known to get on, however often it is interrupted."""
+        run = self.claim.run
+        self.claim = replace(self.claim, run=replace(run, checkpointed_attempt=run.attempt))
         self.outbox.put(checkpoint=checkpoint)
 
     def sample(self, now: float, is_last: bool = False) -> None:
