@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from pitboss.core.errors import DiskFull, SchemaMismatch, StorageUnavailable
@@ -22,9 +22,10 @@ from pitboss.storage.documents import BacktestShelf, StrategyShelf
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.migrate import bring_up_to_date, obstacle
+from pitboss.storage.pruning import Pruner
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
-from pitboss.worker.config import Entry, WorkerConfig
+from pitboss.worker.config import Entry, Upkeep, WorkerConfig
 from pitboss.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -178,9 +179,10 @@ def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry
         checkpoint_seconds=settings.checkpoint_seconds,
         files_url=settings.files_url,
     )
+    pruner = Pruner(database, open_files(settings.data_dir, settings.files_url), settings.thin_seconds)
     return Worker(
         config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), entries or ENTRIES,
-        lambda: obstacle(database),
+        Upkeep(partial(obstacle, database), pruner.thin),
     )  # fmt: skip
 
 

@@ -169,6 +169,22 @@ def test_a_backup_taken_while_runs_go_on_is_restored_and_they_go_on(engine, tmp_
         assert faults.digests(other, sweep) == faults.digests(engine, whole)
 
 
+def test_a_worker_thins_the_progress_of_what_has_ended(tmp_path):
+    def types() -> list[str]:
+        return [event.type for event in engine.service.events(run.id)]
+
+    with Engine(tmp_path, thin_seconds=0.0) as engine:
+        worker = engine.start_worker()
+        run = engine.wait(engine.submit("steps", {"count": 30, "seconds": 0.03}))
+        told = types()
+        worker.terminate()
+        worker.wait()
+        engine.start_worker()  # it looks when it starts, and every minute
+        until(lambda: types().count("progress") == 1, 10, "the progress is thinned but for its last")
+        assert told.count("progress") > 1
+        assert [name for name in types() if name != "progress"] == [name for name in told if name != "progress"]
+
+
 def test_old_runs_are_pruned_and_their_events_still_read(engine):
     engine.start_worker()
     run = engine.wait(engine.submit("steps", {"count": 30, "seconds": 0.03}))

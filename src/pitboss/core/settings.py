@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     ageing_seconds: float = Field(60.0, gt=0, description="waiting time that raises a priority by one")
     max_execution_seconds: float = Field(0.0, ge=0, description="time limit of a run unless it sets one; 0 is none")
     memory_limit_mb: int = Field(0, ge=0, description="memory limit of a run unless it sets one; 0 is none")
+    thin_seconds: float = Field(
+        3600.0, ge=0, description="after its end a run's progress is thinned to each stage's last"
+    )
     min_free_memory_mb: int = Field(256, ge=0, description="no run starts with less free memory")
     min_free_disk_mb: int = Field(64, ge=0, description="no run starts or is accepted with less free disk")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level logged")

@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from pitboss.core.errors import SchemaMismatch
 from pitboss.storage.database import Database
 
-HEAD = "0002"
-KNOWN = ("0001", HEAD)  # oldest first; a test holds this against the migration scripts
+HEAD = "0003"
+KNOWN = ("0001", "0002", HEAD)  # oldest first; a test holds this against the migration scripts
 
 
 def schema_version(database: Database) -> str | None:

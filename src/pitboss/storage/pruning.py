@@ -31,7 +31,10 @@ class Pruned:
 
 @dataclass
 class Pruner:
-    """Thins what runs left that ended more than `age_seconds` ago. Raises StorageUnavailable in between pieces."""
+    """Thins what runs left that ended more than `age_seconds` ago; workers do the first half of it by themselves.
+
+    Raises StorageUnavailable in between pieces; what was left undone is found again.
+    """
 
     database: Database
     files: Files
@@ -41,22 +44,28 @@ class Pruner:
 
     def prune(self, keeps_artifacts: bool = False) -> Pruned:
         """Remove all but the last progress of each stage, spent checkpoints and, unless kept, artifacts."""
-        while run_ids := self._unthinned():
-            for run_id in run_ids:
-                self._thin(run_id)
+        while self.thin():
+            pass
         self._remove_files(checkpoints)
         if not keeps_artifacts:
             self._remove_files(artifacts)
         self._remove_orphans()
         return self.pruned
 
+    def thin(self) -> int:
+        """Remove all but the last progress of each stage of some runs, oldest first; answer of how many."""
+        run_ids = self._unthinned()
+        for run_id in run_ids:
+            self._thin(run_id)
+        return len(run_ids)
+
     def _is_old(self) -> sa.ColumnElement[bool]:
         return sa.and_(runs.c.state.in_(_ENDED), runs.c.ended_at < self.database.now() - self.age_seconds)
 
     def _unthinned(self) -> Sequence[str]:
-        statement = sa.select(runs.c.id).where(self._is_old(), runs.c.thinned_at.is_(None)).limit(MOST_AT_ONCE)
+        unthinned = sa.select(runs.c.id).where(self._is_old(), runs.c.thinned_at.is_(None)).order_by(runs.c.ended_at)
         with self.database.reading() as connection:
-            return connection.execute(statement).scalars().all()
+            return connection.execute(unthinned.limit(MOST_AT_ONCE)).scalars().all()
 
     def _thin(self, run_id: str) -> None:
         progress = (run_events.c.run_id == run_id, run_events.c.type == "progress")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,22 @@ class WorkerConfig:
     resources: tuple[str, ...] = (DEFAULT_RESOURCE,)
     checkpoint_seconds: float = 2.0
     files_url: str = ""
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Upkeep:
+    """What a worker does for the database besides its runs. Both raise StorageUnavailable.
+
+    `obstacle` answers why this version must not work on it, empty when it may; `thin` removes the progress of some
+    of the runs that ended a while ago, without holding anybody up.
+    """
+
+    obstacle: Callable[[], str] = str
+    thin: Callable[[], object] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 from pitboss.runs.ports import RunWrite
 
-
 KEPT = 2  # checkpoints: should the newest prove torn, there is the one before
 
 

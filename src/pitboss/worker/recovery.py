@@ -9,7 +9,6 @@ from queue import SimpleQueue
 
 import structlog
 
-from pitboss.core.errors import StorageUnavailable
 from pitboss.core.files import Files
 from pitboss.runs.model import Run, WorkerInfo
 from pitboss.runs.ports import Lost, RunStore, WorkerRegistry
@@ -25,10 +24,10 @@ FORGET_SECONDS = 3600.0  # a worker silent for that long is no longer listed
 class Recovery:
     """One worker's look after the others. Raises StorageUnavailable; the next look does what was left undone."""
 
-    def __init__(self, store: RunStore, registry: WorkerRegistry, disposal: Disposal, own: WorkerInfo) -> None:
+    def __init__(self, store: RunStore, registry: WorkerRegistry, housekeeping: Housekeeping, own: WorkerInfo) -> None:
         self.store = store
         self.registry = registry
-        self.disposal = disposal
+        self.housekeeping = housekeeping
         self.own = own
 
     def look(self, tokens: Sequence[str], is_resumable: Callable[[Run], bool]) -> list[WorkerInfo]:
@@ -41,7 +40,7 @@ class Recovery:
         lost = Lost([worker.id for worker in dead], self.own.id, tokens)
         for run in self.store.recover(lost, is_resumable):
             logger.info("run recovered", run=run.id, to=run.state.value, attempt=run.attempt)
-            self.disposal.discard(run)
+            self.housekeeping.discard(run)
         forgotten = [w for w in workers if w.id != self.own.id and w.silent_seconds > FORGET_SECONDS]
         for worker in {*dead, *forgotten}:
             self.registry.remove(worker.id)
@@ -61,28 +60,32 @@ class Recovery:
                 kill_session(run.pid, started[run.worker_id])
 
 
-class Disposal:
-    """Removes files that nothing names any more, in a thread of its own: a bucket may take its time, a worker must
-    not. What is not removed is left to `pitboss runs prune`."""
+class Housekeeping:
+    """Removes what nobody needs any more, in a thread of its own: a bucket may take its time, a worker must not.
+    What is not removed is left to `pitboss runs prune`."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
-        self._wanted: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="disposal", daemon=True)
+        self._wanted: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="housekeeping", daemon=True)
         self._thread.start()
+
+    def do(self, action: Callable[[], object]) -> None:
+        """Do something soon; a failure is logged."""
+        self._wanted.put(action)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove files."""
         for name in names:
-            self._wanted.put(partial(self.files.remove, name))
+            self.do(partial(self.files.remove, name))
 
     def discard(self, run: Run) -> None:
         """Remove what an ended run no longer needs: partial results that nobody keeps, and spent checkpoints."""
         is_discarded = run.state is State.CANCELLED and not run.partial
         if is_discarded:
-            self._wanted.put(partial(self.files.remove_folder, f"artifacts/{run.id}"))
+            self.do(partial(self.files.remove_folder, f"artifacts/{run.id}"))
         if run.state is State.COMPLETED or (is_discarded and not run.cancel_keep_partial):
-            self._wanted.put(partial(self.files.remove_folder, f"checkpoints/{run.id}"))
+            self.do(partial(self.files.remove_folder, f"checkpoints/{run.id}"))
 
     def close(self) -> None:
         """Finish what can be finished soon."""
@@ -93,5 +96,5 @@ class Disposal:
         while (action := self._wanted.get()) is not None:
             try:
                 action()
-            except (StorageUnavailable, OSError) as error:
-                logger.warning("file not removed", error=str(error))
+            except Exception as error:  # whatever it was, the next thing must be done
+                logger.warning("not tidied up", error=str(error))

@@ -23,11 +23,11 @@ from pitboss.runs.model import Claim, Run, Serves, WorkerInfo
 from pitboss.runs.ports import ChangeSignal, Move, RunStore, RunWrite, WorkerRegistry
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.admission import Admission
-from pitboss.worker.config import Entry, WorkerConfig
+from pitboss.worker.config import Entry, Upkeep, WorkerConfig
 from pitboss.worker.doorbell import Doorbell
 from pitboss.worker.forge import Forge
 from pitboss.worker.processes import adopt_orphans, machine, resident_bytes, start_time
-from pitboss.worker.recovery import Disposal, Recovery
+from pitboss.worker.recovery import Housekeeping, Recovery
 from pitboss.worker.rhythm import Rhythm
 from pitboss.worker.starting import start
 from pitboss.worker.supervised import SupervisedRun
@@ -39,6 +39,7 @@ FLUSH_SECONDS = 0.1
 LOOK_SECONDS = 0.5  # a worker looks for work by itself this often, whatever was rung
 RECOVER_SECONDS = 0.5
 MEMORY_SECONDS = 0.5
+THIN_SECONDS = 60.0
 LEASE_MARGIN_SECONDS = 1.0
 STOP_MARGIN_SECONDS = 2.0
 MOST_ATTEMPTS = 500  # without a saved state: a run that always brings down its worker fails in the end
@@ -49,7 +50,7 @@ class Worker:
 
     def __init__(
         self, config: WorkerConfig, store: RunStore, registry: WorkerRegistry, changes: ChangeSignal,
-        entries: Mapping[str, Entry], obstacle: Callable[[], str] = str,
+        entries: Mapping[str, Entry], upkeep: Upkeep,
     ) -> None:  # fmt: skip
         self.config = config
         self.store = store
@@ -57,9 +58,10 @@ class Worker:
         self.changes = changes
         self.entries = entries
         self.id = new_id()
-        self.disposal = Disposal(open_files(config.data_dir, config.files_url))
-        self.admission = Admission(config, registry, self.id, obstacle)
-        self.recovery = Recovery(store, registry, self.disposal, self._info())
+        self.housekeeping = Housekeeping(open_files(config.data_dir, config.files_url))
+        self.upkeep = upkeep
+        self.admission = Admission(config, registry, self.id, upkeep.obstacle)
+        self.recovery = Recovery(store, registry, self.housekeeping, self._info())
         self.active: dict[str, SupervisedRun] = {}
         self.is_stopping = False
         self.is_draining = False
@@ -120,6 +122,8 @@ class Worker:
         self._flush()
         self._renew()
         self._recover()
+        if self.rhythm.is_due("thin", THIN_SECONDS):
+            self.housekeeping.do(self.upkeep.thin)
 
     # --- start and end
 
@@ -161,7 +165,7 @@ class Worker:
             logger.warning("could not sign off", worker=self.id, error=str(error))
         self.changes.close()
         self.selector.close()
-        self.disposal.close()
+        self.housekeeping.close()
         logger.info("worker ended", worker=self.id)
 
     # --- hearing
@@ -342,7 +346,7 @@ class Worker:
             if run.id in stale:
                 run.outbox.drop()  # whoever holds it now needs its checkpoints
             else:
-                self.disposal.remove(run.outbox.written())
+                self.housekeeping.remove(run.outbox.written())
         self._settle(stale)
 
     def _write_alone(self, run: SupervisedRun) -> None:
@@ -368,7 +372,7 @@ class Worker:
         with contextlib.suppress(StorageUnavailable):
             ended = self.store.get(run.id)  # a cancel may have come before what we wrote
             if ended is not None:
-                self.disposal.discard(ended)
+                self.housekeeping.discard(ended)
         del self.active[run.id]
         run.close()
         self._busy_at = time.monotonic()
