@@ -172,6 +172,20 @@ def test_a_stopped_worker_loses_its_runs_and_writes_nothing_afterwards(tmp_path)
         assert_attempts_never_overlap(journal)
 
 
+def test_a_cancel_that_no_worker_confirms_says_so_until_the_lease_ends_it(tmp_path):
+    with Engine(tmp_path, lease_seconds=4.0, renew_seconds=0.3) as engine:
+        worker = engine.start_worker()
+        run = engine.wait_progress(engine.submit("sleeping"))
+        os.kill(worker.pid, signal.SIGSTOP)
+        assert engine.service.cancel(run.id, keep_partial=True).message == "cancel requested"
+        assert engine.service.cancel(run.id, keep_partial=True).message == "already being cancelled"
+        until(lambda: engine.service.unconfirmed(engine.service.get(run.id)), 4, "it is known to take too long")
+        assert "cancel unconfirmed after 2 s" in engine.service.cancel(run.id, keep_partial=True).message
+        engine.start_worker()
+        assert engine.wait(run).state == "cancelled"
+        assert engine.service.unconfirmed(engine.service.get(run.id)) == ""
+
+
 def test_sigterm_requeues_what_runs_and_the_next_worker_takes_it_up(engine):
     worker = engine.start_worker()
     run = engine.submit("steps", {"count": 40, "seconds": 0.05})

@@ -87,6 +87,9 @@ def show_run(platform: Platform, run: Run) -> None:
     place = platform.service.place(run)
     if place:
         print(f"position {place.position} in the queue: {place.waiting_reason}")
+    unconfirmed = platform.service.unconfirmed(run)
+    if unconfirmed:
+        print(unconfirmed)
     if run.snapshot.get("is_synthetic"):
         print("on synthetic bars")
     if run.error:

@@ -36,6 +36,7 @@ OPTIONS = {"max_execution_seconds": "seconds after which the run fails as timeou
            "resource": "what the worker must serve, such as default or gpu"}  # fmt: skip
 _RESOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 MAX_PRIORITY = 1000
+CANCEL_SECONDS = 2.0  # within which a cancelled run has ended
 _TOO_LATE = (State.COMPLETING, *(s for s in State if s.is_terminal))
 
 
@@ -161,10 +162,22 @@ class RunService:
         if before.state.is_terminal:
             return CancelAnswer(run, f"already finished: {run.state}")
         if before.state is State.CANCELLING:
-            return CancelAnswer(run, "already being cancelled")
+            return CancelAnswer(run, self.unconfirmed(run) or "already being cancelled")
         if run.state in _TOO_LATE and run.state is not State.CANCELLED:
             return CancelAnswer(run, "too late: the results are being written")
         return CancelAnswer(run, "cancelled" if run.state is State.CANCELLED else "cancel requested")
+
+    def unconfirmed(self, run: Run) -> str:
+        """Answer what keeps a cancel waiting for longer than it may take; empty when nothing does."""
+        if run.state is not State.CANCELLING:
+            return ""
+        _, seconds = self.store.cancelling(run.worker_id or "").get(run.id, (False, 0.0))
+        if seconds <= CANCEL_SECONDS:
+            return ""
+        return (
+            f"cancel unconfirmed after {seconds:.0f} s: its worker does not answer; "
+            f"the run ends at the latest with its lease of {self.policy.lease_seconds:g} s"
+        )
 
     def retry(self, run_id: str, owner: str = LOCAL_OWNER, key: str | None = None) -> Run:
         """Queue a failed or cancelled run again, as a new run that names its parent. Raises Conflict."""
