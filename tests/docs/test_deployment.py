@@ -9,7 +9,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -98,11 +97,11 @@ def test_a_unit_names_a_command_that_starts_and_ends_on_sigterm(path, tmp_path):
         while not any(word in said for word in ("pitboss serves", "worker started")):
             said = process.stderr.readline()
             assert said, "it ended"
-        time.sleep(0.5)  # the server says so before it listens to signals
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=int(service["TimeoutStopSec"])) == 0
-        process.communicate()
     finally:
+        process.kill()
+        process.communicate()
         redis.kill()
 
 

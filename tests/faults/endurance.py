@@ -22,10 +22,11 @@ import psutil
 
 from faults import journal
 from faults.scenarios import check_log, every_run, patiently, retry_or_resume
-from faults.streams import ApiServer, Stream
+from faults.streams import Stream
 from pitboss.storage.pruning import Pruner
 from support import faults
 from support.engine import Engine, until
+from support.server import ApiServer
 
 KINDS = ("nothing", "journaled", "journaled", "journaled", "backtest", "sweep", "sleeping")
 TORMENTS = ("kill run", "kill run", "kill worker", "stop worker", "kill forge", "kill api", "doorbells")

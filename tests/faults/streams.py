@@ -6,62 +6,20 @@ import asyncio
 import contextlib
 import gc
 import json
-import os
 import random
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
-
-import psutil
 
 from pitboss.core.ids import new_id
 from pitboss.runs import events as ev
 from pitboss.runs.model import Limits, NewRun, Serves
 from pitboss.runs.ports import Move, RunWrite
 from pitboss.runs.states import State
-from support.engine import Engine, until
-from support.server import free_port
+from support.engine import Engine
+from support.server import ApiServer
 
 ENDS = ("completed", "failed", "cancelled")
-
-
-class ApiServer:
-    """A `pitboss serve --no-worker` over a data folder, killed and started again at will."""
-
-    def __init__(self, data_dir: Path, **environment: str) -> None:
-        self.data_dir = data_dir
-        self.port = free_port()
-        self.environment = os.environ | {"PITBOSS_MIN_FREE_DISK_MB": "0"} | environment
-        self.process: subprocess.Popen | None = None
-
-    def start(self) -> None:
-        with (self.data_dir / "serve.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "pitboss.cli.main", "serve", "--no-worker", "--port", str(self.port),
-                 "--data-dir", str(self.data_dir)],
-                stdout=log, stderr=log, env=self.environment,
-            )  # fmt: skip
-        until(self.is_ready, 30, "the API server is ready")
-
-    def is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2) as answer:
-                return answer.status == 200
-        except OSError:
-            return False
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def memory(self) -> int:
-        assert self.process is not None
-        return psutil.Process(self.process.pid).memory_info().rss
 
 
 class Stream:

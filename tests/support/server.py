@@ -55,6 +55,8 @@ def free_port() -> int:
 class Server:
     """Starts, kills and restarts a server over one data folder."""
 
+    flags = ("--slots", "2")
+
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
         self.port = free_port()
@@ -77,11 +79,11 @@ class Server:
     def start(self) -> None:
         with (self.data_dir / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pitboss.cli.main", "serve", "--port", str(self.port), "--slots", "2",
-                 "--data-dir", str(self.data_dir)],
+                [sys.executable, "-m", "pitboss.cli.main", "serve", "--port", str(self.port),
+                 "--data-dir", str(self.data_dir), *self.flags],
                 stdout=log, stderr=log, env=self.environment,
             )  # fmt: skip
-        until(self.is_ready, 30, "the server is ready with a worker")
+        until(self.is_ready, 30, "the server is ready")
 
     def is_ready(self) -> bool:
         try:
@@ -94,6 +96,11 @@ class Server:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    def memory(self) -> int:
+        """Answer the bytes that are resident."""
+        assert self.process is not None
+        return psutil.Process(self.process.pid).memory_info().rss
 
     def worker_pids(self) -> list[int]:
         """Answer the workers of this data folder that are alive."""
@@ -124,3 +131,15 @@ class Server:
         found = until(ended, seconds, "the run ends")
         assert isinstance(found, dict)
         return found
+
+
+class ApiServer(Server):
+    """One of several servers, without a worker of its own."""
+
+    flags = ("--no-worker",)
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self.port}/healthz").status_code == 200
+        except httpx.TransportError:
+            return False

@@ -29,17 +29,18 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     platform = open_platform(settings)
     listening = bind(host, port)
     keeper = platform.keeper
+    config = uvicorn.Config(
+        create_app(platform, LOOPBACK | {host}), log_config=None, timeout_graceful_shutdown=DRAIN_SECONDS
+    )
+    server = uvicorn.Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):  # also before uvicorn listens to them, and when it raises them again
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     keeper.start()
     address = listening.getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     print(f"pitboss serves http://{shown}:{address[1]}/api/v1, documented at /docs", file=sys.stderr, flush=True)
-    config = uvicorn.Config(
-        create_app(platform, LOOPBACK | {host}), log_config=None, timeout_graceful_shutdown=DRAIN_SECONDS
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn drains, then raises the signal again: it has done its work
     try:
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     finally:
         keeper.stop()
         platform.close()

@@ -78,8 +78,8 @@ class Worker:
         self._recover()  # a dead predecessor on this host must not pass for a live one
         if not self._sign_on():
             return False
-        logger.info("worker started", worker=self.id, slots=self.config.slots)
         self._prepare()
+        logger.info("worker started", worker=self.id, slots=self.config.slots)
         try:
             self._work()
             while not self.is_stopping and not self._may_go():
