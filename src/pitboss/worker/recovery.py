@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,12 +15,22 @@ from pitboss.core.files import Files
 from pitboss.runs.model import Run, WorkerInfo
 from pitboss.runs.ports import Lost, RunStore, WorkerRegistry
 from pitboss.runs.states import State
-from pitboss.worker.processes import is_same_process, kill_session
+from pitboss.worker.config import WorkerConfig
+from pitboss.worker.processes import is_same_process, kill_session, machine, start_time
 
 logger = structlog.get_logger("pitboss.worker")
 
 CLOSE_SECONDS = 2.0
 FORGET_SECONDS = 3600.0  # a worker silent for that long is no longer listed
+
+
+def introduction(worker_id: str, config: WorkerConfig) -> WorkerInfo:
+    """Answer how this process signs on as a worker."""
+    pid = os.getpid()
+    return WorkerInfo(
+        worker_id, socket.gethostname(), pid, start_time(pid) or 0.0, config.slots, config.version, 0.0, 0.0,
+        machine=machine(), resources=",".join(config.resources),
+    )  # fmt: skip
 
 
 class Recovery:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import selectors
 import signal
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,15 +17,16 @@ from pitboss.core import panel as slots
 from pitboss.core.errors import StorageUnavailable, Unstorable
 from pitboss.core.files import open_files
 from pitboss.core.ids import new_id
-from pitboss.runs.model import Claim, Run, Serves, WorkerInfo
+from pitboss.runs.model import Claim, Run, Serves
 from pitboss.runs.ports import ChangeSignal, Move, RunStore, RunWrite, WorkerRegistry
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.admission import Admission
 from pitboss.worker.config import Entry, Upkeep, WorkerConfig
 from pitboss.worker.doorbell import Doorbell
 from pitboss.worker.forge import Forge
-from pitboss.worker.processes import adopt_orphans, machine, resident_bytes, start_time
-from pitboss.worker.recovery import Housekeeping, Recovery
+from pitboss.worker.leases import Leases
+from pitboss.worker.processes import adopt_orphans, resident_bytes
+from pitboss.worker.recovery import Housekeeping, Recovery, introduction
 from pitboss.worker.rhythm import Rhythm
 from pitboss.worker.starting import start
 from pitboss.worker.supervised import SupervisedRun
@@ -40,7 +39,6 @@ LOOK_SECONDS = 0.5  # a worker looks for work by itself this often, whatever was
 RECOVER_SECONDS = 0.5
 MEMORY_SECONDS = 0.5
 THIN_SECONDS = 60.0
-LEASE_MARGIN_SECONDS = 1.0
 STOP_MARGIN_SECONDS = 2.0
 MOST_ATTEMPTS = 500  # without a saved state: a run that always brings down its worker fails in the end
 
@@ -61,17 +59,17 @@ class Worker:
         self.housekeeping = Housekeeping(open_files(config.data_dir, config.files_url))
         self.upkeep = upkeep
         self.admission = Admission(config, registry, self.id, upkeep.obstacle)
-        self.recovery = Recovery(store, registry, self.housekeeping, self._info())
+        self.recovery = Recovery(store, registry, self.housekeeping, introduction(self.id, config))
         self.active: dict[str, SupervisedRun] = {}
         self.is_stopping = False
         self.is_draining = False
         self.selector = selectors.DefaultSelector()
         self.doorbell = Doorbell(config.data_dir)
         self.rhythm = Rhythm(self.id)
+        self.leases = Leases(config, store, self.id, self.rhythm)
         self._is_at_work = False
         self._busy_at = time.monotonic()
         self._stop_at = math.inf
-        self._renewed_at = time.time()
 
     def run(self) -> bool:
         """Work until stopped or idle; False when another worker serves this host already."""
@@ -126,14 +124,6 @@ class Worker:
             self.housekeeping.do(self.upkeep.thin)
 
     # --- start and end
-
-    def _info(self) -> WorkerInfo:
-        pid = os.getpid()
-        config = self.config
-        return WorkerInfo(
-            self.id, socket.gethostname(), pid, start_time(pid) or 0.0, config.slots, config.version, 0.0, 0.0,
-            machine=machine(), resources=",".join(config.resources),
-        )  # fmt: skip
 
     def _prepare(self) -> None:
         adopt_orphans()
@@ -286,7 +276,7 @@ class Worker:
                 [RunWrite(run.id, claim.token, 1, move=Move(State.QUEUED, error={"message": "claimed twice"}))]
             )
             return
-        lease_end = self._lease_end(claimed_at)
+        lease_end = self.leases.end(claimed_at)
         supervised = start(self.forge, claim, self.entries[run.kind], self.config, lease_end)
         self.active[run.id] = supervised
         self.selector.register(supervised.pipe, selectors.EVENT_READ)
@@ -378,27 +368,10 @@ class Worker:
         self._busy_at = time.monotonic()
         self.rhythm.hasten("look")
 
-    # --- leases
-
-    def _lease_end(self, renewed_at: float) -> int:
-        return int((renewed_at + self.config.lease_seconds - LEASE_MARGIN_SECONDS) * 1e9)
+    # --- leases, and what others left
 
     def _renew(self) -> None:
-        # the database's clock counts the lease, also while this machine sleeps and monotonic time stands still
-        is_overdue = time.time() - self._renewed_at > self.config.renew_seconds
-        if not self.rhythm.is_due("renew", self.config.renew_seconds) and not is_overdue:
-            return
-        before, self._renewed_at = time.monotonic(), time.time()
-        tokens = {run.id: run.claim.token for run in self.active.values() if run.claim.token}
-        try:
-            lost = self.store.renew(self.id, tokens, self.config.lease_seconds)
-        except StorageUnavailable as error:
-            self.rhythm.complain("renew", error)
-            self.rhythm.hasten("renew", min(0.5, self.config.renew_seconds))
-            return
-        for run in self.active.values():
-            if run.id not in lost:
-                run.panel[slots.LEASE_UNTIL] = self._lease_end(before)
+        lost = self.leases.renew(self.active.values())
         self._settle({run_id for run_id in lost if self.active[run_id].ended is None})
 
     def _recover(self) -> None:
