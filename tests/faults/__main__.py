@@ -23,7 +23,7 @@ from support import faults
 from support.cluster import Cluster
 from support.engine import Engine
 from support.server import free_port
-from support.servers import PostgresServer
+from support.servers import PgBouncer, PostgresServer
 
 
 def cancels(folder: Path, chosen) -> dict:
@@ -73,6 +73,20 @@ def database(folder: Path, chosen) -> dict:
         with Engine(folder / "data", database_url=postgres.url(), slots=6) as engine:
             return scenarios.restart_database(engine, postgres, folder / "journal", 600, 200, chosen.seed)
     finally:
+        postgres.stop("immediate")
+
+
+def pooler(folder: Path, chosen) -> dict:
+    """The same for two minutes through PgBouncer in transaction mode: apt-get install pgbouncer."""
+    postgres = PostgresServer(folder / "postgres", free_port())
+    bouncer = PgBouncer(folder / "pgbouncer", free_port(), postgres)
+    postgres.start()
+    bouncer.start()
+    try:
+        with Engine(folder / "data", database_url=bouncer.url, listen_url=postgres.url(), slots=6) as engine:
+            return scenarios.restart_database(engine, postgres, folder / "journal", 120, 40, chosen.seed)
+    finally:
+        bouncer.kill()
         postgres.stop("immediate")
 
 
@@ -133,7 +147,7 @@ def endurance(folder: Path, chosen) -> dict:
 
 
 TORMENTS = {torment.__name__: torment for torment in
-            (cancels, crowd, runs, workers, races, database, broker, machine, listeners, endurance)}  # fmt: skip
+            (cancels, crowd, runs, workers, races, database, pooler, broker, machine, listeners, endurance)}  # fmt: skip
 
 
 def main() -> None:

@@ -93,6 +93,36 @@ class PostgresServer:
         assert done.returncode == 0, said.read_text()[-2000:]
 
 
+class PgBouncer:
+    """PgBouncer in transaction mode before a PostgreSQL; Debian's package, since no wheel has it."""
+
+    def __init__(self, folder: Path, port: int, postgres: PostgresServer) -> None:
+        self.folder, self.port, self.postgres = folder, port, postgres
+        self.url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert program, "PgBouncer is not there: apt-get install pgbouncer"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "pgbouncer.ini"
+        config.write_text(
+            f"[databases]\n* = host={self.postgres.host} port={self.postgres.port} user=postgres\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 5\nmax_client_conn = 500\n"
+        )
+        with (self.folder / "pgbouncer.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [program, str(config)], user=self.postgres.user, cwd="/", stdout=log, stderr=log
+            )
+        wait_for_port("127.0.0.1", self.port)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
 class RedisServer:
     """Redis without persistence on a TCP port."""
 
