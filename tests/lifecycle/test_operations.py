@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from pitboss.bootstrap import open_platform
+from pitboss.core.logs import run_log
 from pitboss.core.settings import load_settings
 from pitboss.runs.service import Submission
 from pitboss.storage.database import Database
@@ -188,13 +189,17 @@ def test_a_worker_thins_the_progress_of_what_has_ended(tmp_path):
 def test_old_runs_are_pruned_and_their_events_still_read(engine):
     engine.start_worker()
     run = engine.wait(engine.submit("steps", {"count": 30, "seconds": 0.03}))
+    broken = engine.wait(engine.submit("broken"))
+    logs = [run_log(engine.settings.data_dir, each.id) for each in (run, broken)]
+    until(lambda: [log.exists() for log in logs] == [False, True], 5, "an empty log is removed")
     refused = pitboss("runs", "prune", "--older-than", "soon", data_dir=engine.settings.data_dir)
     assert (refused.returncode, "no age" in refused.stderr) == (2, True)
     told = json.loads(
         pitboss("runs", "prune", "--older-than", "0d", "--json", data_dir=engine.settings.data_dir).stdout
     )
-    assert told["runs"] == 1
-    assert told["files"] == 1
+    assert told["runs"] == 2
+    assert told["files"] == 2, "an artifact and a log"
+    assert not logs[1].exists()
     assert engine.service.artifacts(run.id) == []
     watched = pitboss("runs", "watch", run.id, "--json", data_dir=engine.settings.data_dir)
     assert json.loads(watched.stdout.splitlines()[-1])["type"] == "completed"

@@ -67,7 +67,9 @@ def show(
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(run)
         if log:
-            path = platform.settings.data_dir / "logs" / "runs" / f"{found.id}.log"
+            from pitboss.core.logs import run_log
+
+            path = run_log(platform.settings.data_dir, found.id)
             print(path.read_text(errors="replace") if path.exists() else "", end="")
         elif as_json:
             print_json(found.as_dict(platform.service.place(found)))
@@ -227,12 +229,15 @@ def prune(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Thin the progress of old runs, remove their artifacts and checkpoints; the runs themselves stay."""
+    """Thin the progress of old runs, remove their artifacts, checkpoints and logs; the runs themselves stay."""
     from pitboss.storage.pruning import Pruner
 
     age = read_age(older_than)
     with platform_of(data_dir) as platform:
-        done = Pruner(platform.database, platform.files, age).prune(keep_artifacts)
+        pruner = Pruner(platform.database, platform.files, age)
+        done = pruner.prune(keep_artifacts)
+        if not keep_artifacts:
+            pruner.remove_logs(platform.settings.data_dir)
     if as_json:
         print_json(done.__dict__)
         return

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from pitboss.core.errors import DiskFull, InvalidInput, StorageUnavailable
 from pitboss.core.ids import new_token
 
 Write = Callable[[Path], None]
+LOCK = ".lock"
+CACHE_SECONDS = 7 * 86_400.0  # without use, after which a copy of what is in a bucket goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class LocalFiles:
         shutil.rmtree(self.root / _inside(folder), ignore_errors=True)
 
     def turn(self, folder: str) -> AbstractContextManager[None]:
-        return _locked(self.root / _inside(folder) / ".lock")
+        return _locked(self.root / _inside(folder) / LOCK)
 
 
 @contextmanager
@@ -178,7 +181,9 @@ class BucketFiles:
             return None
         mark = hashlib.blake2b(str(described.get("ETag") or described).encode(), digest_size=8).hexdigest()
         copy = self.cache / f"{name}.{mark}"
-        if not copy.exists():
+        if copy.exists():
+            os.utime(copy)  # used just now
+        else:
             temporary = copy.with_name(f".{copy.name}.{new_token()}.tmp")
             temporary.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -188,7 +193,16 @@ class BucketFiles:
             for stale in copy.parent.glob(f"{copy.stem}.*"):
                 stale.unlink(missing_ok=True)
             os.replace(temporary, copy)
+            self._trim()
         return copy
+
+    def _trim(self) -> None:
+        """Drop the copies that nobody has used for long; the bucket has them."""
+        unused_since = time.time() - CACHE_SECONDS
+        for copy in self.cache.rglob("*"):
+            with suppress(OSError):
+                if copy.is_file() and copy.name != LOCK and copy.stat().st_mtime < unused_since:
+                    copy.unlink()
 
     def names(self, folder: str) -> list[str]:
         found = self._reached(lambda: self._system.find(self._at(folder)))
@@ -206,7 +220,7 @@ class BucketFiles:
         shutil.rmtree(self.cache / folder, ignore_errors=True)
 
     def turn(self, folder: str) -> AbstractContextManager[None]:
-        return _locked(self.cache / folder / ".lock")
+        return _locked(self.cache / folder / LOCK)
 
     def _at(self, name: str) -> str:
         return f"{self._prefix}/{_inside(name)}"

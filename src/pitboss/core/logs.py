@@ -1,9 +1,10 @@
-"""Structured logs: one JSON object a line, or aligned text on a terminal."""
+"""Structured logs: one JSON object a line, or aligned text on a terminal. What the processes of runs write is raw."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 
 import structlog
 
@@ -28,3 +29,8 @@ def configure_logs(level: str, as_json: bool | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def run_log(data_dir: Path, run_id: str) -> Path:
+    """Answer the file of what a run's process writes, on the machine where it runs."""
+    return data_dir / "logs" / "runs" / f"{run_id}.log"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from pitboss.core.files import Files
+from pitboss.core.logs import run_log
 from pitboss.runs.states import TERMINAL
 from pitboss.storage.database import Database
 from pitboss.storage.tables import artifacts, checkpoints, run_events, runs
@@ -58,6 +60,18 @@ class Pruner:
         for run_id in run_ids:
             self._thin(run_id)
         return len(run_ids)
+
+    def remove_logs(self, data_dir: Path) -> None:
+        """Remove what the processes of old runs wrote on this machine."""
+        logs = {path.stem: path for path in run_log(data_dir, "*").parent.glob("*.log")}
+        names = list(logs)
+        for start in range(0, len(names), MOST_AT_ONCE):
+            part = runs.c.id.in_(names[start : start + MOST_AT_ONCE])
+            with self.database.reading() as connection:
+                old = connection.execute(sa.select(runs.c.id).where(part, self._is_old())).scalars().all()
+            for run_id in old:
+                logs[run_id].unlink(missing_ok=True)
+                self.pruned.files += 1
 
     def _is_old(self) -> sa.ColumnElement[bool]:
         return sa.and_(runs.c.state.in_(_ENDED), runs.c.ended_at < self.database.now() - self.age_seconds)

@@ -7,11 +7,13 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 
 import structlog
 
 from pitboss.core.files import Files
+from pitboss.core.logs import run_log
 from pitboss.runs.model import Run, WorkerInfo
 from pitboss.runs.ports import Lost, RunStore, WorkerRegistry
 from pitboss.runs.states import State
@@ -76,8 +78,9 @@ class Housekeeping:
     """Removes what nobody needs any more, in a thread of its own: a bucket may take its time, a worker must not.
     What is not removed is left to `pitboss runs prune`."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, data_dir: Path) -> None:
         self.files = files
+        self.data_dir = data_dir
         self._wanted: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="housekeeping", daemon=True)
         self._thread.start()
@@ -92,12 +95,14 @@ class Housekeeping:
             self.do(partial(self.files.remove, name))
 
     def discard(self, run: Run) -> None:
-        """Remove what an ended run no longer needs: partial results that nobody keeps, and spent checkpoints."""
+        """Remove what an ended run no longer needs: results that nobody keeps, spent checkpoints, an empty log."""
         is_discarded = run.state is State.CANCELLED and not run.partial
         if is_discarded:
             self.do(partial(self.files.remove_folder, f"artifacts/{run.id}"))
         if run.state is State.COMPLETED or (is_discarded and not run.cancel_keep_partial):
             self.do(partial(self.files.remove_folder, f"checkpoints/{run.id}"))
+        if run.state.is_terminal:
+            self.do(partial(_remove_if_empty, run_log(self.data_dir, run.id)))
 
     def close(self) -> None:
         """Finish what can be finished soon."""
@@ -110,3 +115,8 @@ class Housekeeping:
                 action()
             except Exception as error:  # whatever it was, the next thing must be done
                 logger.warning("not tidied up", error=str(error))
+
+
+def _remove_if_empty(path: Path) -> None:
+    if path.exists() and path.stat().st_size == 0:
+        path.unlink(missing_ok=True)

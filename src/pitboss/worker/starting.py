@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pitboss.core import panel as slots
+from pitboss.core.logs import run_log
 from pitboss.runs.model import Claim
 from pitboss.worker.config import Entry, WorkerConfig
 from pitboss.worker.forge import Forge
@@ -16,9 +17,9 @@ from pitboss.worker.supervised import SupervisedRun
 def start(forge: Forge, claim: Claim, entry: Entry, config: WorkerConfig, lease_end: int) -> SupervisedRun:
     """Have the fork server start the run's process. Raises OSError when descriptors or disk are wanting."""
     run = claim.run
-    folder = config.data_dir / "logs" / "runs"
-    folder.mkdir(parents=True, exist_ok=True)
-    log = os.open(folder / f"{run.id}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    path = run_log(config.data_dir, run.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     try:
         panel, pipe = forge.spawn(_order(claim, entry, config), log)
     finally:

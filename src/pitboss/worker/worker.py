@@ -56,7 +56,7 @@ class Worker:
         self.changes = changes
         self.entries = entries
         self.id = new_id()
-        self.housekeeping = Housekeeping(open_files(config.data_dir, config.files_url))
+        self.housekeeping = Housekeeping(open_files(config.data_dir, config.files_url), config.data_dir)
         self.upkeep = upkeep
         self.admission = Admission(config, registry, self.id, upkeep.obstacle)
         self.recovery = Recovery(store, registry, self.housekeeping, introduction(self.id, config))

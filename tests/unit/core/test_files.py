@@ -1,7 +1,9 @@
+import os
+
 import pytest
 
 from pitboss.core.errors import DiskFull
-from pitboss.core.files import LocalFiles, digest_of_file
+from pitboss.core.files import BucketFiles, LocalFiles, digest_of_file
 
 
 def test_a_file_is_put_whole_or_not_at_all(tmp_path):
@@ -34,3 +36,16 @@ def test_removing_what_is_not_there_is_no_error(tmp_path):
     files.remove_folder("c")
     assert files.fetch("a/b") is None
     assert files.names("c") == []
+
+
+def test_copies_of_a_bucket_that_nobody_uses_go(tmp_path):
+    files = BucketFiles("memory://bucket", tmp_path)
+    for name in ("bars/old", "bars/used", "bars/new"):
+        files.put(name, lambda path: path.write_text("rows"))
+    copies = [files.fetch("bars/old"), files.fetch("bars/used")]
+    for copy in copies:
+        os.utime(copy, (0.0, 0.0))
+    files.fetch("bars/used")
+    assert files.fetch("bars/new").read_text() == "rows"
+    assert [copy.exists() for copy in copies] == [False, True]
+    assert files.fetch("bars/old").read_text() == "rows", "the bucket still has it"
