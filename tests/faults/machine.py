@@ -231,7 +231,7 @@ class LifeCycle(RuleBasedStateMachine):
         """The worker is killed; another one sees it."""
         for run_id in list(self.held[worker]):
             self.forget(worker, run_id)
-        self.survive(lambda: self.store.recover(Lost([worker]), lambda run: run.kind == "a"))
+        self.survive(lambda: self.store.recover(Lost(SERVES.kinds, [worker]), lambda run: run.kind == "a"))
 
     @precondition(lambda self: self.holders())
     @rule(pick=PICK)
@@ -242,7 +242,7 @@ class LifeCycle(RuleBasedStateMachine):
         with self.database.writing() as connection:
             connection.execute(sa.update(runs).where(runs.c.lease_token == holder.claim.token).values(lease_until=1.0))
         self.database.crash_at = armed
-        self.survive(lambda: self.store.recover(Lost(), lambda run: run.kind == "a"))
+        self.survive(lambda: self.store.recover(Lost(SERVES.kinds), lambda run: run.kind == "a"))
         self.claim(WORKERS[worker == WORKERS[0]], 3)
 
     @rule(worker=st.sampled_from(WORKERS))
@@ -251,7 +251,9 @@ class LifeCycle(RuleBasedStateMachine):
 
     def recover(self, worker: str, tokens: list[str]) -> None:
         known = [holder.claim.token for holder in self.held[worker].values()]
-        self.survive(lambda: self.store.recover(Lost((), worker, tokens or known), lambda run: run.kind == "a"))
+        self.survive(
+            lambda: self.store.recover(Lost(SERVES.kinds, (), worker, tokens or known), lambda run: run.kind == "a")
+        )
 
     def forget(self, worker: str, run_id: str) -> None:
         holder = self.held[worker].pop(run_id)

@@ -114,13 +114,14 @@ def make_read_only(postgres: PostgresServer, how: str) -> None:
         connection.execute("SELECT pg_reload_conf()")
 
 
-def test_a_worker_without_descriptors_says_so_and_works_again_when_it_has_some(tmp_path):
+@pytest.mark.parametrize("spare", [0, 1])
+def test_a_worker_without_descriptors_says_so_and_works_again_when_it_has_some(tmp_path, spare):
     with Engine(tmp_path) as engine:
         worker = engine.start_worker()
         assert engine.wait(engine.submit("nothing")).state == "completed"
         used = len(os.listdir(f"/proc/{worker.pid}/fd"))
         before = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (used + 1, before[1]))
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (used + spare, before[1]))
         run = engine.submit("nothing")
         until(
             lambda: (place := engine.service.place(run)) and "Too many open files" in place.waiting_reason,

@@ -199,6 +199,19 @@ def test_sigterm_requeues_what_runs_and_the_next_worker_takes_it_up(engine):
     assert engine.wait(run).result == {"done": 40}
 
 
+def test_sigterm_to_everything_at_once_loses_nothing(engine, tmp_path):
+    worker = engine.start_worker()
+    run = engine.submit("journaled", {"count": 40, "seconds": 0.05, "journal": str(tmp_path / "journal")})
+    engine.wait_progress(run, "stepping", 3)
+    family = [*psutil.Process(worker.pid).children(recursive=True), psutil.Process(worker.pid)]
+    for process in family:  # as a machine that shuts down does
+        process.terminate()
+    assert worker.wait(timeout=10) == 0
+    assert engine.service.get(run.id).state == "queued"
+    engine.start_worker()
+    assert engine.wait(run).state == "completed"
+
+
 def test_a_killed_fork_server_is_replaced(engine):
     worker = engine.start_worker()
     run = engine.submit("sleeping")
@@ -209,6 +222,7 @@ def test_a_killed_fork_server_is_replaced(engine):
     assert is_gone(pid)
     assert engine.wait(engine.submit("nothing")).state == "completed"
     assert worker.poll() is None
+    assert psutil.STATUS_ZOMBIE not in {child.status() for child in psutil.Process(worker.pid).children()}
 
 
 def test_a_worker_without_room_says_why_runs_wait(tmp_path):

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def boot_nanoseconds() -> int:
+    """Answer the time since the machine started, with what it slept: a lease goes on while a laptop does not."""
+    return time.clock_gettime_ns(_SINCE_BOOT)
 
 
 def to_iso(seconds: float | None) -> str | None:

@@ -60,9 +60,10 @@ class RunWrite:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Runs that nobody works on: those of `dead_workers`, and those claimed by `worker_id` but not among its
-    `tokens`: the answer to that claim never arrived."""
+    """Runs of these `kinds` that nobody works on: those of `dead_workers`, and those claimed by `worker_id` but not
+    among its `tokens`: the answer to that claim never arrived."""
 
+    kinds: Sequence[str]
     dead_workers: Sequence[str] = ()
     worker_id: str | None = None
     tokens: Sequence[str] = ()
@@ -103,8 +104,8 @@ class RunStore(Protocol):
         seconds ago that was, by the database's clock."""
 
     def recover(self, lost: Lost, resumable: Callable[[Run], bool]) -> list[Run]:
-        """End or requeue every active run whose lease has ended, or that is lost otherwise:
-        cancelling becomes cancelled, resumable becomes queued (attempt + 1), the rest fails as lost."""
+        """End or requeue every active run whose lease has ended, or that is lost otherwise: cancelling becomes
+        cancelled, whatever its kind, resumable becomes queued (attempt + 1), the rest fails as lost."""
 
     def queue(self, ageing_seconds: float = 60.0) -> QueueSnapshot:
         """Answer the queue in claiming order with what is active and who works."""

@@ -227,7 +227,8 @@ class SqlRunStore:
         ended = runs.c.lease_until < self.database.now()
         dead = runs.c.worker_id.in_(list(lost.dead_workers))
         unknown = sa.and_(runs.c.worker_id == lost.worker_id, runs.c.lease_token.not_in(list(lost.tokens)))
-        condition = sa.and_(runs.c.state.in_(_ACTIVE), sa.or_(ended, dead, unknown))
+        ours = sa.or_(runs.c.kind.in_(list(lost.kinds)), runs.c.state == State.CANCELLING)
+        condition = sa.and_(runs.c.state.in_(_ACTIVE), sa.or_(ended, dead, unknown), ours)
         if not self._has_any(condition):
             return []
         with self.database.writing() as connection:

@@ -29,13 +29,16 @@ class Admission:
         self.worker_id = worker_id
         self.obstacle = obstacle
         self.note = ""
+        self.is_outdated = False
         self._look_at = 0.0
 
     def is_open(self) -> bool:
         """Answer whether another run may start. Raises StorageUnavailable, and then none may."""
         if time.monotonic() < self._look_at:
             return not self.note
-        note = self.obstacle() or self._want_of_room()
+        obstacle = self.obstacle()
+        self.is_outdated = bool(obstacle)
+        note = obstacle or self._want_of_room()
         if note != self.note:
             self.registry.annotate(self.worker_id, note)
         if note and note != self.note:
@@ -50,8 +53,12 @@ class Admission:
 
     def _want_of_room(self) -> str:
         config = self.config
-        if psutil.virtual_memory().available < config.min_free_memory_mb << 20:
+        try:
+            memory, disk = psutil.virtual_memory().available, shutil.disk_usage(config.data_dir).free
+        except OSError as error:  # no descriptors, or the data folder's mount is gone
+            return f"runs cannot be started: {error.strerror or error}"
+        if memory < config.min_free_memory_mb << 20:
             return f"free memory below {config.min_free_memory_mb} MB"
-        if shutil.disk_usage(config.data_dir).free < config.min_free_disk_mb << 20:
+        if disk < config.min_free_disk_mb << 20:
             return f"free disk below {config.min_free_disk_mb} MB"
         return ""

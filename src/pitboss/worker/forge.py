@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -24,7 +25,6 @@ class Forge:
     """Owns one fork server. Not thread-safe."""
 
     def __init__(self, preload: Sequence[str]) -> None:
-        self._preload = tuple(preload)
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         lifeline_read, self._lifeline = os.pipe()
         # one thread for linear algebra: the run's own threads are what uses the cores
@@ -64,7 +64,8 @@ class Forge:
         panel = None
         try:
             if sys.platform == "linux":
-                fcntl.fcntl(ours, _F_SETPIPE_SZ, PIPE_BYTES)
+                with contextlib.suppress(OSError):  # a user's pipes may not hold more than so much in all
+                    fcntl.fcntl(ours, _F_SETPIPE_SZ, PIPE_BYTES)
             os.set_blocking(ours, False)
             panel = Panel(dossier)
             socket.send_fds(self.control, [json.dumps(message).encode()], [dossier, theirs, log])

@@ -17,11 +17,11 @@ import selectors
 import signal
 import socket
 import sys
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from pitboss.core import panel as slots
+from pitboss.core.clock import boot_nanoseconds
 from pitboss.worker.dossier import Panel, read_order
 from pitboss.worker.processes import adopt_orphans, children_of_this, group_exists, kill_family, kill_orphans
 from pitboss.worker.runprocess import run_and_exit
@@ -105,7 +105,7 @@ class ForkServer:
 
     def execute_the_late(self) -> None:
         """Kill what is past the deadline on its panel, or past the lease of its worker."""
-        now = time.monotonic_ns()
+        now = boot_nanoseconds()
         for child in self.children.values():
             panel = child.panel
             if panel[slots.LEASE_UNTIL] and now > panel[slots.LEASE_UNTIL]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 
 from pitboss.core import panel as slots
+from pitboss.core.clock import boot_nanoseconds
 from pitboss.core.errors import StorageUnavailable
 from pitboss.runs.ports import RunStore
 from pitboss.worker.config import WorkerConfig
@@ -26,9 +27,9 @@ class Leases:
         self.rhythm = rhythm
         self._renewed_at = time.time()
 
-    def end(self, renewed_at: float) -> int:
-        """Answer when a lease renewed at that monotonic time ends for its run, in nanoseconds."""
-        return int((renewed_at + self.config.lease_seconds - MARGIN_SECONDS) * 1e9)
+    def end(self, renewed_at: int) -> int:
+        """Answer when a lease renewed at that moment (`boot_nanoseconds`) ends for its run."""
+        return renewed_at + int((self.config.lease_seconds - MARGIN_SECONDS) * 1e9)
 
     def renew(self, runs: Collection[SupervisedRun]) -> set[str]:
         """Renew when it is due; answer the runs that the worker no longer holds."""
@@ -36,7 +37,7 @@ class Leases:
         is_overdue = time.time() - self._renewed_at > self.config.renew_seconds
         if not self.rhythm.is_due("renew", self.config.renew_seconds) and not is_overdue:
             return set()
-        before, self._renewed_at = time.monotonic(), time.time()
+        before, self._renewed_at = boot_nanoseconds(), time.time()
         tokens = {run.id: run.claim.token for run in runs if run.claim.token}
         try:
             lost = self.store.renew(self.worker_id, tokens, self.config.lease_seconds)

@@ -35,7 +35,8 @@ def _prctl(option: int, value: int) -> None:
 def start_time(pid: int) -> float | None:
     """Answer when the process started, None when there is none: tells it from a later one of its pid.
 
-    On Linux in seconds since the machine started, which no change of the clock moves.
+    On Linux in seconds since the machine started, which no change of the clock moves. Raises OSError when that
+    cannot be told, such as for want of descriptors: a process must not be taken for dead then.
     """
     try:
         if Path(f"/proc/{pid}/stat").exists():
@@ -43,7 +44,7 @@ def start_time(pid: int) -> float | None:
             return None if fields[0] == "Z" else int(fields[19]) / os.sysconf("SC_CLK_TCK")
         process = psutil.Process(pid)
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-    except (psutil.Error, OSError):
+    except (psutil.Error, FileNotFoundError, ProcessLookupError):
         return None
 
 
@@ -78,6 +79,13 @@ def machine() -> str:
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return f"{psutil.boot_time():.0f}"
+
+
+def reap_orphans() -> None:
+    """Take leave of the ended children that were adopted: nobody else waits for them."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def kill_orphans(known: set[int], living_sessions: set[int]) -> None:
@@ -117,10 +125,8 @@ def resident_bytes(pid: int) -> int:
     """Answer the resident memory of a process and its descendants, 0 when it is gone."""
     total = 0
     for member in (pid, *_descendants(pid)):
-        try:
+        with contextlib.suppress(psutil.Error, OSError):
             total += psutil.Process(member).memory_info().rss
-        except psutil.Error:
-            continue
     return total
 
 
@@ -138,7 +144,7 @@ def kernel_kills() -> int:
 def _descendants(pid: int) -> list[int]:
     try:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return []
 
 

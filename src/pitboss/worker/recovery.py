@@ -44,20 +44,27 @@ class Recovery:
         self.housekeeping = housekeeping
         self.own = own
 
-    def look(self, tokens: Sequence[str], is_resumable: Callable[[Run], bool]) -> list[WorkerInfo]:
+    def look(
+        self, tokens: Sequence[str], kinds: Sequence[str], is_resumable: Callable[[Run], bool]
+    ) -> list[WorkerInfo]:
         """Recover the runs of workers that died on this machine, those whose lease has ended anywhere, and
-        those that are said to be ours without one of our `tokens`; answer the workers that are left."""
+        those that are said to be ours without one of our `tokens`; answer the workers that are left.
+
+        Runs of other `kinds` are left to workers that know them. Raises OSError when it cannot be seen who is alive.
+        """
         workers = self.registry.list()
         dead = [worker for worker in workers if self._is_dead(worker)]
         if dead:
             self._clear_away(dead)
-        lost = Lost([worker.id for worker in dead], self.own.id, tokens)
+        lost = Lost(kinds, [worker.id for worker in dead], self.own.id, tokens)
         for run in self.store.recover(lost, is_resumable):
             logger.info("run recovered", run=run.id, to=run.state.value, attempt=run.attempt)
             self.housekeeping.discard(run)
         forgotten = [w for w in workers if w.id != self.own.id and w.silent_seconds > FORGET_SECONDS]
+        held = {run.worker_id for run in self.store.queue().active} if dead else set()
         for worker in {*dead, *forgotten}:
-            self.registry.remove(worker.id)
+            if worker.id not in held:  # else the next worker that knows those kinds must see that it is dead
+                self.registry.remove(worker.id)
         return [worker for worker in workers if worker not in dead]
 
     def _is_dead(self, worker: WorkerInfo) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pitboss.core import panel as slots
-from pitboss.core.clock import micros_to_iso
+from pitboss.core.clock import boot_nanoseconds, micros_to_iso
 from pitboss.runs import events as ev
 from pitboss.runs.model import Artifact, Checkpoint, Claim, Run
 from pitboss.runs.ports import Move
@@ -27,6 +27,8 @@ PROGRESS_SECONDS = 0.2
 MOST_UNWRITTEN = 5_000  # messages kept while the database is away
 MOST_KEY = 200  # characters of an item's key
 MOST_KILLS = 30  # attempts killed from outside, none of which has saved its state: then the run has failed
+# what ends everything when a machine or a login session does; a run that is sent one goes on as after SIGKILL
+_ENDINGS = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 INTERRUPTIONS = {
     slots.REASON_SHUTDOWN: "the worker shut down",
     slots.REASON_LEASE: "the lease ended unrenewed",
@@ -59,7 +61,7 @@ class SupervisedRun:
     _buffer: bytearray = field(default_factory=bytearray)
     _last_progress: float = 0.0
     _last_written: tuple[Any, ...] = ()
-    _kernel_kills: int = field(default_factory=kernel_kills)
+    _kernel_kills: tuple[int, int] = field(default_factory=lambda: (kernel_kills(),) * 2)
 
     def __post_init__(self) -> None:
         self.ticket = self.claim.token  # of this attempt; the claim's own is dropped when the lease is lost
@@ -152,6 +154,10 @@ class SupervisedRun:
         document = self.meter.document(time.time())
         self.outbox.put(events=[ev.Progressed(**document)], progress=document)
 
+    def note_kernel_kills(self, count: int) -> None:
+        """Remember how many processes the kernel had killed a moment ago: one that it killed long since is not ours."""
+        self._kernel_kills = (self._kernel_kills[1], count)
+
     def raise_cancel(self, keep_partial: bool, grace_seconds: float) -> None:
         """Put the cancel flag up and set the deadline after which the process group is killed."""
         if self.is_cancel_raised:
@@ -168,7 +174,7 @@ class SupervisedRun:
 
     def kill(self, reason: int, after_seconds: float = 0.0) -> None:
         """Have the fork server kill the process group, now or after some time."""
-        self.panel.kill_after(time.monotonic_ns() + int(after_seconds * 1e9), reason)
+        self.panel.kill_after(boot_nanoseconds() + int(after_seconds * 1e9), reason)
 
     def end(self, code: int, reason: int, is_resumable: Callable[[Run], bool]) -> None:
         """The process is gone: decide, once, how the run ends."""
@@ -207,7 +213,7 @@ class SupervisedRun:
             return Move(State.QUEUED, error={"message": INTERRUPTIONS[reason]})
         if reason in INTERRUPTIONS:
             return _failed(FailureKind.LOST, "the run was interrupted and cannot start again", "retry it")
-        if code == -signal.SIGKILL and kernel_kills() > self._kernel_kills:
+        if code == -signal.SIGKILL and kernel_kills() > self._kernel_kills[0]:
             return _failed(
                 FailureKind.MEMORY,
                 "the kernel killed the run: the machine was out of memory",
@@ -215,7 +221,7 @@ class SupervisedRun:
             )
         if code < 0:
             what = f"the run's process was killed by signal {-code} ({_signal_name(-code)})"
-            if code == -signal.SIGKILL and is_resumable and self._barren_attempts() < MOST_KILLS:
+            if -code in _ENDINGS and is_resumable and self._barren_attempts() < MOST_KILLS:
                 return Move(State.QUEUED, error={"message": what})
             return _failed(FailureKind.LOST, what, "resume or retry it")
         return _failed(FailureKind.ERROR, f"the run's process ended with exit code {code} and no result",

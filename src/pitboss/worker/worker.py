@@ -14,6 +14,7 @@ from functools import partial
 import structlog
 
 from pitboss.core import panel as slots
+from pitboss.core.clock import boot_nanoseconds
 from pitboss.core.errors import StorageUnavailable, Unstorable
 from pitboss.core.files import open_files
 from pitboss.core.ids import new_id
@@ -25,7 +26,7 @@ from pitboss.worker.config import Entry, Upkeep, WorkerConfig
 from pitboss.worker.doorbell import Doorbell
 from pitboss.worker.forge import Forge
 from pitboss.worker.leases import Leases
-from pitboss.worker.processes import adopt_orphans, resident_bytes
+from pitboss.worker.processes import adopt_orphans, kernel_kills, reap_orphans, resident_bytes
 from pitboss.worker.recovery import Housekeeping, Recovery, introduction
 from pitboss.worker.rhythm import Rhythm
 from pitboss.worker.starting import start
@@ -212,6 +213,7 @@ class Worker:
         for run in self.active.values():
             self._end(run, -signal.SIGKILL, slots.REASON_FORK_SERVER)
         time.sleep(FLUSH_SECONDS)  # one that cannot start must not be started a thousand times a second
+        reap_orphans()
         self._light_forge()
 
     def _notice(self) -> bool:
@@ -255,7 +257,7 @@ class Worker:
             if not self.admission.is_open():
                 return
             serves = Serves(tuple(self.entries), config.resources)
-            before = time.monotonic()
+            before = boot_nanoseconds()
             claims = self.store.claim(self.id, free, config.lease_seconds, config.limits, serves)
         except StorageUnavailable as error:
             self.rhythm.complain("claim", error)
@@ -268,7 +270,7 @@ class Worker:
             except StorageUnavailable as error:
                 self.rhythm.complain("start", error)  # it is recovered, as any run that is ours and unknown here
 
-    def _start(self, claim: Claim, claimed_at: float) -> None:
+    def _start(self, claim: Claim, claimed_at: int) -> None:
         run = claim.run
         if run.id in self.active:  # its lease ended unseen, and it came back to us: the old attempt must end first
             self.active[run.id].kill(slots.REASON_LEASE)
@@ -288,9 +290,6 @@ class Worker:
         reason = f"runs cannot be started: {error.strerror or error}"
         logger.error("run not started", run=claim.run.id, worker=self.id, error=reason)
         move = Move(State.QUEUED, error={"message": reason})
-        if claim.run.attempt >= MOST_ATTEMPTS:
-            error_kind, remedy = FailureKind.ERROR.value, "see 'pitboss doctor', then retry"
-            move = Move(State.FAILED, error={"kind": error_kind, "message": reason, "remedy": remedy})
         try:
             self.admission.close(reason)
             self.store.write([RunWrite(claim.run.id, claim.token, 1, move=move)])
@@ -302,10 +301,13 @@ class Worker:
     def _supervise(self) -> None:
         now = time.monotonic()
         checks_memory = self.rhythm.is_due("memory", MEMORY_SECONDS)
+        killed = kernel_kills() if checks_memory else 0
         for run in self.active.values():
             if run.ended is not None:
                 continue
             self._guarded(run, partial(run.sample, now))
+            if checks_memory:
+                run.note_kernel_kills(killed)
             if run.max_seconds and now - run.started_monotonic > run.max_seconds:
                 run.kill(slots.REASON_TIMEOUT)
             is_limited = checks_memory and run.max_megabytes and run.pid
@@ -378,14 +380,16 @@ class Worker:
         if not self.rhythm.is_due("recover", RECOVER_SECONDS):
             return
         try:
-            workers = self.recovery.look([run.claim.token for run in self.active.values()], self._is_resumable)
+            tokens = [run.claim.token for run in self.active.values()]
+            kinds = () if self.admission.is_outdated else tuple(self.entries)
+            workers = self.recovery.look(tokens, kinds, self._is_resumable)
             own = next((worker for worker in workers if worker.id == self.id), None)
             if own is None and self._is_at_work:
                 self.registry.register(self.recovery.own, is_sole=False, stale_after=0.0)  # others thought us gone
             elif own is not None and own.is_draining and not self.is_draining:
                 logger.info("worker drains", worker=self.id)
                 self.is_draining = True
-        except StorageUnavailable as error:
+        except (StorageUnavailable, OSError) as error:  # without descriptors it cannot be seen who is alive
             self.rhythm.complain("recover", error)
 
     def _is_resumable(self, run: Run) -> bool:
