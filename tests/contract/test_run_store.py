@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from pitboss.runs import events as ev
 from pitboss.runs.model import Artifact, Checkpoint, Limits, NewRun, RunQuery, Serves, WorkerInfo
 from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import TRANSITIONS, State
+from pitboss.storage.database import Database
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.runs import SqlRunStore
@@ -357,6 +359,16 @@ def test_a_change_is_noticed(database, store):
     while not changes.poll():
         assert time.monotonic() < deadline
     changes.close()
+
+
+def test_an_address_to_listen_at_that_never_answers_holds_nobody_up():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://postgres@127.0.0.1:{silent.getsockname()[1]}/postgres"
+        changes = Database(url).changes()
+        before = time.monotonic()
+        assert not any(changes.poll() for _ in range(10))
+        assert time.monotonic() - before < 2.0, "connecting is given up after four seconds"
+        changes.close()
 
 
 def worker(name, host="h", pid=1):

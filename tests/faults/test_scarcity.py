@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -103,6 +104,29 @@ def test_a_read_only_database_is_said_and_runs_go_on_when_it_is_mended(tmp_path)
         assert (ended.state, ended.attempt) == ("completed", 2), ended.error
         check_log(engine, ended)
         journal.assert_no_overlap(path)
+    postgres.stop("immediate")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_watch_at_the_terminal_outlasts_a_restart_of_the_database(tmp_path):
+    folder = Path("/tmp") / f"pitboss-watched-{os.getpid()}"
+    postgres = PostgresServer(folder, free_port())
+    postgres.start()
+    with Engine(tmp_path, database_url=postgres.url()) as engine:
+        engine.start_worker()
+        run = engine.submit("steps", {"count": 100, "seconds": 0.05})
+        command = [sys.executable, "-m", "pitboss.cli.main", "runs", "watch", run.id, "--data-dir", str(tmp_path)]
+        environment = os.environ | {"PITBOSS_DATABASE_URL": postgres.url(), "PITBOSS_LOCAL_WORKER": "0"}
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as watching:
+            assert "stepping" in "".join(watching.stderr.readline() for _ in range(4))
+            postgres.stop()
+            while "waiting" not in (said := watching.stderr.readline()):
+                assert said, "it ended"
+            postgres.start()
+            told, _ = watching.communicate(timeout=60)
+            assert (watching.returncode, "completed" in told) == (0, True)
     postgres.stop("immediate")
     shutil.rmtree(folder, ignore_errors=True)
 

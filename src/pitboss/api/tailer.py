@@ -103,10 +103,15 @@ class Tailer:
         listener.is_behind = False
         while not listener.queue.empty():
             listener.queue.get_nowait()
-        for run_id in list(listener.after):
-            while events := await asyncio.to_thread(self.log.read, run_id, listener.after[run_id], PAGE):
-                for event in events:
-                    yield event
+        try:
+            for run_id in list(listener.after):
+                while events := await asyncio.to_thread(self.log.read, run_id, listener.after[run_id], PAGE):
+                    for event in events:
+                        yield event
+        except StorageUnavailable as error:
+            logger.warning("event stream waits for the database", error=str(error))
+            listener.is_behind = True
+            await asyncio.sleep(RETRY_SECONDS)
 
     def _enter(self, listener: Listener) -> None:
         for run_id in listener.after:

@@ -118,9 +118,12 @@ def _show_result(platform: Platform, run: Run, result: dict[str, Any]) -> None:
         ]  # fmt: skip
         print(f"{result['variants']} of {result['total']} variants, best by {metric}:")
         render.table(("parameters", metric, "return", "drawdown", "trades"), rows)
-    else:
+    elif "metrics" in result:
         print(summarize(result["metrics"]))
         _show_trades(platform, run)
+    else:
+        print_json(result)
+        return
     what = "variants" if "variants" in result else "trades"
     print(f"\nMore: pitboss runs export {run.id} --what {what} --to FILE.csv")
 
@@ -147,14 +150,14 @@ def _show_trades(platform: Platform, run: Run, count: int = 5) -> None:
 def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Watch a run to its end; with --json one event a line."""
     from pitboss.cli.launch import finish
-    from pitboss.cli.watching import EXIT_CODES
+    from pitboss.cli.watching import EXIT_CODES, news
 
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(run)
         if not as_json:
             finish(platform, found, as_json)
             return
-        for event in platform.service.watch(found.id):
+        for event in news(platform, found):
             if event is not None:
                 print_json(event.as_dict())
         code = EXIT_CODES[platform.service.get(found.id).state.value]

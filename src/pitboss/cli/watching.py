@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from pitboss.cli.render import duration, notes
+from pitboss.core.errors import StorageUnavailable
 
 if TYPE_CHECKING:
     from pitboss.bootstrap import Platform
-    from pitboss.runs.model import Run
+    from pitboss.runs.model import Run, StoredEvent
 
 ENSURE_SECONDS = 0.5
+PATIENCE_SECONDS = 60.0  # with a database that is away
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
 
 
@@ -37,15 +41,35 @@ def _follow(platform: Platform, run: Run, is_quiet: bool, seen: list[int]) -> Ru
     """Watch from the last of the events `seen`, and note each."""
     ensured = 0.0
     with LiveLine(is_quiet) as line:
-        for event in platform.service.watch(run.id, after=seen[-1]):
+        for event in news(platform, run, seen[-1]):
             if time.monotonic() - ensured > ENSURE_SECONDS:
-                platform.launcher.ensure()
+                with suppress(StorageUnavailable):
+                    platform.launcher.ensure()
                 ensured = time.monotonic()
             if event is None:
                 continue
             seen[-1] = event.seq
             line.show(event.type, event.payload)
     return platform.service.get(run.id)
+
+
+def news(platform: Platform, run: Run, after: int = 0) -> Iterator[StoredEvent | None]:
+    """Yield a run's events as they come, None now and then; a database that is away for a while is waited for."""
+    heard_at, is_silent = time.monotonic(), False
+    while True:
+        try:
+            for event in platform.service.watch(run.id, after):
+                heard_at, is_silent = time.monotonic(), False
+                after = event.seq if event else after
+                yield event
+            return
+        except StorageUnavailable as error:
+            if time.monotonic() - heard_at > PATIENCE_SECONDS:
+                raise
+            if not is_silent:
+                notes.print(f"{error.message}; the run goes on, waiting for news of it", markup=False)
+            is_silent = True
+            time.sleep(ENSURE_SECONDS)
 
 
 def _interrupted(platform: Platform, run: Run) -> None:
