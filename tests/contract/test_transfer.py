@@ -9,18 +9,19 @@ import pytest
 import sqlalchemy as sa
 
 from pitboss.core.errors import Conflict, InvalidInput, StorageUnavailable
-from pitboss.core.files import LocalFiles, digest_of_file
+from pitboss.core.files import LocalFiles, digest_of, digest_of_file
 from pitboss.runs import events as ev
 from pitboss.runs.model import Artifact, Checkpoint, Limits, NewRun, Serves
 from pitboss.runs.ports import Move, RunWrite
 from pitboss.runs.states import State
+from pitboss.storage import transfer
 from pitboss.storage.database import Database
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.inspection import broken_logs, stuck_runs
 from pitboss.storage.migrate import bring_up_to_date
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.runs import SqlRunStore
-from pitboss.storage.tables import run_events
+from pitboss.storage.tables import checkpoints, run_events
 from pitboss.storage.transfer import copy_database, damaged_files, restore_backup, write_backup
 
 LIMITS = Limits(100, {}, 100, 60.0)
@@ -116,6 +117,38 @@ def test_a_backup_says_what_is_missing_and_what_is_damaged(database, other, file
     assert write_backup(database, files, tmp_path / "b.tar").missing == [f"artifacts/{one}/trades.parquet"]
     files.fetch(f"artifacts/{two}/trades.parquet").write_text("changed")
     assert damaged_files(database, files) == [f"artifacts/{n}/trades.parquet" for n in (one, two)]
+
+
+def test_bars_that_are_imported_anew_during_a_backup_do_not_spoil_it(database, other, files, tmp_path, monkeypatch):
+    completed(database, files)
+    put(files, "bars/X/5m.parquet", "bars")
+
+    def digested(file):
+        digest = digest_of(file)
+        put(files, "bars/X/5m.parquet", "other bars")
+        return digest
+
+    monkeypatch.setattr(transfer, "digest_of", digested)
+    write_backup(database, files, tmp_path / "b.tar")
+    elsewhere = LocalFiles(tmp_path / "elsewhere")
+    restore_backup(tmp_path / "b.tar", other, elsewhere)
+    assert elsewhere.fetch("bars/X/5m.parquet").read_text() in ("bars", "other bars")
+
+
+def test_a_checkpoint_that_is_replaced_during_a_check_is_no_damage(database, files):
+    store = SqlRunStore(database)
+    stored = put(files, "checkpoints/run/1.1", "state")
+    saved = Checkpoint(1, 1, stored.name, stored.size, stored.digest, {})
+    store.submit(NewRun("run", "backtest", "s", "local", {}, {}, checkpoints=(saved,)), 10)
+
+    class Meanwhile(LocalFiles):
+        def fetch(self, name):
+            files.remove(name)
+            with database.writing() as connection:
+                connection.execute(sa.delete(checkpoints))
+            return super().fetch(name)
+
+    assert damaged_files(database, Meanwhile(files.root)) == []
 
 
 def test_a_damaged_backup_is_refused_and_changes_nothing(database, other, files, tmp_path):

@@ -170,6 +170,21 @@ def test_a_backup_taken_while_runs_go_on_is_restored_and_they_go_on(engine, tmp_
         assert faults.digests(other, sweep) == faults.digests(engine, whole)
 
 
+@pytest.mark.parametrize("command", ["db backup b.tar", "db check", "db copy --to sqlite:///x.db", "worker --drain"])
+def test_a_folder_without_a_database_is_refused_and_none_is_made(tmp_path, command):
+    refused = pitboss(*command.split(), data_dir=tmp_path / "nowhere", cwd=tmp_path)
+    assert refused.returncode != 0
+    assert "there is no database in" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_looks_at_the_database_that_is_set(tmp_path):
+    environment = os.environ | {"PITBOSS_DATABASE_URL": f"sqlite:///{tmp_path / 'elsewhere.db'}"}
+    assert "none yet" in pitboss("doctor", data_dir=tmp_path / "data", env=environment).stdout
+    pitboss("db", "migrate", data_dir=tmp_path / "data", env=environment)
+    assert f"schema {HEAD}" in pitboss("doctor", data_dir=tmp_path / "data", env=environment).stdout
+
+
 def test_a_worker_thins_the_progress_of_what_has_ended(tmp_path):
     def types() -> list[str]:
         return [event.type for event in engine.service.events(run.id)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pitboss.cli.options import AsJson, DataDir, platform_of, print_json, settings_of
+from pitboss.cli.options import AsJson, DataDir, existing_platform_of, platform_of, print_json, settings_of
 
 if TYPE_CHECKING:
     from pitboss.storage.transfer import Backup
@@ -42,7 +42,7 @@ def check(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from pitboss.storage.inspection import broken_logs, stuck_runs
     from pitboss.storage.transfer import counts_of, damaged_files, snapshot
 
-    with platform_of(data_dir) as platform:
+    with existing_platform_of(data_dir) as platform:
         problems = [*platform.database.integrity_problems()]
         damages = stuck_runs(platform.database, platform.settings.lease_seconds) + broken_logs(platform.database)
         problems += [f"{damage.what} → {damage.remedy}" for damage in damages]
@@ -73,7 +73,7 @@ def copy(
 
     target = Database(to)
     try:
-        with platform_of(data_dir) as platform:
+        with existing_platform_of(data_dir) as platform:
             counts = copy_database(platform.database, target, _tell)
     finally:
         target.close()
@@ -98,7 +98,7 @@ def backup(
     """Write the database, bars and results into one file, consistent while everything goes on."""
     from pitboss.storage.transfer import write_backup
 
-    with platform_of(data_dir) as platform:
+    with existing_platform_of(data_dir) as platform:
         done = write_backup(platform.database, platform.files, to)
     _show(done, f"written to {to}", as_json)
 

@@ -127,10 +127,10 @@ def _files(settings: Settings) -> Finding:
 
 
 def _database(settings: Settings) -> Finding:
-    from pitboss.storage.database import Database
+    from pitboss.storage.database import Database, is_made
     from pitboss.storage.migrate import HEAD, schema_version
 
-    if settings.url.startswith("sqlite") and not (settings.data_dir / "pitboss.db").exists():
+    if not is_made(settings.url):
         return Finding("database", True, "none yet; the first command makes it")
     database = Database(settings.url)
     version = schema_version(database)
@@ -184,11 +184,11 @@ def _finding(what: str, damages: list[Damage], well: str) -> Finding:
 
 
 def _artifacts(settings: Settings) -> Finding:
-    from pitboss.storage.transfer import promised_files
+    from pitboss.storage.transfer import absent_files, promised_files
 
     with _opened(settings) as platform:
         promised = promised_files(platform.database) if platform else []
-        missing = [name for name, _ in promised if platform and platform.files.fetch(name) is None]
+        missing = absent_files(platform.database, platform.files) if platform else []
     if missing:
         shown = ", ".join(missing[:3]) + (f", and {len(missing) - 3} more" if len(missing) > 3 else "")
         return Finding("artifacts", False, f"missing: {shown}", "restore a backup, or rerun those runs")
@@ -198,11 +198,12 @@ def _artifacts(settings: Settings) -> Finding:
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Platform | None]:
     """The platform, None where there is no database yet: looking must not make one."""
-    if settings.url.startswith("sqlite") and not (settings.data_dir / "pitboss.db").exists():
+    from pitboss.bootstrap import open_platform
+    from pitboss.storage.database import is_made
+
+    if not is_made(settings.url):
         yield None
         return
-    from pitboss.bootstrap import open_platform
-
     platform = open_platform(settings)
     try:
         yield platform

@@ -52,6 +52,19 @@ def platform_of(data_dir: Path | None, **flags: Any) -> Iterator[Platform]:
         platform.close()
 
 
+@contextmanager
+def existing_platform_of(data_dir: Path | None) -> Iterator[Platform]:
+    """The same for a command that is pointless without a database: it does not make one. Raises NotFound."""
+    from pitboss.core.errors import NotFound
+    from pitboss.storage.database import is_made
+
+    settings = settings_of(data_dir)
+    if not is_made(settings.url):
+        raise NotFound(f"there is no database in {settings.data_dir}", "name the right folder with --data-dir")
+    with platform_of(data_dir) as platform:
+        yield platform
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON on standard output."""
     print(json.dumps(value, default=str))

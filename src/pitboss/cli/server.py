@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pitboss.cli.options import AsJson, DataDir, platform_of, print_json, settings_of
+from pitboss.cli.options import AsJson, DataDir, existing_platform_of, platform_of, print_json, settings_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pitboss.core.settings import Settings
     from pitboss.runs.model import WorkerInfo
 
@@ -59,7 +61,7 @@ def worker(
     if drain and celery:
         raise InvalidInput("--drain and --celery exclude each other", "drain first, then start anew", "--drain")
     if drain:
-        _drain(settings)
+        _drain(data_dir, settings)
     elif celery:
         _become_celery(settings)
     else:
@@ -97,20 +99,15 @@ def _become_celery(settings: Settings) -> None:
     os.execve(sys.executable, command, environment)
 
 
-def _drain(settings: Settings) -> None:
+def _drain(data_dir: Path | None, settings: Settings) -> None:
     """Ask every worker to finish what runs, and wait until they have ended."""
-    from pitboss.bootstrap import open_platform
-
-    platform = open_platform(settings)
-    try:
+    with existing_platform_of(data_dir) as platform:
         asked = {worker.id for worker in platform.service.workers() if _is_alive(worker, settings)}
         platform.service.registry.drain(list(asked))
         while left := [w for w in platform.service.workers() if w.id in asked and _is_alive(w, settings)]:
             active = sum(run.worker_id in asked for run in platform.service.store.queue().active)
             print(f"\r{len(left)} workers finish {active} runs …  ", end="", file=sys.stderr, flush=True)
             time.sleep(0.5)
-    finally:
-        platform.close()
     print(f"{len(asked)} workers have ended" if asked else "No worker was running.")
 
 

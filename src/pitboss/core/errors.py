@@ -5,7 +5,6 @@ PitbossError                     message, remedy; never shown with a traceback
 ├── NotFound                     no such thing, or not yours
 ├── Conflict                     it exists, but its state forbids what was asked
 ├── QueueFull                    try again after retry_after_seconds
-├── StaleLease                   a write by a worker that no longer holds the run
 ├── Unstorable                   a value that the database refuses, whoever else could be written
 │   └── Duplicate                something of that name is there already
 ├── RunCancelled                 raised inside a job that noticed its cancel
@@ -86,10 +85,6 @@ class QueueFull(PitbossError):
     def __init__(self, message: str, retry_after_seconds: int) -> None:
         super().__init__(message, f"try again in {retry_after_seconds} s or raise max_queue_size")
         self.retry_after_seconds = retry_after_seconds
-
-
-class StaleLease(PitbossError):
-    """A write was refused because its lease token is no longer that of the run."""
 
 
 class Unstorable(PitbossError):

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -67,7 +68,12 @@ def open_files(data_dir: Path, url: str) -> Files:
 def digest_of_file(path: Path) -> str:
     """Answer the digest of a file's content (BLAKE2b, 128 bits)."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return digest_of(file)
+
+
+def digest_of(file: BufferedReader) -> str:
+    """Answer the digest of what is left to read of a file."""
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _made(name: str, temporary: Path, write: Write) -> Stored:
@@ -190,11 +196,15 @@ class BucketFiles:
                 self._reached(lambda: self._system.get_file(self._at(name), str(temporary)))
             except FileNotFoundError:
                 return None  # removed since
-            for stale in copy.parent.glob(f"{copy.stem}.*"):
-                stale.unlink(missing_ok=True)
+            self._drop_copies(name)
             os.replace(temporary, copy)
             self._trim()
         return copy
+
+    def _drop_copies(self, name: str) -> None:
+        copy = self.cache / name
+        for stale in copy.parent.glob(f"{copy.name}.*"):
+            stale.unlink(missing_ok=True)
 
     def _trim(self) -> None:
         """Drop the copies that nobody has used for long; the bucket has them."""
@@ -209,10 +219,9 @@ class BucketFiles:
         return sorted(str(path).removeprefix(f"{self._prefix}/") for path in found)
 
     def remove(self, name: str) -> None:
-        try:
+        with suppress(FileNotFoundError):
             self._reached(lambda: self._system.rm_file(self._at(name)))
-        except FileNotFoundError:
-            return
+        self._drop_copies(name)
 
     def remove_folder(self, folder: str) -> None:
         for name in self.names(folder):

@@ -13,8 +13,8 @@ from pitboss.storage.tables import runs
 
 
 def claiming_order(now: float, ageing_seconds: float) -> tuple[sa.ColumnElement[Any], ...]:
-    """Highest priority first, one more for each `ageing_seconds` waited; then the oldest."""
-    waited = sa.cast((now - runs.c.queued_at) / ageing_seconds, sa.Integer)
+    """Highest priority first, which grows by one with each `ageing_seconds` waited; then the oldest."""
+    waited = (now - runs.c.queued_at) / ageing_seconds
     return (runs.c.priority + waited).desc(), runs.c.queued_at, runs.c.id
 
 

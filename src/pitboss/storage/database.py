@@ -29,6 +29,20 @@ _PATIENCE: dict[str, Any] = {
 }  # fmt: skip
 
 
+def is_made(url: str) -> bool:
+    """Answer whether there is a database; a server is taken to have one."""
+    parsed = _parsed(url)
+    return parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).exists()
+
+
+_AFTERWARDS = "what is done when the transaction has been committed"
+
+
+def after_commit(connection: Connection, action: Callable[[], object]) -> None:
+    """Do something once what a `writing()` connection wrote is certain; not at all if it never is."""
+    connection.info[_AFTERWARDS].append(action)
+
+
 @dataclass
 class Timing:
     """How many transactions there were, and how long they took; near enough where threads meet."""
@@ -70,10 +84,14 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that commits at the end, or not at all. Raises StorageUnavailable, DiskFull."""
+        afterwards: list[Callable[[], object]] = []
         with translated(), self.timings["write"].taken(), self._writer.begin() as connection:
+            connection.info[_AFTERWARDS] = afterwards
             yield connection
             if not self.is_sqlite:
                 connection.execute(sa.text(f"NOTIFY {CHANNEL}"))
+        for action in afterwards:
+            action()
 
     def clock(self, connection: Connection) -> float:
         """Answer the time by the database's clock, seconds since 1970."""

@@ -6,10 +6,11 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import sqlalchemy as sa
 
-from pitboss.core.errors import SchemaMismatch
+from pitboss.core.errors import SchemaMismatch, StorageUnavailable
 from pitboss.storage.database import Database
 
 HEAD = "0003"
@@ -67,10 +68,19 @@ def _upgrade(database: Database) -> None:
 def _turn(database: Database) -> Iterator[None]:
     """Let one process migrate at a time."""
     if database.is_sqlite:
-        with open(f"{database.url.database}.migrate", "w") as file:
+        with _opened(f"{database.url.database}.migrate") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
         return
     with database.writing() as connection:
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('pitboss migrate'))"))
         yield
+
+
+def _opened(path: str) -> TextIO:
+    try:
+        return open(path, "w")
+    except OSError as error:
+        raise StorageUnavailable(
+            f"cannot write {path}: {error.strerror}", "run as the user that owns the data folder"
+        ) from None

@@ -7,6 +7,7 @@ have no gaps and a stale worker writes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from pitboss.runs.events import Event, ItemCompleted
 from pitboss.runs.states import State, sources_of
+from pitboss.storage.database import after_commit
 from pitboss.storage.tables import run_events, runs
 
 logger = structlog.get_logger("pitboss.runs")
@@ -65,8 +67,13 @@ def write_run(
     if events:
         connection.execute(sa.insert(run_events), [_row(run_id, first + i, now, e) for i, e in enumerate(events)])
     if to is not None:
-        logger.info("run moved", run=run_id, to=to.value, attempt=row.attempt)
+        say_moved(connection, run_id, to, row.attempt)
     return True
+
+
+def say_moved(connection: Connection, run_id: str, to: State, attempt: int) -> None:
+    """Log a transition, once it is certain."""
+    after_commit(connection, partial(logger.info, "run moved", run=run_id, to=to.value, attempt=attempt))
 
 
 def _row(run_id: str, seq: int, now: float, event: Event) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import ACTIVE, FailureKind, State, is_legal
 from pitboss.storage.claiming import Tally, claiming_order
 from pitboss.storage.database import Database
-from pitboss.storage.moves import Fence, write_run
+from pitboss.storage.moves import Fence, say_moved, write_run
 from pitboss.storage.tables import artifacts, checkpoints, run_events, runs, subjects
 from pitboss.storage.tables import workers as worker_table
 from pitboss.storage.workers import read_workers
@@ -65,6 +65,7 @@ class SqlRunStore:
             values = _new_row(new, self._next_number(connection, new.subject), now)
             connection.execute(sa.insert(runs).values(**values))
             write_run(connection, new.id, now, [ev.Queued(priority=new.priority)], {})
+            say_moved(connection, new.id, State.QUEUED, attempt=1)
             for checkpoint in new.checkpoints:
                 connection.execute(sa.insert(checkpoints).values(run_id=new.id, **asdict(checkpoint)))
             return self._get(connection, new.id)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from pitboss.core.errors import Conflict, DiskFull, InvalidInput
-from pitboss.core.files import Files, digest_of_file
+from pitboss.core.files import Files, digest_of, digest_of_file
 from pitboss.runs.states import ACTIVE
 from pitboss.storage.database import Database
 from pitboss.storage.migrate import HEAD, bring_up_to_date
@@ -134,28 +134,37 @@ def write_backup(database: Database, files: Files, path: Path) -> Backup:
         raise Conflict(f"{path} exists", "choose another name")
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".pitboss-") as folder:
-            copy = Database(f"sqlite:///{Path(folder) / DATABASE_NAME}")
-            with snapshot(database) as reading:
-                _copy(reading, copy, lambda _table, _rows: None)
-            with tarfile.open(temporary, "w") as archive:
-                names = [*_named(copy), *files.names("bars")]
-                digests = {name: digest for name in names if (digest := _added(archive, files, name))}
-                absent = [name for name in names if name not in digests]
-                missing = _leave_out(copy, database, absent)
-                with snapshot(copy) as reading:
-                    counts = counts_of(reading)
-                copy.close()  # what is in its write-ahead log goes into the file
-                archive.add(Path(folder) / DATABASE_NAME, DATABASE_NAME)
-                digests[DATABASE_NAME] = digest_of_file(Path(folder) / DATABASE_NAME)
-                (Path(folder) / MANIFEST_NAME).write_text(json.dumps({"schema": HEAD, "files": digests}))
-                archive.add(Path(folder) / MANIFEST_NAME, MANIFEST_NAME)
+        with (
+            tempfile.TemporaryDirectory(dir=path.parent, prefix=".pitboss-") as folder,
+            tarfile.open(temporary, "w") as archive,
+        ):
+            done = _archived(database, files, archive, Path(folder))
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        return done
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DiskFull(f"cannot write {path}: {error.strerror or error}", "check the folder and its space") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _archived(database: Database, files: Files, archive: tarfile.TarFile, folder: Path) -> Backup:
+    """Put everything into the archive, with the help of an empty folder."""
+    copy = Database(f"sqlite:///{folder / DATABASE_NAME}")
+    with snapshot(database) as reading:
+        _copy(reading, copy, lambda _table, _rows: None)
+    names = [*_named(copy), *files.names("bars")]
+    digests = {name: digest for name in names if (digest := _added(archive, files, name))}
+    absent = [name for name in names if name not in digests]
+    missing = _leave_out(copy, database, absent)
+    with snapshot(copy) as reading:
+        counts = counts_of(reading)
+    copy.close()  # what is in its write-ahead log goes into the file
+    archive.add(folder / DATABASE_NAME, DATABASE_NAME)
+    digests[DATABASE_NAME] = digest_of_file(folder / DATABASE_NAME)
+    (folder / MANIFEST_NAME).write_text(json.dumps({"schema": HEAD, "files": digests}))
+    archive.add(folder / MANIFEST_NAME, MANIFEST_NAME)
     return Backup(counts, len(names) - len(absent), missing)
 
 
@@ -172,9 +181,11 @@ def _added(archive: tarfile.TarFile, files: Files, name: str) -> str | None:
     path = files.fetch(name)
     try:
         if path is not None:
-            digest = digest_of_file(path)
-            archive.add(path, name)
-            return digest
+            with path.open("rb") as file:  # opened once: another may be put under its name meanwhile
+                digest = digest_of(file)
+                file.seek(0)
+                archive.addfile(archive.gettarinfo(arcname=name, fileobj=file), file)
+                return digest
     except FileNotFoundError:
         pass
     return None
@@ -274,6 +285,13 @@ def promised_files(database: Database) -> list[tuple[str, str]]:
         return [row for t in tables for row in connection.execute(sa.select(t.c.path, t.c.digest)).tuples()]
 
 
+def absent_files(database: Database, files: Files) -> list[str]:
+    """Answer the artifacts and checkpoints that are not there."""
+    promised = promised_files(database)
+    present = {name for folder in ("artifacts", "checkpoints") for name in files.names(folder)}
+    return _still_promised(database, [name for name, _ in promised if name not in present])
+
+
 def damaged_files(database: Database, files: Files) -> list[str]:
     """Answer the artifacts and checkpoints that are missing or whose content is not what was written."""
     damaged = []
@@ -281,4 +299,10 @@ def damaged_files(database: Database, files: Files) -> list[str]:
         path = files.fetch(name)
         if path is None or digest_of_file(path) != digest:
             damaged.append(name)
-    return damaged
+    return _still_promised(database, damaged)
+
+
+def _still_promised(database: Database, names: Sequence[str]) -> list[str]:
+    """Leave out what runs that go on have let go of since: their older checkpoints."""
+    promised = dict(promised_files(database)) if names else {}
+    return [name for name in names if name in promised]

@@ -195,37 +195,34 @@ class SupervisedRun:
             return Move(State.FAILED, error=self.error)
         if self.is_suspended and is_resumable:
             return Move(State.QUEUED, error={"message": INTERRUPTIONS[slots.REASON_SHUTDOWN]})
-        if reason == slots.REASON_TIMEOUT:
-            limit = f"{self.max_seconds:g}"
-            return _failed(
-                FailureKind.TIMEOUT,
-                f"the run exceeded its time limit of {limit} s",
-                "raise max_execution_seconds",
-            )
-        if reason == slots.REASON_MEMORY:
-            limit = f"{self.max_megabytes:g}"
-            return _failed(
-                FailureKind.MEMORY,
-                f"the run exceeded its memory limit of {limit} MB",
-                "raise memory_limit_mb",
-            )
         if reason in INTERRUPTIONS and is_resumable:
             return Move(State.QUEUED, error={"message": INTERRUPTIONS[reason]})
+        return self._ended_from_outside(reason) or self._died(code, is_resumable)
+
+    def _ended_from_outside(self, reason: int) -> Move | None:
+        """Answer how a run fails that we have killed."""
+        if reason == slots.REASON_TIMEOUT:
+            what = f"the run exceeded its time limit of {self.max_seconds:g} s"
+            return _failed(FailureKind.TIMEOUT, what, "raise max_execution_seconds")
+        if reason == slots.REASON_MEMORY:
+            what = f"the run exceeded its memory limit of {self.max_megabytes:g} MB"
+            return _failed(FailureKind.MEMORY, what, "raise memory_limit_mb")
         if reason in INTERRUPTIONS:
             return _failed(FailureKind.LOST, "the run was interrupted and cannot start again", "retry it")
+        return None
+
+    def _died(self, code: int, is_resumable: bool) -> Move:
+        """Answer what becomes of a run whose process ended by itself, or by somebody else."""
         if code == -signal.SIGKILL and kernel_kills() > self._kernel_kills[0]:
-            return _failed(
-                FailureKind.MEMORY,
-                "the kernel killed the run: the machine was out of memory",
-                "run fewer at once",
-            )
+            what = "the kernel killed the run: the machine was out of memory"
+            return _failed(FailureKind.MEMORY, what, "run fewer at once")
         if code < 0:
             what = f"the run's process was killed by signal {-code} ({_signal_name(-code)})"
             if -code in _ENDINGS and is_resumable and self._barren_attempts() < MOST_KILLS:
                 return Move(State.QUEUED, error={"message": what})
             return _failed(FailureKind.LOST, what, "resume or retry it")
-        return _failed(FailureKind.ERROR, f"the run's process ended with exit code {code} and no result",
-                       f"see its log: pitboss runs show {self.id} --log")  # fmt: skip
+        what = f"the run's process ended with exit code {code} and no result"
+        return _failed(FailureKind.ERROR, what, f"see its log: pitboss runs show {self.id} --log")
 
     def _barren_attempts(self) -> int:
         return self.claim.run.attempt - self.claim.run.checkpointed_attempt
