@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from pitboss.runs.service import Submission
 from support import faults
 from support.engine import until
 from support.postgres import new_postgres_database
+from support.privileges import needs
 from support.server import free_port, pitboss
 from support.servers import RedisServer
 
@@ -115,6 +117,17 @@ def test_the_environment_file_sets_known_settings():
     known = {f"PITBOSS_{field.upper()}" for field in type(load_settings()).model_fields}
     text = (ROOT / "deploy" / "systemd" / "pitboss.env").read_text()
     assert set(re.findall(r"(PITBOSS_[A-Z_]+)=", text)) <= known
+
+
+@needs(os.geteuid() == 0, "becoming another user needs root")
+def test_the_command_for_administrators_has_the_settings_of_the_units(tmp_path):
+    (tmp_path / "pitboss.env").write_text(f'# settings\nPITBOSS_DATA_DIR="{tmp_path / "data"}"\nPITBOSS_SLOTS=7\n')
+    environment = os.environ | {"PITBOSS_ENV": str(tmp_path / "pitboss.env"), "PITBOSS_USER": "root",
+                                "PITBOSS_HOME": str(ROOT)}  # fmt: skip
+    told = subprocess.run([ROOT / "deploy" / "pitboss", "config", "show", "--json"], env=environment,
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    values = {setting["name"]: setting["value"] for setting in json.loads(told.stdout)}
+    assert (values["data_dir"], values["slots"]) == (str(tmp_path / "data"), 7)
 
 
 @pytest.mark.parametrize("page", ["one-machine", "several-machines", "upgrade"])
