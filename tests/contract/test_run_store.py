@@ -21,6 +21,7 @@ from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
+from support.engine import until
 
 NUMBERS = itertools.count(1)
 KINDS = ("backtest", "sweep", "a", "b")
@@ -352,12 +353,10 @@ def test_the_log_is_read_after_a_position_and_in_pages(store, log):
 
 def test_a_change_is_noticed(database, store):
     changes = database.changes()
-    changes.poll()
+    until(changes.poll, 5, "it listens")
     assert not changes.poll()
     submit(store)
-    deadline = time.monotonic() + 5
-    while not changes.poll():
-        assert time.monotonic() < deadline
+    until(changes.poll, 5, "it hears of the write")
     changes.close()
 
 

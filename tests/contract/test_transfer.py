@@ -200,7 +200,7 @@ def test_pruning_thins_progress_and_removes_files_but_keeps_runs(database, files
     assert [event.type for event in kept] == ["queued", "claimed", "started", "progress", "progress", "completed"]
     assert SqlRunStore(database).get(old).result == {"sharpe": 1 / 3}
     assert files.names("artifacts") == []
-    assert broken_logs(database) == stuck_runs(database, 15.0) == []
+    assert broken_logs(database, 3600.0) == stuck_runs(database, 15.0) == []
 
 
 def test_pruning_keeps_a_checkpoint_that_another_run_goes_on_from(database, files):
@@ -223,5 +223,5 @@ def test_damage_is_found_and_named(database, files):
     store = SqlRunStore(database)
     store.submit(NewRun("stuck", "backtest", "s", "local", {}, {}), 10)
     store.claim("w", 1, -100.0, LIMITS, Serves(("backtest",)))
-    assert [damage.what for damage in broken_logs(database)] == [f"the log of run {run_id} has 9 of 10 events"]
+    assert [damage.what for damage in broken_logs(database, 3600.0)] == [f"the log of run {run_id} has 9 of 10 events"]
     assert [damage.what for damage in stuck_runs(database, 15.0)] == ["run stuck is starting, but nobody holds it"]

@@ -119,7 +119,7 @@ def test_the_environment_file_sets_known_settings():
     assert set(re.findall(r"(PITBOSS_[A-Z_]+)=", text)) <= known
 
 
-@needs(os.geteuid() == 0, "becoming another user needs root")
+@needs(os.geteuid() == 0, "runuser needs root")
 def test_the_command_for_administrators_has_the_settings_of_the_units(tmp_path):
     (tmp_path / "pitboss.env").write_text(f'# settings\nPITBOSS_DATA_DIR="{tmp_path / "data"}"\nPITBOSS_SLOTS=7\n')
     environment = os.environ | {"PITBOSS_ENV": str(tmp_path / "pitboss.env"), "PITBOSS_USER": "root",

@@ -174,7 +174,7 @@ def test_a_backup_taken_while_runs_go_on_is_restored_and_they_go_on(engine, tmp_
 def test_a_folder_without_a_database_is_refused_and_none_is_made(tmp_path, command):
     refused = pitboss(*command.split(), data_dir=tmp_path / "nowhere", cwd=tmp_path)
     assert refused.returncode != 0
-    assert "there is no database in" in refused.stderr
+    assert "there is no database at" in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -180,7 +180,7 @@ def test_a_cancel_that_no_worker_confirms_says_so_until_the_lease_ends_it(tmp_pa
         assert engine.service.cancel(run.id, keep_partial=True).message == "cancel requested"
         assert engine.service.cancel(run.id, keep_partial=True).message == "already being cancelled"
         until(lambda: engine.service.unconfirmed(engine.service.get(run.id)), 4, "it is known to take too long")
-        assert "cancel unconfirmed after 2 s" in engine.service.cancel(run.id, keep_partial=True).message
+        assert "cancel unconfirmed after" in engine.service.cancel(run.id, keep_partial=True).message
         engine.start_worker()
         assert engine.wait(run).state == "cancelled"
         assert engine.service.unconfirmed(engine.service.get(run.id)) == ""

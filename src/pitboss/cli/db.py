@@ -44,7 +44,8 @@ def check(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     with existing_platform_of(data_dir) as platform:
         problems = [*platform.database.integrity_problems()]
-        damages = stuck_runs(platform.database, platform.settings.lease_seconds) + broken_logs(platform.database)
+        database, settings = platform.database, platform.settings
+        damages = stuck_runs(database, settings.lease_seconds) + broken_logs(database, settings.thin_seconds)
         problems += [f"{damage.what} → {damage.remedy}" for damage in damages]
         problems += [f"{name} is missing or damaged → restore a backup, or rerun"
                      for name in damaged_files(platform.database, platform.files)]  # fmt: skip

@@ -172,7 +172,7 @@ def _events(settings: Settings) -> Finding:
     from pitboss.storage.inspection import broken_logs
 
     with _opened(settings) as platform:
-        found = broken_logs(platform.database) if platform else []
+        found = broken_logs(platform.database, settings.thin_seconds) if platform else []
     return _finding("events", found, "no sequence has a gap")
 
 

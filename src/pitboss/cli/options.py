@@ -60,7 +60,7 @@ def existing_platform_of(data_dir: Path | None) -> Iterator[Platform]:
 
     settings = settings_of(data_dir)
     if not is_made(settings.url):
-        raise NotFound(f"there is no database in {settings.data_dir}", "name the right folder with --data-dir")
+        raise NotFound(f"there is no database at {settings.url}", "name the right folder with --data-dir")
     with platform_of(data_dir) as platform:
         yield platform
 

@@ -150,7 +150,7 @@ def _show_trades(platform: Platform, run: Run, count: int = 5) -> None:
 def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Watch a run to its end; with --json one event a line."""
     from pitboss.cli.launch import finish
-    from pitboss.cli.watching import EXIT_CODES, news
+    from pitboss.cli.watching import EXIT_CODES, ended, news
 
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(run)
@@ -160,7 +160,7 @@ def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> 
         for event in news(platform, found):
             if event is not None:
                 print_json(event.as_dict())
-        code = EXIT_CODES[platform.service.get(found.id).state.value]
+        code = EXIT_CODES[ended(platform, found).state.value]
     if code:
         raise typer.Exit(code)
 
@@ -228,7 +228,7 @@ def _value(text: str) -> Any:
 @app.command()
 def prune(
     older_than: Annotated[str, typer.Option(help="Age since the run's end: 30d, 12h, 90m, 0d.")],
-    keep_artifacts: Annotated[bool, typer.Option("--keep-artifacts", help="Thin progress only.")] = False,
+    keep_artifacts: Annotated[bool, typer.Option("--keep-artifacts", help="Keep the results of runs.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -239,8 +239,7 @@ def prune(
     with platform_of(data_dir) as platform:
         pruner = Pruner(platform.database, platform.files, age)
         done = pruner.prune(keep_artifacts)
-        if not keep_artifacts:
-            pruner.remove_logs(platform.settings.data_dir)
+        pruner.remove_logs(platform.settings.data_dir)
     if as_json:
         print_json(done.__dict__)
         return

@@ -50,7 +50,19 @@ def _follow(platform: Platform, run: Run, is_quiet: bool, seen: list[int]) -> Ru
                 continue
             seen[-1] = event.seq
             line.show(event.type, event.payload)
-    return platform.service.get(run.id)
+    return ended(platform, run)
+
+
+def ended(platform: Platform, run: Run) -> Run:
+    """Answer a run whose last event was seen; a database that is away for a while is waited for."""
+    asked_at = time.monotonic()
+    while True:
+        try:
+            return platform.service.get(run.id)
+        except StorageUnavailable:
+            if time.monotonic() - asked_at > PATIENCE_SECONDS:
+                raise
+            time.sleep(ENSURE_SECONDS)
 
 
 def news(platform: Platform, run: Run, after: int = 0) -> Iterator[StoredEvent | None]:

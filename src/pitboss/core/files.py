@@ -23,6 +23,7 @@ from pitboss.core.ids import new_token
 
 Write = Callable[[Path], None]
 LOCK = ".lock"
+TRIM_SECONDS = 3600.0
 CACHE_SECONDS = 7 * 86_400.0  # without use, after which a copy of what is in a bucket goes
 
 
@@ -123,8 +124,8 @@ class LocalFiles:
         return path if path.is_file() else None
 
     def names(self, folder: str) -> list[str]:
-        found = (path for path in (self.root / _inside(folder)).rglob("*") if not path.name.startswith("."))
-        return sorted(path.relative_to(self.root).as_posix() for path in found if path.is_file())
+        found = (path for path in _files_under(self.root / _inside(folder)) if not path.name.startswith("."))
+        return sorted(path.relative_to(self.root).as_posix() for path in found)
 
     def remove(self, name: str) -> None:
         path = self.root / _inside(name)
@@ -137,6 +138,12 @@ class LocalFiles:
 
     def turn(self, folder: str) -> AbstractContextManager[None]:
         return _locked(self.root / _inside(folder) / LOCK)
+
+
+def _files_under(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder; what is removed meanwhile is passed over."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
 
 
 @contextmanager
@@ -169,6 +176,7 @@ class BucketFiles:
     def __init__(self, url: str, cache: Path) -> None:
         self.url = url
         self.cache = cache
+        self._trim_at = 0.0
         self._system, self._prefix = _file_system(url)
 
     def put(self, name: str, write: Write) -> Stored:
@@ -187,9 +195,7 @@ class BucketFiles:
             return None
         mark = hashlib.blake2b(str(described.get("ETag") or described).encode(), digest_size=8).hexdigest()
         copy = self.cache / f"{name}.{mark}"
-        if copy.exists():
-            os.utime(copy)  # used just now
-        else:
+        if not _is_used(copy):
             temporary = copy.with_name(f".{copy.name}.{new_token()}.tmp")
             temporary.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -207,11 +213,14 @@ class BucketFiles:
             stale.unlink(missing_ok=True)
 
     def _trim(self) -> None:
-        """Drop the copies that nobody has used for long; the bucket has them."""
+        """Drop the copies that nobody has used for long; the bucket has them. Looks once an hour."""
+        if time.monotonic() < self._trim_at:
+            return
+        self._trim_at = time.monotonic() + TRIM_SECONDS
         unused_since = time.time() - CACHE_SECONDS
-        for copy in self.cache.rglob("*"):
+        for copy in _files_under(self.cache):
             with suppress(OSError):
-                if copy.is_file() and copy.name != LOCK and copy.stat().st_mtime < unused_since:
+                if copy.name != LOCK and copy.stat().st_mtime < unused_since:
                     copy.unlink()
 
     def names(self, folder: str) -> list[str]:
@@ -244,6 +253,17 @@ class BucketFiles:
                 f"{self.url} cannot be used: {type(error).__name__}: {error}",
                 "check the address, the credentials and the network",
             ) from None
+
+
+def _is_used(copy: Path) -> bool:
+    """Note that a copy is used just now; answer whether it is there."""
+    try:
+        os.utime(copy)
+    except FileNotFoundError:
+        return False
+    except OSError:  # somebody else's, or a disk that is read-only: it is there, and that is enough
+        return True
+    return True
 
 
 def _file_system(url: str) -> tuple[Any, str]:

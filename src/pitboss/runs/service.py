@@ -175,8 +175,8 @@ class RunService:
         if seconds <= CANCEL_SECONDS:
             return ""
         return (
-            f"cancel unconfirmed after {seconds:.0f} s: its worker does not answer; "
-            f"the run ends at the latest with its lease of {self.policy.lease_seconds:g} s"
+            f"cancel unconfirmed after {seconds:.0f} s: its worker does not answer; another one ends the run "
+            "when the lease is over (where none runs, start one: pitboss worker)"
         )
 
     def retry(self, run_id: str, owner: str = LOCAL_OWNER, key: str | None = None) -> Run:

@@ -29,13 +29,14 @@ def stuck_runs(database: Database, lease_seconds: float) -> list[Damage]:
     return [Damage(f"run {run_id} is {state}, but nobody holds it", remedy) for run_id, state in found]
 
 
-def broken_logs(database: Database) -> list[Damage]:
-    """Answer runs whose log has a hole, but for those that were thinned."""
+def broken_logs(database: Database, thin_seconds: float) -> list[Damage]:
+    """Answer runs whose log has a hole, but for those that were thinned, or may just be: they ended that long ago."""
+    is_fresh = sa.or_(runs.c.ended_at.is_(None), runs.c.ended_at > database.now() - thin_seconds)
     count = sa.func.count(run_events.c.seq)
     statement = (
         sa.select(runs.c.id, runs.c.last_seq, count)
         .outerjoin(run_events, run_events.c.run_id == runs.c.id)
-        .where(runs.c.thinned_at.is_(None))
+        .where(runs.c.thinned_at.is_(None), is_fresh)
         .group_by(runs.c.id, runs.c.last_seq)
         .having(count != runs.c.last_seq)
     )

@@ -29,27 +29,39 @@ class Admission:
         self.worker_id = worker_id
         self.obstacle = obstacle
         self.note = ""
-        self.is_outdated = False
+        self._is_outdated = False
         self._look_at = 0.0
 
     def is_open(self) -> bool:
         """Answer whether another run may start. Raises StorageUnavailable, and then none may."""
+        self._look()
+        return not self.note
+
+    def is_current(self) -> bool:
+        """Answer whether this version may work on the database at all. Raises StorageUnavailable."""
+        self._look()
+        return not self._is_outdated
+
+    def _look(self) -> None:
         if time.monotonic() < self._look_at:
-            return not self.note
+            return
         obstacle = self.obstacle()
-        self.is_outdated = bool(obstacle)
+        self._is_outdated = bool(obstacle)
         note = obstacle or self._want_of_room()
         if note != self.note:
             self.registry.annotate(self.worker_id, note)
         if note and note != self.note:
             logger.warning("worker claims nothing", worker=self.worker_id, because=note)
         self.note, self._look_at = note, time.monotonic() + LOOK_SECONDS
-        return not note
 
     def close(self, note: str) -> None:
         """Let nothing in for a while, after a start has failed. Raises StorageUnavailable."""
         self.note, self._look_at = note, time.monotonic() + CLOSED_SECONDS
         self.registry.annotate(self.worker_id, note)
+
+    def announce(self) -> None:
+        """Tell the registry again what it was told: it has forgotten this worker."""
+        self.note, self._look_at = "", 0.0
 
     def _want_of_room(self) -> str:
         config = self.config

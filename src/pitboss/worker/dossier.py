@@ -33,7 +33,7 @@ class Panel:
         return self._reals[slots.EQUITY]
 
     def kill_after(self, deadline_nanoseconds: int, reason: int) -> None:
-        """Have the fork server kill the run at that monotonic time; an earlier deadline stands."""
+        """Have the fork server kill the run at that time (`boot_nanoseconds`); an earlier deadline stands."""
         if not self[slots.KILL_AT] or deadline_nanoseconds < self[slots.KILL_AT]:
             self[slots.KILL_REASON] = reason
             self[slots.KILL_AT] = deadline_nanoseconds

@@ -36,7 +36,7 @@ def start_time(pid: int) -> float | None:
     """Answer when the process started, None when there is none: tells it from a later one of its pid.
 
     On Linux in seconds since the machine started, which no change of the clock moves. Raises OSError when that
-    cannot be told, such as for want of descriptors: a process must not be taken for dead then.
+    cannot be told, such as for want of descriptors.
     """
     try:
         if Path(f"/proc/{pid}/stat").exists():
@@ -49,8 +49,11 @@ def start_time(pid: int) -> float | None:
 
 
 def is_same_process(pid: int, started_at: float) -> bool:
-    """Answer whether `pid` is still the process that started at `started_at`."""
-    found = start_time(pid)
+    """Answer whether `pid` is still the process that started at `started_at`; it is, where that cannot be told."""
+    try:
+        found = start_time(pid)
+    except OSError:
+        return True
     return found is not None and abs(found - started_at) < 1.0
 
 

@@ -50,7 +50,8 @@ class Recovery:
         """Recover the runs of workers that died on this machine, those whose lease has ended anywhere, and
         those that are said to be ours without one of our `tokens`; answer the workers that are left.
 
-        Runs of other `kinds` are left to workers that know them. Raises OSError when it cannot be seen who is alive.
+        Runs of other `kinds` are left to workers that know them. Raises OSError when it cannot be seen what
+        the dead have left behind.
         """
         workers = self.registry.list()
         dead = [worker for worker in workers if self._is_dead(worker)]

@@ -75,7 +75,7 @@ class Worker:
     def run(self) -> bool:
         """Work until stopped or idle; False when another worker serves this host already."""
         self._recover()  # a dead predecessor on this host must not pass for a live one
-        if not self._sign_on():
+        if not self._sign_on(self.config.is_sole, self.config.lease_seconds):
             return False
         self._prepare()
         logger.info("worker started", worker=self.id, slots=self.config.slots)
@@ -93,8 +93,9 @@ class Worker:
             self._turn()
         self._is_at_work = False
 
-    def _sign_on(self) -> bool:
-        return self.registry.register(self.recovery.own, self.config.is_sole, self.config.lease_seconds)
+    def _sign_on(self, is_sole: bool, stale_after: float = 0.0) -> bool:
+        self.admission.announce()
+        return self.registry.register(self.recovery.own, is_sole, stale_after)
 
     def _may_go(self) -> bool:
         """Sign off when idle; whoever submitted just before saw a live worker, so look once more after that."""
@@ -103,7 +104,7 @@ class Worker:
             if self.is_draining or not self.store.queue().queued:
                 return True
             self._busy_at = time.monotonic()
-            return not self._sign_on()
+            return not self._sign_on(self.config.is_sole, self.config.lease_seconds)
         except StorageUnavailable as error:
             self.rhythm.complain("signing off", error)
             return True
@@ -121,8 +122,6 @@ class Worker:
         self._flush()
         self._renew()
         self._recover()
-        if self.rhythm.is_due("thin", THIN_SECONDS):
-            self.housekeeping.do(self.upkeep.thin)
 
     # --- start and end
 
@@ -381,15 +380,17 @@ class Worker:
             return
         try:
             tokens = [run.claim.token for run in self.active.values()]
-            kinds = () if self.admission.is_outdated else tuple(self.entries)
+            kinds = tuple(self.entries) if self.admission.is_current() else ()
+            if kinds and self.rhythm.is_due("thin", THIN_SECONDS):
+                self.housekeeping.do(self.upkeep.thin)
             workers = self.recovery.look(tokens, kinds, self._is_resumable)
             own = next((worker for worker in workers if worker.id == self.id), None)
             if own is None and self._is_at_work:
-                self.registry.register(self.recovery.own, is_sole=False, stale_after=0.0)  # others thought us gone
+                self._sign_on(is_sole=False)  # others thought us gone
             elif own is not None and own.is_draining and not self.is_draining:
                 logger.info("worker drains", worker=self.id)
                 self.is_draining = True
-        except (StorageUnavailable, OSError) as error:  # without descriptors it cannot be seen who is alive
+        except (StorageUnavailable, OSError) as error:  # without descriptors it cannot be seen what the dead left
             self.rhythm.complain("recover", error)
 
     def _is_resumable(self, run: Run) -> bool:
