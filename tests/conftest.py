@@ -15,8 +15,15 @@ import structlog
 from pitboss.storage.database import Database
 from pitboss.storage.migrate import bring_up_to_date
 from support.postgres import new_postgres_database
+from support.servers import PostgresServer, make_user
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make PostgreSQL's user, who is needed as root, before several processes want to at once."""
+    if os.geteuid() == 0 and not hasattr(config, "workerinput"):
+        make_user(PostgresServer.USER)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from faults import journal
 from pitboss.core.errors import RunCancelled
 from pitboss.runs.ports import Prepared
 
-MARK = "31415.92653"  # in the command line of every grandchild, so that a test can look for survivors
+# in the command line of every grandchild, so that a test can look for its survivors, and not those of its neighbours
+MARK = f"31415.9{os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')}"
 
 
 def nothing(params, context):

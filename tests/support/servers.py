@@ -26,6 +26,14 @@ def _package(name: str) -> Path:
     return Path(found.origin).parent
 
 
+def make_user(name: str) -> None:
+    """Make a user of this machine unless there is one."""
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        subprocess.run(["useradd", "-s", "/bin/bash", name], check=True, capture_output=True)
+
+
 class PostgresServer:
     """PostgreSQL 18 on a TCP port. As root it runs as a user of its own, since it refuses to be root."""
 
@@ -67,10 +75,7 @@ class PostgresServer:
     def _create(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.user:
-            try:
-                pwd.getpwnam(self.user)
-            except KeyError:
-                subprocess.run(["useradd", "-s", "/bin/bash", self.user], check=True, capture_output=True)
+            make_user(self.user)
             shutil.chown(self.folder, self.user, self.user)
             for parent in (*self.folder.parents, *self.bin.parents):
                 if not parent.stat().st_mode & 0o001:
