@@ -137,6 +137,7 @@ def test_a_full_queue_is_told(home, tmp_path):
     ]  # fmt: skip
     assert [a.returncode for a in answers] == [0, 4]
     assert "queue is full" in answers[1].stderr
+    pitboss("runs", "cancel", "latest", data_dir=tmp_path)  # its worker would wait for memory for ever
 
 
 def test_a_database_that_cannot_be_used_is_told(tmp_path):
