@@ -61,7 +61,7 @@ def worker(
     if drain and celery:
         raise InvalidInput("--drain and --celery exclude each other", "drain first, then start anew", "--drain")
     if drain:
-        _drain(data_dir, settings)
+        _drain(data_dir)
     elif celery:
         _become_celery(settings)
     else:
@@ -99,12 +99,12 @@ def _become_celery(settings: Settings) -> None:
     os.execve(sys.executable, command, environment)
 
 
-def _drain(data_dir: Path | None, settings: Settings) -> None:
+def _drain(data_dir: Path | None) -> None:
     """Ask every worker to finish what runs, and wait until they have ended."""
     with existing_platform_of(data_dir) as platform:
-        asked = {worker.id for worker in platform.service.workers() if _is_alive(worker, settings)}
+        asked = {worker.id for worker in platform.service.workers() if _is_alive(worker, platform.settings)}
         platform.service.registry.drain(list(asked))
-        while left := [w for w in platform.service.workers() if w.id in asked and _is_alive(w, settings)]:
+        while left := [w for w in platform.service.workers() if w.id in asked and _is_alive(w, platform.settings)]:
             active = sum(run.worker_id in asked for run in platform.service.store.queue().active)
             print(f"\r{len(left)} workers finish {active} runs …  ", end="", file=sys.stderr, flush=True)
             time.sleep(0.5)
