@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from typing import Annotated, Any, Literal
 
-import polars as pl
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import FileResponse
 
@@ -22,6 +21,7 @@ from pitboss.api.schemas import (
     StatisticsModel,
 )
 from pitboss.core.errors import NotFound
+from pitboss.market.frames import scan_parquet
 from pitboss.runs.model import Run, RunQuery
 from pitboss.runs.service import Submission
 from pitboss.runs.states import State
@@ -149,7 +149,7 @@ def artifact(
         raise NotFound(f"run {run_id} has no artifact '{name[:60]}'", f"see /runs/{run_id}/artifacts")
     if format == "parquet":
         return FileResponse(path, media_type="application/vnd.apache.parquet", filename=f"{run_id}-{name}")
-    frame = pl.scan_parquet(path).slice(offset, limit).collect()
+    frame = scan_parquet(path).slice(offset, limit).collect()
     if format == "csv":
         return Response(frame.write_csv(), media_type="text/csv")
     out = io.StringIO()

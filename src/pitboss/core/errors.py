@@ -11,6 +11,7 @@ PitbossError                     message, remedy; never shown with a traceback
 ├── RunSuspended                 raised inside a job that saved its state because its worker shuts down
 ├── StorageUnavailable           the database cannot be reached or is read-only
 │   ├── DiskFull
+│   ├── Misplaced                the data folder was moved away under the program
 │   └── SchemaMismatch           the database is newer than the program, or older and not migrated
 └── AlreadyRunning               a second server on the same port
 """
@@ -109,6 +110,10 @@ class StorageUnavailable(PitbossError):
 
 class DiskFull(StorageUnavailable):
     """There is no room left for what had to be written; nothing was recorded as done."""
+
+
+class Misplaced(StorageUnavailable):
+    """What was opened is no longer where it was; another may lie in its place."""
 
 
 class SchemaMismatch(StorageUnavailable):

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 from pitboss.core.errors import DiskFull, InvalidInput, StorageUnavailable
 from pitboss.core.ids import new_token
+from pitboss.core.places import literally
 
 Write = Callable[[Path], None]
 LOCK = ".lock"
@@ -111,7 +112,7 @@ class LocalFiles:
 
     def put(self, name: str, write: Write) -> Stored:
         path = self.root / _inside(name)
-        for left in path.parent.glob(f".{path.name}.*.tmp"):  # by one that was killed while it wrote
+        for left in path.parent.glob(f".{literally(path.name)}.*.tmp"):  # by one that was killed while it wrote
             left.unlink(missing_ok=True)
         temporary = path.with_name(f".{path.name}.{new_token()}.tmp")
         stored = _made(name, temporary, write)
@@ -209,7 +210,7 @@ class BucketFiles:
 
     def _drop_copies(self, name: str) -> None:
         copy = self.cache / name
-        for stale in copy.parent.glob(f"{copy.name}.*"):
+        for stale in copy.parent.glob(f"{literally(copy.name)}.*"):
             stale.unlink(missing_ok=True)
 
     def _trim(self) -> None:

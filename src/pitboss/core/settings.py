@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,20 +16,26 @@ from pydantic_settings import (
 )
 
 from pitboss.core.errors import InvalidInput, Problem
+from pitboss.core.machine import cores
+from pitboss.core.places import absolute
 
 DEFAULT_DATA_DIR = Path("pitboss-data")
 LEAST_LEASE_MARGIN_SECONDS = 1.5
+SQLITE = "sqlite:///"
 
 
 _BUCKETS = r"(s3|s3a|gs|gcs|az|abfs|abfss|oss)://[^/].*"
 _BROKERS = r"(redis|rediss|sentinel|amqp|amqps|sqs)://.+"
+Host = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$", to_lower=True)]
 Resource = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
 
 class Settings(BaseSettings):
     """Everything an operator can set. Durations are seconds, sizes megabytes."""
 
-    model_config = SettingsConfigDict(env_prefix="PITBOSS_", extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        env_prefix="PITBOSS_", env_ignore_empty=True, extra="forbid", frozen=True, allow_inf_nan=False
+    )
 
     data_dir: Path = Field(DEFAULT_DATA_DIR, description="folder of the database, bars, artifacts and logs")
     database_url: str = Field("", description="SQLAlchemy address; empty means SQLite in the data folder")
@@ -43,12 +48,18 @@ class Settings(BaseSettings):
     broker_url: str = Field(
         "", pattern=rf"^({_BROKERS})?$", description="Celery's broker, such as redis://host/0; empty means no Celery"
     )
-    slots: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024, description="runs at once per worker"
-    )
+    slots: int = Field(default_factory=cores, ge=1, le=1024, description="runs at once per worker")
     local_worker: bool = Field(True, description="whether serve and the commands start a worker on this machine")
     resources: list[Resource] = Field(
         ["default"], min_length=1, description="what a worker serves, such as default, gpu"
+    )
+    python_path: list[Path] = Field([], description="folders whose modules jobs may import; no other way leads in")
+    allowed_hosts: list[Host] = Field([], description="names under which a proxy serves the API, such as *.example.com")
+    trusted_proxies: list[str] = Field(
+        ["127.0.0.1", "::1"], description="addresses whose X-Forwarded-For and -Proto are believed"
+    )
+    root_path: str = Field(
+        "", pattern=r"^(/[\w.~-]+)*$", description="path under which a proxy serves the API: /pitboss"
     )
     lease_seconds: float = Field(15.0, ge=1, le=3600, description="how long a claim holds without renewal")
     renew_seconds: float = Field(3.0, ge=0.01, le=600, description="how often a worker renews its leases")
@@ -81,7 +92,8 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        return self.database_url or f"sqlite:///{self.data_dir / 'pitboss.db'}"
+        """The database's address; what follows `sqlite:///` is a path in which every character stands for itself."""
+        return self.database_url or f"{SQLITE}{self.data_dir / 'pitboss.db'}"
 
     @classmethod
     def settings_customise_sources(
@@ -93,7 +105,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         folder = Path(init_settings().get("data_dir") or env_settings().get("data_dir") or DEFAULT_DATA_DIR)
-        toml = TomlConfigSettingsSource(settings_cls, folder / "pitboss.toml")
+        toml = TomlConfigSettingsSource(settings_cls, absolute(folder, "data_dir") / "pitboss.toml")
         return init_settings, env_settings, toml
 
 
@@ -103,8 +115,10 @@ def load_settings(**flags: Any) -> Settings:
     Raises InvalidInput naming each setting that does not hold.
     """
     given = {name: value for name, value in flags.items() if value is not None}
+    if "data_dir" in given:
+        given["data_dir"] = absolute(given["data_dir"], "--data-dir")
     try:
-        settings = Settings(**given)
+        return _with_absolute_paths(Settings(**given))
     except ValidationError as error:
         raise InvalidInput(
             [
@@ -118,7 +132,21 @@ def load_settings(**flags: Any) -> Settings:
         raise InvalidInput(f"{where} holds no JSON", 'write it like ["gpu"] or {"sweep": 1}', where=where) from None
     except ValueError as error:  # a pitboss.toml that is no TOML
         raise InvalidInput(f"cannot read pitboss.toml: {error}", "mend or remove it", where="pitboss.toml") from None
-    return settings.model_copy(update={"data_dir": settings.data_dir.expanduser().resolve()})
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InvalidInput(f"cannot read pitboss.toml: {reason}", "make it readable", where="pitboss.toml") from None
+
+
+def _with_absolute_paths(settings: Settings) -> Settings:
+    """Answer the settings as they hold wherever a process stands."""
+    changed: dict[str, Any] = {
+        "data_dir": absolute(settings.data_dir, "data_dir"),
+        "python_path": [absolute(folder, "python_path") for folder in settings.python_path],
+    }
+    if settings.database_url.startswith(SQLITE):
+        path = absolute(Path(settings.database_url.removeprefix(SQLITE)), "database_url")
+        changed["database_url"] = f"{SQLITE}{path}"
+    return settings.model_copy(update=changed)
 
 
 def _without_password(text: str) -> str:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from pitboss.kernel.compiling import compiled
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -32,7 +33,7 @@ class BarArrays(NamedTuple):
         return self.slice(0, count)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def resample(bars: BarArrays, period: int, anchor: int) -> BarArrays:
     """Answer `bars` joined into periods of `period` microseconds that start at multiples since `anchor`.
 
@@ -70,7 +71,7 @@ def resample(bars: BarArrays, period: int, anchor: int) -> BarArrays:
 CLEAN, OUT_OF_ORDER, NO_PRICE, NOT_CONTAINED = range(4)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def fault_of(bars: BarArrays) -> int:
     """Answer the first kind of fault in one pass: times that do not ascend, prices that are NaN, infinite or
     not above 0, a high or low that does not contain open and close; CLEAN when there is none."""

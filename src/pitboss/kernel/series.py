@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from pitboss.kernel.compiling import compiled
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -16,7 +17,7 @@ BOOL = npt.NDArray[np.bool_]
 DAY_MICROS = 86_400_000_000
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def crossed(a: F64, b: F64, direction: int) -> BOOL:
     """Answer where `a` goes from not above `b` to above (`direction` 1), or below (-1). NaN is no cross."""
     out = np.zeros(len(a), dtype=np.bool_)
@@ -27,7 +28,7 @@ def crossed(a: F64, b: F64, direction: int) -> BOOL:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def shifted(a: F64, offset: int) -> F64:
     """Answer `a` as it was `offset` bars before, NaN where there was none."""
     out = np.empty(len(a))
@@ -37,7 +38,7 @@ def shifted(a: F64, offset: int) -> F64:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def monotone(a: F64, length: int, direction: int) -> BOOL:
     """Answer where each of the last `length` steps of `a` went up (`direction` 1) or down (-1)."""
     out = np.zeros(len(a), dtype=np.bool_)
@@ -48,7 +49,7 @@ def monotone(a: F64, length: int, direction: int) -> BOOL:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def bars_since(condition: BOOL) -> F64:
     """Answer how many bars ago `condition` last held, NaN before it first did."""
     out = np.empty(len(condition))
@@ -59,7 +60,7 @@ def bars_since(condition: BOOL) -> F64:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def zscore(a: F64, length: int) -> F64:
     """Answer (a - mean) / standard deviation over the last `length` values (population; NaN when flat)."""
     out = np.full(len(a), np.nan)
@@ -76,7 +77,7 @@ def zscore(a: F64, length: int) -> F64:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def anchored_vwap(ts: I64, typical: F64, volume: F64, period_micros: int, anchor_micros: int) -> F64:
     """Answer the volume-weighted average price since the start of each period (Berkowitz et al. 1988).
 
@@ -104,7 +105,7 @@ def anchored_vwap(ts: I64, typical: F64, volume: F64, period_micros: int, anchor
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def last_completed(ends: I64, closes: I64) -> I64:
     """Answer for each moment in `closes` the index of the last of `ends` not after it, -1 where none is."""
     out = np.empty(len(closes), dtype=np.int64)
@@ -116,7 +117,7 @@ def last_completed(ends: I64, closes: I64) -> I64:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def day_ends(ts: I64) -> I64:
     """Answer the index of the last bar of each UTC day in `ts` (microseconds, ascending)."""
     out = np.empty(len(ts), dtype=np.int64)
@@ -134,7 +135,7 @@ def day_ends(ts: I64) -> I64:
     return out[:count].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def drawdown_of(equity: F64, start: float) -> F64:
     """Answer how far `equity` is below its highest value so far (`start` included), a fraction <= 0."""
     out = np.empty(len(equity))
@@ -145,7 +146,7 @@ def drawdown_of(equity: F64, start: float) -> F64:
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def worst_drawdown(ts: I64, equity: F64, start: float) -> tuple[float, int, int, int, int]:
     """Answer the deepest fall from a peak, and the longest time below one.
 
@@ -176,7 +177,7 @@ def worst_drawdown(ts: I64, equity: F64, start: float) -> tuple[float, int, int,
     return depth, top, trough, recovery, int(water)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pack_signals(long_entry: BOOL, short_entry: BOOL, long_exit: BOOL, short_exit: BOOL) -> npt.NDArray[np.uint8]:
     """Answer one byte a bar: bit 0 long entry, 1 short entry, 2 long exit, 3 short exit."""
     out = np.empty(len(long_entry), dtype=np.uint8)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from pitboss.kernel import panel as slots
+from pitboss.kernel.compiling import compiled, inlined
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -138,13 +138,13 @@ def grown(log: Log) -> Log:
     return Log(trades, rejected, log.equity)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def commission_of(quantity: float, price: float, rules: Rules) -> float:
     charge = rules.commission * quantity * price + rules.per_share * quantity + rules.per_order
     return max(charge, rules.minimum)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def quantity_for(budget: float, price: float, rules: Rules) -> float:
     """Answer the quantity whose price and commission together cost `budget`."""
     quantity = (budget - rules.per_order) / (price * (1.0 + rules.commission) + rules.per_share)
@@ -153,7 +153,7 @@ def quantity_for(budget: float, price: float, rules: Rules) -> float:
     return quantity
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def value_of(positions: F64, s: int, price: float) -> float:
     """Answer what an open position is worth: a short has set its entry value aside and owes the price."""
     if positions[s, SIDE] > 0:
@@ -161,7 +161,7 @@ def value_of(positions: F64, s: int, price: float) -> float:
     return float(positions[s, QUANTITY] * (2.0 * positions[s, ENTRY_PRICE] - price))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def equity_at_open(opens: F64, positions: F64, account: F64, t: int) -> float:
     """Answer cash and positions at the open of bar `t`; a symbol without that bar counts at its last close."""
     equity = account[CASH]
@@ -174,7 +174,7 @@ def equity_at_open(opens: F64, positions: F64, account: F64, t: int) -> float:
     return float(equity)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def close_position(
     positions: F64,
     account: F64,
@@ -215,7 +215,7 @@ def close_position(
     positions[s, EXIT_DUE] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def reject(positions: F64, counts: I64, rejected: F64, s: int, signal: int, t: int, price: float, reason: int) -> None:
     at = counts[N_REJECTED]
     rejected[at, R_SYMBOL] = s
@@ -227,7 +227,7 @@ def reject(positions: F64, counts: I64, rejected: F64, s: int, signal: int, t: i
     counts[N_REJECTED] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def distance_of(kind: int, values: F64, s: int, signal: int, price: float) -> float:
     """Answer a level's distance from `price`: 0 when there is none, NaN when it cannot be told."""
     if kind == LEVEL_NONE:
@@ -236,7 +236,7 @@ def distance_of(kind: int, values: F64, s: int, signal: int, price: float) -> fl
     return distance if distance > 0.0 else np.nan
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def size_of(rules: Rules, equity: float, price: float, stop_distance: float) -> float:
     """Answer the quantity to trade at `price`, rounded down to whole lots where lots are asked for."""
     if rules.sizing == SIZE_CASH:
@@ -252,7 +252,7 @@ def size_of(rules: Rules, equity: float, price: float, stop_distance: float) -> 
     return quantity
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def open_position(
     opens: F64,
     levels: Levels,
@@ -299,7 +299,7 @@ def open_position(
         raise_trail(positions, s, price, trail)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def charge_borrow(moments: I64, rules: Rules, positions: F64, account: F64, s: int, t: int) -> None:
     """Charge a short for the time since its symbol's last bar, on its value at that bar's close."""
     held = moments[t] - moments[int(positions[s, LAST_T])]
@@ -308,7 +308,7 @@ def charge_borrow(moments: I64, rules: Rules, positions: F64, account: F64, s: i
     account[CASH] -= charge
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def exit_at_open(
     opens: F64, rules: Rules, positions: F64, account: F64, counts: I64, trades: F64, s: int, t: int
 ) -> None:
@@ -319,7 +319,7 @@ def exit_at_open(
         positions[s, ENTRY_SIGNAL] = positions[s, EXIT_SIGNAL]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def raise_trail(positions: F64, s: int, best: float, step: float) -> None:
     """Move the stop to `step` behind `best` where that is nearer than it is."""
     side = positions[s, SIDE]
@@ -329,7 +329,7 @@ def raise_trail(positions: F64, s: int, best: float, step: float) -> None:
         positions[s, IS_TRAILED] = 1.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def take_level(
     bars: Bars, rules: Rules, positions: F64, account: F64, counts: I64, trades: F64, s: int, t: int
 ) -> None:
@@ -349,7 +349,7 @@ def take_level(
         close_position(positions, account, counts, trades, rules, s, t, target, BY_TARGET)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def take_signals(
     rules: Rules, positions: F64, counts: I64, rejected: F64, s: int, t: int, signal: int, price: float
 ) -> None:
@@ -375,7 +375,7 @@ def take_signals(
             positions[s, ENTRY_SIGNAL] = t
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def simulate(
     bars: Bars,
     signals: U8,
@@ -466,7 +466,7 @@ def simulate(
     return stop
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def close_all(rules: Rules, state: State, log: Log, end: int) -> None:
     """Close what is open at each symbol's last close before bar `end`; the last equity pays the costs."""
     positions, account = state.positions, state.account

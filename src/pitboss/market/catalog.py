@@ -17,7 +17,7 @@ from pitboss.core.errors import InvalidInput, NotFound, StorageUnavailable, sugg
 from pitboss.core.files import Files
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
-from pitboss.market.frames import resampled, to_arrays
+from pitboss.market.frames import read_parquet, resampled, scan_parquet, to_arrays
 from pitboss.market.readers import read_file
 from pitboss.market.repair import Gap, ImportReport, clean, find_gaps
 
@@ -89,7 +89,7 @@ class Catalog:
     def count(self, series: Series, low: int | None, high: int | None) -> int:
         """Answer how many stored bars open in [low, high), microseconds; None is no bound."""
         ts = pl.col("ts").cast(pl.Int64)
-        bars = pl.scan_parquet(self._fetch(series.symbol, parse_timeframe(series.timeframe))).select("ts")
+        bars = scan_parquet(self._fetch(series.symbol, parse_timeframe(series.timeframe))).select("ts")
         if low is not None:
             bars = bars.filter(ts >= low)
         if high is not None:
@@ -105,7 +105,7 @@ class Catalog:
 
     def frame(self, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
         """Answer the stored frame. Raises NotFound."""
-        return pl.read_parquet(self._fetch(symbol, timeframe))
+        return read_parquet(self._fetch(symbol, timeframe))
 
     def gaps(self, symbol: str, timeframe: Timeframe) -> builtins.list[Gap]:
         """Answer every stretch of the series in which a bar is missing."""
@@ -176,7 +176,7 @@ class Catalog:
         for name in self.files.names(FOLDER):
             series, path = self._describe(name), self.files.fetch(name)
             try:
-                if series is None or path is None or digest_of(pl.read_parquet(path)) != series.digest:
+                if series is None or path is None or digest_of(read_parquet(path)) != series.digest:
                     found.append(name)
             except (OSError, pl.exceptions.PolarsError):
                 found.append(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 
@@ -20,6 +22,16 @@ _FAULTS = {
     NO_PRICE: ("the bars hold NaN, infinite prices or prices <= 0", "drop those bars first"),
     NOT_CONTAINED: ("a bar's high or low does not contain its open and close", "mend those bars first"),
 }
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """Read one file. Its name is taken as it is, never as a pattern. Raises OSError, PolarsError."""
+    return pl.read_parquet(path, glob=False, hive_partitioning=False)
+
+
+def scan_parquet(path: Path) -> pl.LazyFrame:
+    """The same for a query that needs only some of the file."""
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
 def to_arrays(frame: pl.DataFrame) -> BarArrays:

@@ -58,7 +58,7 @@ def _upgrade(database: Database) -> None:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with database.writing() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

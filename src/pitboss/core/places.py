@@ -1,0 +1,94 @@
+"""Folders and files that users name, and what the processes of pitboss leave in them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pitboss.core.errors import InvalidInput, StorageUnavailable
+
+KERNEL = Path(__file__).parents[1] / "kernel"
+_NUMBA_CACHE = "NUMBA_CACHE_DIR"
+
+
+def absolute(path: Path, where: str) -> Path:
+    """Answer a path as it holds from everywhere, links followed. Every character stands for itself.
+
+    Raises InvalidInput for one that no file can have: too long, not UTF-8, in a circle of links, or reckoned from
+    a current folder that is gone. `where` names the flag or setting.
+    """
+    text = os.fspath(path)
+    if not text:
+        raise InvalidInput("the path is empty", "name a folder or a file", where)
+    if "\0" in text or not _is_utf8(text):
+        raise InvalidInput(f"the name {text!a} is not UTF-8", "rename it, or choose another place", where)
+    try:
+        found = _at_home(Path(text)).resolve()
+        found.exists()  # asked for what the system says of it
+        return found
+    except FileNotFoundError:
+        raise InvalidInput(
+            "the current folder is gone", "cd to one that exists, or write the whole path", where
+        ) from None
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or "the links lead in a circle"
+        raise InvalidInput(f"cannot use {text[:80]}: {reason}", "choose another place", where) from None
+
+
+def is_file(path: Path, where: str) -> bool:
+    """Answer whether there is such a file. Raises InvalidInput for a name that none can have."""
+    return absolute(path, where).is_file()
+
+
+def _at_home(path: Path) -> Path:
+    return path.expanduser() if path.parts[:1] == ("~",) else path
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def follow_folder(folder: Path) -> None:
+    """Have this process make files as open as the folder is: where a group shares it, all of them can work."""
+    try:
+        mode = folder.stat().st_mode
+    except OSError:
+        return
+    os.umask(~mode & 0o077)
+
+
+@contextmanager
+def as_the_user_has_it(umask: int) -> Iterator[None]:
+    """Make files for the user's own folders with the user's own umask."""
+    before = os.umask(umask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def place_caches(data_dir: Path) -> None:
+    """Have compiled kernels kept in the data folder where they cannot lie beside their source.
+
+    To be called before numba is imported; where nothing can be written they are compiled by each process.
+    """
+    beside = KERNEL / "__pycache__"
+    if not os.environ.get(_NUMBA_CACHE) and not os.access(beside if beside.exists() else KERNEL, os.W_OK):
+        os.environ[_NUMBA_CACHE] = str(data_dir / "cache" / "numba")
+
+
+def literally(name: str) -> str:
+    """Answer a name so that a glob finds it and nothing else."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def unusable(folder: Path, error: OSError, remedy: str) -> StorageUnavailable:
+    """Answer the error for a folder that the system refuses."""
+    return StorageUnavailable(f"cannot use the folder {folder}: {error.strerror or error}", remedy)
