@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from pitboss.core.errors import DiskFull, SchemaMismatch, StorageUnavailable
+from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
+from pitboss.core.places import follow_folder, place_caches, unusable
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
 from pitboss.launch.local import LocalLauncher, WorkerKeeper
@@ -24,7 +25,7 @@ from pitboss.storage.figures import SqlFigures
 from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.runs import SqlRunStore
-from pitboss.storage.workers import SqlWorkerRegistry
+from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
 from pitboss.worker.config import Entry, Upkeep, WorkerConfig
 from pitboss.worker.worker import Worker
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pitboss.jobs.saved import SavedBacktests
     from pitboss.market.catalog import Catalog
 
+SETTLE_SECONDS = 2.0
 ENTRIES = {
     "backtest": Entry("pitboss.jobs.backtest:run", is_resumable=True),
     "sweep": Entry("pitboss.jobs.sweep:run", is_resumable=True),
@@ -79,7 +81,21 @@ class Platform:
             from pitboss.launch.celery import CeleryLauncher
 
             return CeleryLauncher(self.settings)
-        return LocalLauncher(self.settings, SqlWorkerRegistry(self.database))
+        return LocalLauncher(self.settings, SqlWorkerRegistry(self.database), self.starts)
+
+    @cached_property
+    def starts(self) -> SqlStartRecord:
+        return SqlStartRecord(self.database)
+
+    def take_up(self) -> None:
+        """See to it that what is unfinished goes on: start a worker where none is, and wait a little for its word.
+
+        What keeps it from starting is told where people look: in the queue, by doctor, and by readiness.
+        """
+        if self.database.is_read_only or not self.service.has_unfinished():
+            return
+        self.launcher.ensure()
+        self.launcher.settle(SETTLE_SECONDS)
 
     @cached_property
     def keeper(self) -> WorkerKeeper | Reconciler:
@@ -105,7 +121,8 @@ class Platform:
             raise SchemaMismatch(reason.partition(":")[0], "restart with the new pitboss")
 
     def check_room(self) -> None:
-        """Raise DiskFull when less disk is free than a run needs to start."""
+        """Raise DiskFull when less disk is free than a run needs to start, Misplaced when the folder was moved."""
+        self.database.check_place()
         free = shutil.disk_usage(self.settings.data_dir).free >> 20
         if free < self.settings.min_free_disk_mb:
             raise DiskFull(
@@ -149,9 +166,9 @@ def _open(settings: Settings) -> Database:
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = error.strerror or str(error)
-        what = f"cannot use the folder {settings.data_dir}: {reason}"
-        raise StorageUnavailable(what, "choose another --data-dir") from None
+        raise unusable(settings.data_dir, error, "choose another --data-dir") from None
+    follow_folder(settings.data_dir)
+    place_caches(settings.data_dir)
     database = Database(settings.url, settings.listen_url)
     bring_up_to_date(database)
     return database
@@ -178,11 +195,13 @@ def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry
         resources=tuple(settings.resources),
         checkpoint_seconds=settings.checkpoint_seconds,
         files_url=settings.files_url,
+        python_path=tuple(map(str, settings.python_path)),
+        shares_kernel=database.is_sqlite,
     )
     pruner = Pruner(database, open_files(settings.data_dir, settings.files_url), settings.thin_seconds)
     return Worker(
         config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), entries or ENTRIES,
-        Upkeep(partial(obstacle, database), pruner.thin),
+        Upkeep(partial(obstacle, database), database.check_place, pruner.thin),
     )  # fmt: skip
 
 

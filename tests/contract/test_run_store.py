@@ -24,6 +24,16 @@ from pitboss.storage.workers import SqlWorkerRegistry
 from support.engine import until
 
 NUMBERS = itertools.count(1)
+
+
+def requeue(run):
+    return Move(State.QUEUED, error={"message": "its worker was lost"})
+
+
+def lost_for_good(run):
+    return Move(State.FAILED, error={"kind": "lost", "message": "its worker was lost", "remedy": "retry it"})
+
+
 KINDS = ("backtest", "sweep", "a", "b")
 LIMITS = Limits(100, {}, 100, 60.0)
 
@@ -261,7 +271,7 @@ def test_a_lease_is_renewed_until_it_is_lost(store):
     held = {claimed.run.id: claimed.token}
     assert store.renew("w1", held, 15.0) == set()
     assert store.renew("w1", {claimed.run.id: "bad"}, 15.0) == {claimed.run.id}
-    assert store.recover(Lost(KINDS), lambda _: True) == []
+    assert store.recover(Lost(KINDS), requeue) == []
 
 
 def test_an_ended_lease_is_recovered_and_fences_off_its_holder(store, log):
@@ -269,7 +279,7 @@ def test_an_ended_lease_is_recovered_and_fences_off_its_holder(store, log):
     (claimed,) = claim(store, lease=0.05)
     move(store, claimed, State.RUNNING, pid=1)
     time.sleep(0.1)
-    (run,) = store.recover(Lost(KINDS), lambda _: True)
+    (run,) = store.recover(Lost(KINDS), requeue)
     assert (run.state, run.attempt, run.worker_id) == (State.QUEUED, 2, None)
     assert move(store, claimed, State.FAILED, error={"kind": "error", "message": "", "remedy": ""}) == {run.id}
     (again,) = claim(store, "w2")
@@ -280,14 +290,14 @@ def test_an_ended_lease_is_recovered_and_fences_off_its_holder(store, log):
 
 def test_a_dead_worker_is_recovered_before_its_leases_end(store):
     claimed = running(store)
-    assert store.recover(Lost(KINDS, ["w2"]), lambda _: True) == []
-    assert [r.id for r in store.recover(Lost(KINDS, ["w1"]), lambda _: True)] == [claimed.run.id]
+    assert store.recover(Lost(KINDS, ["w2"]), requeue) == []
+    assert [r.id for r in store.recover(Lost(KINDS, ["w1"]), requeue)] == [claimed.run.id]
 
 
 def test_lost_runs_of_kinds_that_a_worker_does_not_know_are_left_to_others(store):
     known, unknown, unwanted = (running(store, kind=kind) for kind in ("a", "b", "b"))
     store.request_cancel(unwanted.run.id, True, "")
-    recovered = store.recover(Lost(("a",), ["w1"]), lambda _: True)
+    recovered = store.recover(Lost(("a",), ["w1"]), requeue)
     assert {(run.id, run.state) for run in recovered} == {
         (known.run.id, State.QUEUED), (unwanted.run.id, State.CANCELLED)}  # fmt: skip
     assert store.get(unknown.run.id).state is State.RUNNING
@@ -295,7 +305,7 @@ def test_lost_runs_of_kinds_that_a_worker_does_not_know_are_left_to_others(store
 
 def test_what_cannot_start_again_fails_as_lost(store):
     running(store)
-    (run,) = store.recover(Lost(KINDS, ["w1"]), lambda _: False)
+    (run,) = store.recover(Lost(KINDS, ["w1"]), lost_for_good)
     assert (run.state, run.error["kind"]) == (State.FAILED, "lost")
     assert run.error["remedy"]
 
@@ -303,7 +313,7 @@ def test_what_cannot_start_again_fails_as_lost(store):
 def test_cancel_of_a_lost_run_ends_in_cancelled(store):
     claimed = running(store)
     store.request_cancel(claimed.run.id, True, "")
-    (run,) = store.recover(Lost(KINDS, ["w1"]), lambda _: True)
+    (run,) = store.recover(Lost(KINDS, ["w1"]), requeue)
     assert (run.state, run.partial) == (State.CANCELLED, False)
 
 
@@ -312,7 +322,7 @@ def test_many_recover_at_once_and_each_run_is_requeued_once(store):
     claim(store)
     with ThreadPoolExecutor(6) as pool:
         recovered = [
-            r for part in pool.map(lambda _: store.recover(Lost(KINDS, ["w1"]), lambda _: True), range(6)) for r in part
+            r for part in pool.map(lambda _: store.recover(Lost(KINDS, ["w1"]), requeue), range(6)) for r in part
         ]
     assert len(recovered) == 1
     assert recovered[0].attempt == 2
@@ -412,7 +422,7 @@ def test_the_two_newest_checkpoints_are_kept_and_handed_to_the_next_attempt(stor
         store.write([numbered(claimed, checkpoint=checkpoint(number))])
     assert store.checkpoints(claimed.run.id) == [checkpoint(3), checkpoint(2)]
     assert store.get(claimed.run.id).checkpointed_attempt == 1
-    store.recover(Lost(KINDS, ["w1"]), lambda _: True)
+    store.recover(Lost(KINDS, ["w1"]), requeue)
     (again,) = claim(store, "w2")
     assert (again.run.attempt, again.checkpoints) == (2, (checkpoint(3), checkpoint(2)))
     assert types(log, claimed.run.id).count("checkpointed") == 3
@@ -464,8 +474,8 @@ def test_a_run_whose_claim_was_never_answered_is_recovered_at_once(store):
     submit(store)
     submit(store)
     known, unknown = claim(store, "w1", count=2)
-    assert store.recover(Lost(KINDS, (), "w2", ()), lambda _: True) == []
-    (run,) = store.recover(Lost(KINDS, (), "w1", (known.token,)), lambda _: True)
+    assert store.recover(Lost(KINDS, (), "w2", ()), requeue) == []
+    (run,) = store.recover(Lost(KINDS, (), "w1", (known.token,)), requeue)
     assert (run.id, run.state, run.attempt) == (unknown.run.id, State.QUEUED, 2)
 
 

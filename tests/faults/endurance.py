@@ -32,7 +32,7 @@ KINDS = ("nothing", "journaled", "journaled", "journaled", "backtest", "sweep", 
 TORMENTS = ("kill run", "kill run", "kill worker", "stop worker", "kill forge", "kill api", "doorbells")
 EXPLAINED = {
     "lease lost",  # of a worker that was stopped
-    "the fork server died",  # it was killed
+    "no fork server",  # it was killed
     "database trouble",  # only where a database was restarted
     "event stream waits for the database",
     "worker claims nothing",

@@ -35,6 +35,13 @@ PICK = st.integers(0, 99)
 AT = st.none() | st.sampled_from((0, 0, 1, 2, 3, 4, 5, 6))  # where the next write fails
 
 
+def again_or_lost(run) -> Move:
+    """Answer what becomes of a run that was lost, by its kind."""
+    if run.kind == "a":
+        return Move(State.QUEUED, error={"message": "its worker was lost"})
+    return Move(State.FAILED, error={"kind": "lost", "message": "its worker was lost"})
+
+
 class FaultyDatabase(Database):
     """A database whose next write fails at its n-th statement, or after its commit (`crash_at` 0)."""
 
@@ -231,7 +238,7 @@ class LifeCycle(RuleBasedStateMachine):
         """The worker is killed; another one sees it."""
         for run_id in list(self.held[worker]):
             self.forget(worker, run_id)
-        self.survive(lambda: self.store.recover(Lost(SERVES.kinds, [worker]), lambda run: run.kind == "a"))
+        self.survive(lambda: self.store.recover(Lost(SERVES.kinds, [worker]), again_or_lost))
 
     @precondition(lambda self: self.holders())
     @rule(pick=PICK)
@@ -242,7 +249,7 @@ class LifeCycle(RuleBasedStateMachine):
         with self.database.writing() as connection:
             connection.execute(sa.update(runs).where(runs.c.lease_token == holder.claim.token).values(lease_until=1.0))
         self.database.crash_at = armed
-        self.survive(lambda: self.store.recover(Lost(SERVES.kinds), lambda run: run.kind == "a"))
+        self.survive(lambda: self.store.recover(Lost(SERVES.kinds), again_or_lost))
         self.claim(WORKERS[worker == WORKERS[0]], 3)
 
     @rule(worker=st.sampled_from(WORKERS))
@@ -251,9 +258,7 @@ class LifeCycle(RuleBasedStateMachine):
 
     def recover(self, worker: str, tokens: list[str]) -> None:
         known = [holder.claim.token for holder in self.held[worker].values()]
-        self.survive(
-            lambda: self.store.recover(Lost(SERVES.kinds, (), worker, tokens or known), lambda run: run.kind == "a")
-        )
+        self.survive(lambda: self.store.recover(Lost(SERVES.kinds, (), worker, tokens or known), again_or_lost))
 
     def forget(self, worker: str, run_id: str) -> None:
         holder = self.held[worker].pop(run_id)

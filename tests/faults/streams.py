@@ -82,6 +82,13 @@ class Writer(threading.Thread):
         assert not self.store.write(writes)
         self.slowest = max(self.slowest, time.monotonic() - before)
 
+    def write_many(self, events: int) -> None:
+        """Write that many events of each run at once."""
+        for start in range(0, events, 500):
+            self.number += 1
+            said = [ev.Logged(level="info", message="x" * 300, at=0.0)] * min(500, events - start)
+            self.store.write([RunWrite(claim.run.id, claim.token, self.number, said) for claim in self.claims])
+
     def run(self) -> None:
         end = time.monotonic() + self.seconds
         while time.monotonic() < end:
@@ -152,3 +159,80 @@ def _fan_out(engine, servers, clients, runs, seconds, seed, life) -> dict:
         "memory_mb": round(max(memory) / 1e6), "memory_growth": round(settled[-1] / settled[0] - 1, 3),
         "slowest_write_ms": round(1e3 * writer.slowest, 1),
     }  # fmt: skip
+
+
+async def _opened(port: int, run_id: str, after: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 12)
+    writer.write(f"GET /api/v1/runs/{run_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n"
+                 f"Last-Event-ID: {after}\r\n\r\n".encode())  # fmt: skip
+    return reader, writer
+
+
+async def _first_event(reader: asyncio.StreamReader) -> dict:
+    while line := await reader.readline():
+        if line.startswith(b"data: "):
+            return json.loads(line[6:])
+    raise AssertionError("the stream ended")
+
+
+def storm(engine: Engine, clients: int, runs: int, events: int, seed: int) -> dict:
+    """Let everybody reconnect at once, each from where it was: how long until the last has its next event, at what cost."""
+    writer = Writer(engine, runs, 1000.0, 0.0)
+    writer.write_many(events)
+    rng = random.Random(seed)
+    with ApiServer(engine.settings.data_dir) as server:
+        before = server.memory()
+
+        async def everybody() -> tuple[float, int]:
+            started, waits, most = time.monotonic(), [], before
+
+            async def one(run_id: str, after: int) -> None:
+                reader, connection = await _opened(server.port, run_id, after)
+                event = await _first_event(reader)
+                assert event["seq"] == after + 1
+                waits.append(time.monotonic() - started)
+                held.append(connection)
+
+            held: list[asyncio.StreamWriter] = []
+            tasks = [
+                asyncio.create_task(one(rng.choice(writer.claims).run.id, rng.randrange(events)))
+                for _ in range(clients)
+            ]
+            while not all(task.done() for task in tasks):
+                most = max(most, server.memory())
+                await asyncio.sleep(0.1)
+            for task in tasks:
+                task.result()
+            for connection in held:
+                connection.close()
+            return max(waits), max(most, server.memory())
+
+        slowest, most = asyncio.run(asyncio.wait_for(everybody(), 120))
+    return {"clients": clients, "slowest_seconds": round(slowest, 2), "memory_mb_more": round((most - before) / 1e6)}
+
+
+def stalled(engine: Engine, readers: int, events: int) -> dict:
+    """Let readers ask for everything and read nothing: what they cost, and that others are served meanwhile."""
+    writer = Writer(engine, 1, 1000.0, 0.0)
+    writer.write_many(events)
+    run_id = writer.claims[0].run.id
+    with ApiServer(engine.settings.data_dir) as server:
+        before = server.memory()
+
+        async def everybody() -> tuple[int, float]:
+            held = [await _opened(server.port, run_id, 0) for _ in range(readers)]
+            most, end = before, time.monotonic() + 5.0
+            while time.monotonic() < end:
+                most = max(most, server.memory())
+                await asyncio.sleep(0.1)
+            asked = time.monotonic()
+            reader, connection = await _opened(server.port, run_id, events // 2)
+            await _first_event(reader)
+            took = time.monotonic() - asked
+            for _, writer in held:
+                writer.close()
+            connection.close()
+            return most, took
+
+        most, took = asyncio.run(asyncio.wait_for(everybody(), 60))
+    return {"readers": readers, "memory_mb_more": round((most - before) / 1e6), "another_seconds": round(took, 3)}

@@ -34,6 +34,8 @@ class NoLauncher:
 
     def ensure(self) -> None: ...
 
+    def settle(self, seconds: float) -> None: ...
+
     def ring(self, resource: str = "default") -> None: ...
 
 
@@ -41,7 +43,13 @@ class Engine:
     """Starts workers over one data folder and asks the service about their runs."""
 
     def __init__(self, data_dir: Path, **settings: object) -> None:
-        defaults = {"slots": 2, "lease_seconds": 15.0, "min_free_disk_mb": 0, "min_free_memory_mb": 0}
+        defaults = {
+            "python_path": [TESTS],
+            "slots": 2,
+            "lease_seconds": 15.0,
+            "min_free_disk_mb": 0,
+            "min_free_memory_mb": 0,
+        }
         self.settings: Settings = load_settings(data_dir=data_dir, **(defaults | settings))
         self.platform: Platform = open_platform(self.settings)
         database = self.platform.database

@@ -24,10 +24,11 @@ STATUS = {
     errors.QueueFull: 429,
     errors.DiskFull: 507,
     errors.StorageUnavailable: 503,
+    errors.NotReady: 503,
 }
 _TITLES = {
     400: "bad request", 403: "forbidden", 404: "not found", 405: "method not allowed", 409: "conflict",
-    413: "too large", 422: "invalid input", 429: "queue full", 500: "internal error", 503: "storage unavailable",
+    413: "too large", 422: "invalid input", 429: "queue full", 500: "internal error", 503: "unavailable",
     507: "disk full",
 }  # fmt: skip
 RESPONSES: dict[int | str, dict[str, Any]] = {

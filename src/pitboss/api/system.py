@@ -15,7 +15,9 @@ from pitboss.api.deps import Wired
 from pitboss.api.schemas import QueueModel, WorkerModel
 from pitboss.api.tailer import Lag
 from pitboss.bootstrap import Platform
+from pitboss.core.errors import NotReady
 from pitboss.runs.model import DEFAULT_RESOURCE, worker_document
+from pitboss.runs.queue import obstacle
 
 router = APIRouter(tags=["system"])
 probes = APIRouter(tags=["system"])
@@ -45,10 +47,13 @@ def healthz() -> dict[str, str]:
 
 @probes.get("/readyz")
 def readyz(platform: Wired) -> dict[str, Any]:
-    """Answer that the database can be used; 503 when it cannot."""
+    """Answer that runs can be taken and started; 503 with the reason when they cannot."""
     platform.check_schema()
     snapshot = platform.service.store.queue()
-    live = [w for w in snapshot.workers if w.silent_seconds <= platform.settings.lease_seconds]
+    hindrance = obstacle(snapshot, platform.settings.lease_seconds)
+    if hindrance:
+        raise NotReady(f"runs cannot be started: {hindrance}", "mend that; it is tried again by itself")
+    live = [worker for worker in snapshot.workers if worker.has_renewed(platform.settings.lease_seconds)]
     return {"status": "ok", "workers": len(live), "queued": len(snapshot.queued)}
 
 
@@ -100,7 +105,7 @@ class PlatformCollector(Collector):
         yield depth
         oldest = max((snapshot.now - run.queued_at for run in snapshot.queued), default=0.0)
         yield GaugeMetricFamily("pitboss_queue_oldest_seconds", "Wait of the oldest queued run.", value=oldest)
-        live = [worker for worker in snapshot.workers if worker.silent_seconds <= lease]
+        live = [worker for worker in snapshot.workers if worker.has_renewed(lease)]
         silent = len(snapshot.workers) - len(live)
         yield GaugeMetricFamily("pitboss_workers", "Workers that renew.", value=len(live))
         yield GaugeMetricFamily("pitboss_silent_workers", "Workers that do not.", value=silent)

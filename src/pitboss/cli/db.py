@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,12 +73,8 @@ def copy(
     from pitboss.storage.database import Database
     from pitboss.storage.transfer import copy_database
 
-    target = Database(to)
-    try:
-        with existing_platform_of(data_dir) as platform:
-            counts = copy_database(platform.database, target, _tell)
-    finally:
-        target.close()
+    with existing_platform_of(data_dir) as platform, closing(Database(to)) as target:
+        counts = copy_database(platform.database, target, _tell)
     if as_json:
         print_json({count.table: {"rows": count.rows, "digest": count.digest} for count in counts})
         return
@@ -113,7 +110,7 @@ def restore(
     """Put a backup into an empty database and data folder; interrupted runs go on from their checkpoints."""
     from pitboss.storage.transfer import restore_backup
 
-    with platform_of(data_dir) as platform:
+    with platform_of(data_dir, takes_up=False) as platform:
         done = restore_backup(file, platform.database, platform.files)
     _show(done, "restored", as_json)
 

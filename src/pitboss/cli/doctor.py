@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,11 +109,11 @@ def _folder(settings: Settings) -> Finding:
 def _space(settings: Settings) -> Finding:
     import shutil
 
-    import psutil
+    from pitboss.core.machine import free_memory
 
     folder = settings.data_dir if settings.data_dir.exists() else Path.cwd()
     disk = shutil.disk_usage(folder).free >> 20
-    memory = psutil.virtual_memory().available >> 20
+    memory = free_memory() >> 20
     details = f"{disk:,} MB of disk and {memory:,} MB of memory are free"
     is_well = disk >= settings.min_free_disk_mb and memory >= settings.min_free_memory_mb
     return Finding("space", is_well, details, "no run starts below min_free_disk_mb or min_free_memory_mb")
@@ -146,7 +146,10 @@ def _database(settings: Settings) -> Finding:
 def _workers(settings: Settings) -> Finding:
     with _opened(settings) as platform:
         workers = platform.service.workers() if platform else []
-    stale = [worker for worker in workers if worker.silent_seconds > settings.lease_seconds]
+        obstacle = platform.service.obstacle() if platform else ""
+    if obstacle:
+        return Finding("workers", False, obstacle, "mend that: the next worker, or the next try, goes on by itself")
+    stale = [worker for worker in workers if not worker.has_renewed(settings.lease_seconds)]
     if stale:
         names = ", ".join(f"{w.host}:{w.pid} for {w.silent_seconds:.0f} s" for w in stale)
         return Finding("workers", False, f"silent: {names}", "end or restart it; its runs go on elsewhere")
@@ -199,6 +202,7 @@ def _artifacts(settings: Settings) -> Finding:
 def _opened(settings: Settings) -> Iterator[Platform | None]:
     """The platform, None where there is no database yet: looking must not make one."""
     from pitboss.bootstrap import open_platform
+    from pitboss.core.errors import StorageUnavailable
     from pitboss.storage.database import is_made
 
     if not is_made(settings.url):
@@ -206,6 +210,8 @@ def _opened(settings: Settings) -> Iterator[Platform | None]:
         return
     platform = open_platform(settings)
     try:
+        with suppress(StorageUnavailable):
+            platform.take_up()
         yield platform
     finally:
         platform.close()

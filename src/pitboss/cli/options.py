@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,15 +38,20 @@ def settings_of(data_dir: Path | None, **flags: Any) -> Settings:
 
 
 @contextmanager
-def platform_of(data_dir: Path | None, **flags: Any) -> Iterator[Platform]:
-    """Open the platform for one command."""
+def platform_of(data_dir: Path | None, takes_up: bool = True) -> Iterator[Platform]:
+    """Open the platform for one command; what others have left unfinished is taken up, unless the command is about
+    the engine itself."""
     from pitboss.bootstrap import open_platform
+    from pitboss.core.errors import StorageUnavailable
     from pitboss.core.logs import configure_logs
 
-    settings = settings_of(data_dir, **flags)
-    configure_logs("WARNING")
+    settings = settings_of(data_dir)
+    configure_logs("ERROR")
     platform = open_platform(settings)
     try:
+        if takes_up:
+            with suppress(StorageUnavailable):  # what keeps a worker from working is told where it matters
+                platform.take_up()
         yield platform
     finally:
         platform.close()
@@ -61,7 +66,7 @@ def existing_platform_of(data_dir: Path | None) -> Iterator[Platform]:
     settings = settings_of(data_dir)
     if not is_made(settings.url):
         raise NotFound(f"there is no database at {settings.url}", "name the right folder with --data-dir")
-    with platform_of(data_dir) as platform:
+    with platform_of(data_dir, takes_up=False) as platform:
         yield platform
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pitboss.core.settings import Settings
+    from pitboss.launch.workerprocess import Report
     from pitboss.runs.model import WorkerInfo
 
 worker_app = typer.Typer(help="Run, drain and list workers.", invoke_without_command=True)
@@ -29,16 +30,22 @@ def serve(
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
     slots: Slots = None,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Workers are started elsewhere.")] = False,
+    root_path: Annotated[str | None, typer.Option(help="Path under which a proxy serves it, such as /pitboss.")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Serve the HTTP API, and keep a worker running beside it."""
-    settings = settings_of(data_dir, slots=slots)
+    from pitboss.core.firstprocess import reap_as_the_first
+    from pitboss.core.python import command_of, own_environment
+
+    settings = settings_of(data_dir, slots=slots, root_path=root_path)
+    reap_as_the_first()
     # the API is an interface beside this one, not below it: it takes over the process
-    environment = os.environ | {"PITBOSS_DATA_DIR": str(settings.data_dir), "PITBOSS_SLOTS": str(settings.slots)}
+    environment = own_environment(
+        PITBOSS_DATA_DIR=str(settings.data_dir), PITBOSS_SLOTS=str(settings.slots), PITBOSS_ROOT_PATH=settings.root_path
+    )
     if no_worker:
         environment["PITBOSS_LOCAL_WORKER"] = "false"
-    command = [sys.executable, "-m", "pitboss.api.server", host, str(port)]
-    os.execve(sys.executable, command, environment)
+    os.execve(sys.executable, command_of("pitboss.api.server", host, str(port)), environment)
 
 
 @worker_app.callback()
@@ -50,53 +57,63 @@ def worker(
     celery: Annotated[bool, typer.Option("--celery", help="Run under Celery, woken through broker_url.")] = False,
     automatic: Annotated[bool, typer.Option("--automatic", hidden=True)] = False,
     parent: Annotated[int | None, typer.Option("--parent", hidden=True)] = None,
+    report: Annotated[int | None, typer.Option("--report", hidden=True)] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run a worker until it is told to stop; what runs then saves its state and goes on under the next one."""
     from pitboss.core.errors import InvalidInput
+    from pitboss.core.firstprocess import reap_as_the_first
+    from pitboss.launch.workerprocess import Report
 
     if context.invoked_subcommand:
         return
-    settings = settings_of(data_dir, slots=slots, resources=resource or None)
+    told = Report(report)
+    settings = told.during(lambda: settings_of(data_dir, slots=slots, resources=resource or None))
     if drain and celery:
         raise InvalidInput("--drain and --celery exclude each other", "drain first, then start anew", "--drain")
     if drain:
         _drain(data_dir)
     elif celery:
-        _become_celery(settings)
+        reap_as_the_first()
+        _serve_celery(settings)
     else:
-        _work(settings, automatic, parent)
+        reap_as_the_first()
+        _work(settings, automatic, parent, told)
 
 
-def _work(settings: Settings, automatic: bool, parent: int | None) -> None:
+def _work(settings: Settings, automatic: bool, parent: int | None, told: Report) -> None:
     from pitboss.bootstrap import make_worker
     from pitboss.core.logs import configure_logs
     from pitboss.worker.processes import die_with_parent
 
     configure_logs(settings.log_level)
-    made = make_worker(settings, automatic)
     if parent is not None:
         die_with_parent(parent, signal.SIGTERM)
-    if not made.run() and not automatic:
+    was_needed = told.during(lambda: make_worker(settings, automatic).run(on_ready=told.ready))
+    if not was_needed and not automatic:
         raise typer.Exit(1)
 
 
-def _become_celery(settings: Settings) -> None:
-    """Replace this process by a Celery worker with these settings."""
+def _serve_celery(settings: Settings) -> None:
+    """Be a Celery worker with these settings; what it starts reads them from the environment."""
     import importlib.util
 
+    from pitboss.bootstrap import open_platform
     from pitboss.core.errors import InvalidInput
+    from pitboss.core.logs import configure_logs
 
     if importlib.util.find_spec("celery") is None:
         raise InvalidInput("Celery is not installed", "pip install 'pitboss[cluster]'", "--celery")
     if not settings.broker_url:
         raise InvalidInput("there is no broker", "set PITBOSS_BROKER_URL, such as redis://host/0", "broker_url")
-    environment = os.environ | {
+    os.environ |= {
         "PITBOSS_DATA_DIR": str(settings.data_dir), "PITBOSS_SLOTS": str(settings.slots),
-        "PITBOSS_RESOURCES": json.dumps(settings.resources),
+        "PITBOSS_RESOURCES": json.dumps(settings.resources), "PITBOSS_DATABASE_URL": settings.url,
     }  # fmt: skip
-    command = [sys.executable, "-m", "celery", "-A", "pitboss.launch.celery", "worker", "--loglevel", "WARNING"]
-    os.execve(sys.executable, command, environment)
+    configure_logs(settings.log_level)
+    from pitboss.launch.celery import serve as serve_celery
+
+    serve_celery(settings, open_platform(settings).starts)
 
 
 def _drain(data_dir: Path | None) -> None:
@@ -113,11 +130,13 @@ def _drain(data_dir: Path | None) -> None:
 
 def _is_alive(worker: WorkerInfo, settings: Settings) -> bool:
     """Answer whether a worker can still do what it is asked: not one that was killed here, or fell silent elsewhere."""
-    from pitboss.worker.processes import is_same_process, machine
+    import socket
 
-    if worker.machine == machine() and not is_same_process(worker.pid, worker.process_started_at):
-        return False
-    return worker.silent_seconds <= settings.lease_seconds
+    from pitboss.core.settings import SQLITE
+    from pitboss.worker.presence import Presence, presence
+
+    seen = presence(worker, socket.gethostname(), settings.url.startswith(SQLITE))
+    return seen is not Presence.GONE and worker.has_renewed(settings.lease_seconds)
 
 
 @worker_app.command("list")
@@ -126,7 +145,7 @@ def list_workers(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from pitboss.cli.render import duration, table
     from pitboss.runs.model import worker_document
 
-    with platform_of(data_dir) as platform:
+    with platform_of(data_dir, takes_up=False) as platform:
         snapshot = platform.service.store.queue()
         found = [worker_document(worker, snapshot) for worker in snapshot.workers]
     if as_json:

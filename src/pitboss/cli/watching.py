@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pitboss.runs.model import Run, StoredEvent
 
 ENSURE_SECONDS = 0.5
+WAIT_SECONDS = 1.0  # between two looks at what a run waits for
 PATIENCE_SECONDS = 60.0  # with a database that is away
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
 
@@ -47,6 +48,7 @@ def _follow(platform: Platform, run: Run, is_quiet: bool, seen: list[int]) -> Ru
                     platform.launcher.ensure()
                 ensured = time.monotonic()
             if event is None:
+                line.wait(platform, run.id)
                 continue
             seen[-1] = event.seq
             line.show(event.type, event.payload)
@@ -106,6 +108,9 @@ class LiveLine:
         self.is_quiet = is_quiet
         self.is_live = notes.is_terminal and not is_quiet
         self._printed = ("", -1)
+        self._has_begun = False
+        self._waits_for = ""
+        self._ask_at = time.monotonic() + WAIT_SECONDS
         self._task: TaskID | None = None
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -128,6 +133,7 @@ class LiveLine:
     def show(self, kind: str, payload: dict[str, Any]) -> None:
         """Show one event."""
         assert self._task is not None
+        self._has_begun = kind not in ("queued", "requeued", "claimed")
         if kind == "progress":
             details = details_of(payload)
             percent = payload.get("percent")
@@ -139,6 +145,19 @@ class LiveLine:
             self._print(words, None, payload.get("reason", ""))
         elif kind == "log" and not self.is_quiet:
             notes.print(f"{payload['level']}: {payload['message']}", markup=False)
+
+    def wait(self, platform: Platform, run_id: str) -> None:
+        """Nothing is new: while the run has not begun, show what it waits for."""
+        assert self._task is not None
+        if self._has_begun or time.monotonic() < self._ask_at:
+            return
+        self._ask_at = time.monotonic() + WAIT_SECONDS
+        with suppress(StorageUnavailable):
+            reason = platform.service.waits_for(platform.service.get(run_id))
+            if reason and reason != self._waits_for:
+                self._progress.update(self._task, description="waits", details=reason)
+                self._print(f"waits: {reason}", None, "")
+            self._waits_for = reason
 
     def _print(self, stage: str, percent: float | None, details: str) -> None:
         if self.is_live or self.is_quiet:

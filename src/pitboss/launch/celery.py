@@ -1,6 +1,7 @@
 """Workers on many machines: started, routed, watched and woken by Celery. They execute as anywhere else.
 
-    celery -A pitboss.launch.celery worker      what `pitboss worker --celery` becomes
+    pitboss worker --celery                       is `serve` here
+    celery -A pitboss.launch.celery flower        finds the application under its usual name
 
 A Celery worker keeps one pitboss worker as its child: the same supervisor as on a single machine. Its only
 task is a doorbell, "there is work"; the claim decides which. Messages may be lost, late or doubled, and the
@@ -11,9 +12,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
+import socket
 import threading
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -21,19 +22,29 @@ from celery import Celery, bootsteps
 from celery.signals import worker_shutting_down
 from kombu.entity import Queue
 
+from pitboss.core.backoff import Backoff
+from pitboss.core.errors import StorageUnavailable
 from pitboss.core.settings import Settings, load_settings
+from pitboss.launch.workerprocess import WorkerProcess
 from pitboss.runs.model import DEFAULT_RESOURCE
+from pitboss.runs.ports import StartRecord
 from pitboss.worker.doorbell import ring
 
 logger = structlog.get_logger("pitboss.launch")
 
 WAKE = "pitboss.wake"
-RESTART_SECONDS = 0.5
+LOOK_SECONDS = 0.2
+LEAVE_SECONDS = 0.5
 SEND_SECONDS = 0.5  # a broker that takes longer is treated as away
 _COMMON = {"result_backend": None, "task_ignore_result": True, "task_default_queue": DEFAULT_RESOURCE}
 
 
-def make_app(settings: Settings) -> Celery:
+def serve(settings: Settings, starts: StartRecord) -> None:
+    """Be a Celery worker until told to stop. Nothing is looked for in the current folder, as `celery -A` would."""
+    make_app(settings, starts).worker_main(["worker", "--loglevel", "WARNING"])
+
+
+def make_app(settings: Settings, starts: StartRecord | None = None) -> Celery:
     """Answer the application of a worker: a thread for the doorbell, early acknowledgement, no prefetch."""
     app = Celery("pitboss", broker=settings.broker_url)
     app.conf.update(
@@ -43,7 +54,6 @@ def make_app(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1, worker_disable_prefetch=True,
         worker_send_task_events=True, worker_hijack_root_logger=False, worker_redirect_stdouts=False,
         broker_connection_retry=True, broker_connection_retry_on_startup=True, broker_connection_max_retries=None,
-        pitboss_grace_seconds=settings.shutdown_grace_seconds + 5,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             "socket_connect_timeout": 1, "socket_timeout": 5, "socket_keepalive": True, "health_check_interval": 5,
@@ -54,6 +64,7 @@ def make_app(settings: Settings) -> Celery:
         ring(settings.data_dir)
 
     app.task(name=WAKE)(wake)
+    app.supervisor = Supervisor(settings.shutdown_grace_seconds + 5, starts)
     app.steps["worker"].add(SupervisorStep)
     return app
 
@@ -64,7 +75,7 @@ class SupervisorStep(bootsteps.StartStopStep):  # type: ignore[misc]
     requires = {"celery.worker.components:Pool"}
 
     def __init__(self, worker: Any, **options: Any) -> None:
-        self.supervisor = Supervisor(worker.app.conf.pitboss_grace_seconds)
+        self.supervisor: Supervisor = worker.app.supervisor
         worker_shutting_down.connect(self._leave_in_time, weak=False)
         super().__init__(worker, **options)
 
@@ -81,7 +92,7 @@ class SupervisorStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
         def leave() -> None:
             self.supervisor.stop()
-            threading.Event().wait(RESTART_SECONDS)
+            threading.Event().wait(LEAVE_SECONDS)
             os._exit(0)
 
         threading.Thread(target=leave, name="leaving", daemon=True).start()
@@ -90,41 +101,55 @@ class SupervisorStep(bootsteps.StartStopStep):  # type: ignore[misc]
 class Supervisor:
     """Runs `pitboss worker`, and again when it dies; told to end, it suspends its runs and requeues them."""
 
-    def __init__(self, grace_seconds: float) -> None:
+    def __init__(self, grace_seconds: float, starts: StartRecord | None) -> None:
         self.grace_seconds = grace_seconds
+        self.starts = starts
         self._stopping = threading.Event()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._worker: WorkerProcess | None = None
         self._thread = threading.Thread(target=self._keep, name="supervisor")
-        self._lock = threading.Lock()
+        self._backoff = Backoff()
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
         """End the worker and wait for it; it has its own grace for what runs."""
-        with self._lock:
-            self._stopping.set()
-            if self._child is not None and self._child.poll() is None:
-                self._child.send_signal(signal.SIGTERM)
+        self._stopping.set()
         if self._thread.is_alive():
-            self._thread.join(self.grace_seconds)
-        if self._child is not None and self._child.poll() is None:
-            self._child.kill()  # its children die with it, and its runs are recovered
+            self._thread.join(self.grace_seconds + LOOK_SECONDS)
 
     def _keep(self) -> None:
-        # this thread is the child's parent: should the process be killed, the child is told
-        command = [sys.executable, "-m", "pitboss.cli.main", "worker", "--parent", str(os.getpid())]
+        # this thread is the worker's parent: should the process be killed, the worker is told
         while not self._stopping.is_set():
-            with self._lock:
-                if self._stopping.is_set():
-                    return
-                self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-            code = self._child.wait()
-            if code == 0 and not self._stopping.is_set():  # drained: Celery's worker goes with it
-                os.kill(os.getpid(), signal.SIGTERM)
+            if self._backoff.is_due and self._supervised():
+                os.kill(os.getpid(), signal.SIGTERM)  # drained: Celery's worker goes with it
                 return
-            if not self._stopping.wait(RESTART_SECONDS):
-                logger.warning("worker ended and is started again", code=code)
+            self._stopping.wait(LOOK_SECONDS)
+
+    def _supervised(self) -> bool:
+        """Start a worker and look after it to its end; answer whether it ended by itself and well."""
+        try:
+            worker = WorkerProcess((), {}, None, dies_along=True)
+        except OSError as error:
+            self._fail(f"the worker cannot be started: {error.strerror or error}")
+            return False
+        while worker.is_alive and not self._stopping.wait(LOOK_SECONDS):
+            worker.look()
+        worker.stop(self.grace_seconds)
+        worker.look()
+        worker.close()
+        if worker.failure and not self._stopping.is_set():
+            self._fail(worker.failure)
+        elif worker.is_ready:
+            self._backoff.worked()
+        return not self._stopping.is_set() and worker.wait() == 0
+
+    def _fail(self, reason: str) -> None:
+        delay = self._backoff.failed()
+        logger.warning("no worker", because=reason, failures=self._backoff.failures, again_in_seconds=delay)
+        if self.starts is not None:
+            with suppress(StorageUnavailable):
+                self.starts.note(socket.gethostname(), reason, delay)
 
 
 class CeleryLauncher:
@@ -147,6 +172,9 @@ class CeleryLauncher:
 
     def ensure(self) -> None:
         """Workers are started with `pitboss worker --celery` wherever there are machines for them."""
+
+    def settle(self, seconds: float) -> None:
+        """Nothing was started here."""
 
     def ring(self, resource: str = DEFAULT_RESOURCE) -> None:
         ring(self.settings.data_dir)  # a worker on this machine need not wait for the broker

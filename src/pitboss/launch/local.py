@@ -2,97 +2,125 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
+import time
 
+import structlog
+
+from pitboss.core.backoff import Backoff
 from pitboss.core.errors import StorageUnavailable
-from pitboss.core.settings import Settings
-from pitboss.runs.model import DEFAULT_RESOURCE
-from pitboss.runs.ports import WorkerRegistry
+from pitboss.core.settings import SQLITE, Settings
+from pitboss.launch.workerprocess import STARTING_SECONDS, WorkerProcess
+from pitboss.runs.model import DEFAULT_RESOURCE, WorkerInfo
+from pitboss.runs.ports import StartRecord, WorkerRegistry
 from pitboss.worker.doorbell import ring
-from pitboss.worker.processes import is_same_process
+from pitboss.worker.presence import Presence, presence
+
+logger = structlog.get_logger("pitboss.launch")
 
 KEEP_SECONDS = 0.25
+SETTLE_SECONDS = 0.02
+FRESH_SECONDS = 2.0  # a failure older than that does not keep somebody who has just come from trying
 
 
 class LocalLauncher:
     """Sees to it that one worker serves this machine; see `runs.ports.Launcher` for the contract."""
 
-    def __init__(self, settings: Settings, registry: WorkerRegistry) -> None:
+    def __init__(self, settings: Settings, registry: WorkerRegistry, starts: StartRecord) -> None:
         self.settings = settings
         self.registry = registry
-        self.started: subprocess.Popen[bytes] | None = None
+        self.starts = starts
+        self.host = socket.gethostname()
+        self.worker: WorkerProcess | None = None
+        self._backoff = Backoff()
+        self._has_tried = self._has_told_slowness = False
 
     def ring(self, resource: str = DEFAULT_RESOURCE) -> None:  # noqa: ARG002 (one bell for all)
         ring(self.settings.data_dir)
 
     def ensure(self) -> None:
         """Start a worker unless one is alive here, renewed its lease lately, is starting already, or is not wanted."""
-        if not self.settings.local_worker:
+        if not self.settings.local_worker or self._is_looked_after():
             return
-        if self.started is not None and self.started.poll() is None and not self._is_stopped():
-            return
-        if not self._has_live_worker():
-            self.started = self._spawn()
+        if not any(self._is_live(worker) for worker in self.registry.list()) and self._may_try():
+            self._try()
+
+    def settle(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self.worker is not None and time.monotonic() < end:
+            self._hear(self.worker)
+            if self.worker is None or self.worker.is_ready:
+                return
+            time.sleep(SETTLE_SECONDS)
 
     def stop(self) -> None:
         """End the worker that this launcher started, letting it requeue what runs; kill it after its grace."""
-        if self.started is None or self.started.poll() is not None:
+        if self.worker is not None:
+            self.worker.stop(self.settings.shutdown_grace_seconds + 5)
+
+    def _is_looked_after(self) -> bool:
+        """Answer whether the worker that was started here is at work, or about to be."""
+        if self.worker is None:
+            return False
+        self._hear(self.worker)
+        return self.worker is not None and self.worker.is_alive and not self._is_stopped(self.worker)
+
+    def _hear(self, worker: WorkerProcess) -> None:
+        worker.look()
+        if worker.is_alive:
+            if worker.is_slow and not self._has_told_slowness:
+                self._has_told_slowness = True
+                self.starts.note(self.host, "a worker takes long to start", STARTING_SECONDS)
             return
-        self.started.send_signal(signal.SIGTERM)
-        try:
-            self.started.wait(timeout=self.settings.shutdown_grace_seconds + 5)
-        except subprocess.TimeoutExpired:
-            self.started.kill()
-            self.started.wait()
+        worker.close()
+        self.worker = None
+        if not worker.failure:
+            self._backoff.worked()
+        elif worker.is_ready and not self._backoff.failures:
+            self._backoff.failed()
+            self._backoff.hasten()  # it worked until somebody ended it
+        else:
+            self._note(worker.failure)
 
-    def _has_live_worker(self) -> bool:
-        host = socket.gethostname()
-        return any(
-            worker.host == host
-            and worker.silent_seconds < self.settings.lease_seconds
-            and not worker.is_draining
-            and is_same_process(worker.pid, worker.process_started_at)
-            for worker in self.registry.list()
-        )
+    def _note(self, reason: str) -> None:
+        delay = self._backoff.failed()
+        logger.warning("no worker", because=reason, failures=self._backoff.failures, again_in_seconds=delay)
+        self.starts.note(self.host, reason, delay)
 
-    def _is_stopped(self) -> bool:
-        """Answer whether the worker that was started lives but has not renewed for a lease: SIGSTOP, say."""
-        assert self.started is not None
-        return any(
-            worker.pid == self.started.pid and worker.silent_seconds > self.settings.lease_seconds
-            for worker in self.registry.list()
-        )
+    def _may_try(self) -> bool:
+        """Answer whether a start is due; others on this host may have tried, too."""
+        if not self._backoff.is_due:
+            return False
+        failed = next((start for start in self.starts.find() if start.host == self.host), None)
+        if failed is None:
+            return True
+        is_fresh = failed.retry_at - time.time() > 0 and time.time() - failed.failed_at < FRESH_SECONDS
+        is_due = failed.retry_at <= time.time() or failed.failed_at > time.time() + FRESH_SECONDS
+        return is_due or (not self._has_tried and not is_fresh)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _try(self) -> None:
+        self._has_tried, self._has_told_slowness = True, False
         settings = self.settings
-        folder = settings.data_dir / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | {
-            "PITBOSS_DATABASE_URL": settings.url,
-            "PITBOSS_DATA_DIR": str(settings.data_dir),
-        }
-        with (folder / "worker.log").open("ab") as log:
-            return subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "pitboss.cli.main",
-                    "worker",
-                    "--automatic",
-                    "--slots",
-                    str(settings.slots),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
+        environment = {"PITBOSS_DATABASE_URL": settings.url, "PITBOSS_DATA_DIR": str(settings.data_dir)}
+        arguments = ("--automatic", "--slots", str(settings.slots))
+        try:
+            self.worker = WorkerProcess(arguments, environment, settings.data_dir / "logs" / "worker.log")
+        except OSError as error:
+            named = f" ({error.filename})" if error.filename else ""
+            self._note(f"the worker cannot be started: {error.strerror or error}{named}")
+
+    def _is_live(self, worker: WorkerInfo) -> bool:
+        seen = presence(worker, self.host, self.settings.url.startswith(SQLITE))
+        is_ours = worker.host == self.host and seen is not Presence.GONE
+        return is_ours and worker.has_renewed(self.settings.lease_seconds) and not worker.is_draining
+
+    def _is_stopped(self, worker: WorkerProcess) -> bool:
+        """Answer whether the worker that was started lives but has not renewed for a lease: SIGSTOP, say."""
+        return any(
+            known.pid == worker.pid and not known.has_renewed(self.settings.lease_seconds)
+            for known in self.registry.list()
+        )
 
 
 class WorkerKeeper:

@@ -29,13 +29,19 @@ class NewRun:
     idempotency_key: str | None = None
     resource: str = DEFAULT_RESOURCE
     checkpoints: tuple[Checkpoint, ...] = ()
+    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as the store knows it. Times are seconds since 1970 by the database's clock."""
+    """A run as the store knows it. Times are seconds since 1970 by the database's clock.
+
+    `serial` tells which of two runs was submitted later, whatever the clocks said. `failed_starts` counts, in a row,
+    the attempts whose process never came about, `memory_kills` those that the kernel ended for want of memory.
+    """
 
     id: str
+    serial: int
     number: int
     kind: str
     subject: str
@@ -49,11 +55,14 @@ class Run:
     resource: str
     attempt: int
     checkpointed_attempt: int
+    failed_starts: int
+    memory_kills: int
     progress: dict[str, Any] | None
     result: dict[str, Any] | None
     partial: bool
     error: dict[str, Any] | None
     parent: str | None
+    is_resumed: bool
     worker_id: str | None
     pid: int | None
     last_seq: int
@@ -118,7 +127,7 @@ class QueuePlace:
 
 @dataclass(frozen=True, slots=True)
 class RunQuery:
-    """Which runs to list: newest first, after `cursor` (an id), at most `limit`."""
+    """Which runs to list: latest submitted first, after `cursor` (an id), at most `limit`."""
 
     states: tuple[State, ...] = ()
     kind: str | None = None
@@ -219,7 +228,8 @@ class Serves:
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
     """A worker as the registry knows it. `process_started_at` tells a process from a later one of its pid,
-    `machine` whose process ids these are; `silent_seconds` is how long ago it renewed, by the database's clock."""
+    `machine` whose process ids these are, `kernel_kills` how many processes the kernel there had killed for want of
+    memory when it last looked; `silent_seconds` is how long ago it renewed, by the database's clock."""
 
     id: str
     host: str
@@ -233,7 +243,23 @@ class WorkerInfo:
     machine: str = ""
     resources: str = DEFAULT_RESOURCE
     is_draining: bool = False
+    kernel_kills: int = 0
     silent_seconds: float = 0.0
+
+    def has_renewed(self, within_seconds: float) -> bool:
+        """Answer whether it renewed lately; a renewal that lies in the future says nothing: the clock went back."""
+        return abs(self.silent_seconds) <= within_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class FailedStart:
+    """Why no worker came about on a host, how often in a row, and when it is tried again (seconds since 1970)."""
+
+    host: str
+    reason: str
+    count: int
+    failed_at: float
+    retry_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +283,7 @@ class QueueSnapshot:
     active: list[Run]
     workers: list[WorkerInfo]
     typical_seconds: dict[str, float]
+    failed_starts: list[FailedStart] = field(default_factory=list)
 
 
 def worker_document(worker: WorkerInfo, snapshot: QueueSnapshot) -> dict[str, Any]:

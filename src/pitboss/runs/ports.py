@@ -16,6 +16,7 @@ from pitboss.runs.model import (
     Artifact,
     Checkpoint,
     Claim,
+    FailedStart,
     Limits,
     Measures,
     NewRun,
@@ -26,18 +27,20 @@ from pitboss.runs.model import (
     StoredEvent,
     WorkerInfo,
 )
-from pitboss.runs.states import State
+from pitboss.runs.states import Setback, State
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A run's move to another state and what is set with it. `result` and `error` are JSON documents."""
+    """A run's move to another state and what is set with it. `result` and `error` are JSON documents; a `setback`
+    is counted."""
 
     to: State
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     partial: bool = False
     pid: int | None = None
+    setback: Setback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +85,21 @@ class RunStore(Protocol):
         """Answer the run, None when there is none."""
 
     def find(self, query: RunQuery) -> list[Run]:
-        """Answer the runs that match, newest first."""
+        """Answer the runs that match, latest submitted first; none for a cursor that is no run's id."""
 
     def request_cancel(self, run_id: str, keep_partial: bool, reason: str) -> Run | None:
         """Cancel: a queued run at once, an active one by moving it to cancelling; answers the run as it is
-        then. A terminal, completing or already cancelling run is not changed."""
+        then. A terminal, completing or already cancelling run is not changed.
+
+        A queued run of which an earlier attempt has left a checkpoint, when that is to be kept, becomes cancelling
+        too: the next claim takes it up, and its results are made of what there is."""
 
     def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
         """Move up to `count` queued runs that the worker serves to starting under fresh tokens: by aged
-        priority, then oldest. Limits are checked in the same transaction and hold under a race of workers."""
+        priority, then oldest. Limits are checked in the same transaction and hold under a race of workers.
+
+        Whatever the count and the limits, cancelling runs that nobody holds are among the claims: their results are
+        yet to be made of a checkpoint, which does not take long."""
 
     def write(self, writes: Sequence[RunWrite]) -> set[str]:
         """Apply the writes in one transaction; answer the runs whose token is stale, of which nothing was
@@ -103,9 +112,10 @@ class RunStore(Protocol):
         """Answer the worker's runs whose cancel was requested: whether partial results are kept, and how many
         seconds ago that was, by the database's clock."""
 
-    def recover(self, lost: Lost, resumable: Callable[[Run], bool]) -> list[Run]:
-        """End or requeue every active run whose lease has ended, or that is lost otherwise: cancelling becomes
-        cancelled, whatever its kind, resumable becomes queued (attempt + 1), the rest fails as lost."""
+    def recover(self, lost: Lost, decide: Callable[[Run], Move]) -> list[Run]:
+        """Make the move that `decide` answers, to queued (attempt + 1) or failed, for every active run whose lease has
+        ended or that is lost otherwise. Cancelling becomes cancelled, whatever its kind, but where there is a
+        checkpoint to keep: then it is left to the next claim, once."""
 
     def queue(self, ageing_seconds: float = 60.0) -> QueueSnapshot:
         """Answer the queue in claiming order with what is active and who works."""
@@ -154,13 +164,17 @@ class WorkerRegistry(Protocol):
     """Knows the workers."""
 
     def register(self, worker: WorkerInfo, is_sole: bool, stale_after: float) -> bool:
-        """Add a worker; with `is_sole`, only when no live one serves its host. Answers whether it was added."""
+        """Add a worker; with `is_sole`, only when no live one serves its host. Answers whether it was added.
+        What `StartRecord` says of the host is forgotten then."""
 
     def list(self) -> list[WorkerInfo]:
         """Answer every worker that has not signed off."""
 
     def annotate(self, worker_id: str, note: str) -> None:
         """Say why a worker claims nothing; empty when it does."""
+
+    def note_kernel_kills(self, worker_id: str, count: int) -> None:
+        """Say how many processes the kernel of a worker's machine has killed for want of memory so far."""
 
     def drain(self, worker_ids: Sequence[str]) -> None:
         """Ask workers to claim nothing more, finish what runs, and end."""
@@ -169,11 +183,24 @@ class WorkerRegistry(Protocol):
         """Sign a worker off."""
 
 
+class StartRecord(Protocol):
+    """Remembers of each host that the last start of a worker there failed, so that whoever waits can be told."""
+
+    def note(self, host: str, reason: str, retry_seconds: float) -> FailedStart:
+        """Count a failed start, and say when the next is due."""
+
+    def find(self) -> list[FailedStart]:
+        """Answer the hosts on which the last start failed."""
+
+
 class Launcher(Protocol):
     """Starts workers, and tells them that there is work."""
 
     def ensure(self) -> None:
-        """See to it that a worker runs or will run; cheap when one does."""
+        """See to it that a worker runs or will run; cheap when one does. A start that fails is noted, not raised."""
+
+    def settle(self, seconds: float) -> None:
+        """Wait that long at most until the worker that was started has spoken, or the start has failed."""
 
     def ring(self, resource: str = DEFAULT_RESOURCE) -> None:
         """Tell workers that serve `resource` to look now; never blocks, never raises. May be lost or doubled:

@@ -6,14 +6,14 @@ import heapq
 import math
 from collections import Counter
 
-from pitboss.runs.model import Limits, QueuePlace, QueueSnapshot, Waiting, WorkerInfo
+from pitboss.runs.model import FailedStart, Limits, QueuePlace, QueueSnapshot, Waiting, WorkerInfo
 
 ABOUT_TO_START = "about to start"
 
 
 def places(snapshot: QueueSnapshot, limits: Limits, stale_after: float) -> dict[str, QueuePlace]:
     """Answer each queued run's place, in claiming order."""
-    workers = [w for w in snapshot.workers if w.silent_seconds <= stale_after and not w.is_draining]
+    workers = [w for w in snapshot.workers if w.has_renewed(stale_after) and not w.is_draining]
     slots = min(sum(worker.slots for worker in workers), limits.max_concurrent)
     crowd = _Crowd(snapshot, workers, limits)
     free = _slot_times(snapshot, slots)
@@ -44,6 +44,20 @@ def _slot_times(snapshot: QueueSnapshot, slots: int) -> list[float]:
     return times
 
 
+def explained(failed: FailedStart) -> str:
+    """Say why there is no worker on a host."""
+    tried = f" (tried {failed.count} times)" if failed.count > 1 else ""
+    return f"{failed.reason}{tried}"
+
+
+def obstacle(snapshot: QueueSnapshot, stale_after: float) -> str:
+    """Answer what keeps every worker from starting runs, or from coming about; empty when nothing does."""
+    workers = [worker for worker in snapshot.workers if worker.has_renewed(stale_after) and not worker.is_draining]
+    if workers:
+        return workers[0].note if all(worker.note for worker in workers) else ""
+    return explained(snapshot.failed_starts[0]) if snapshot.failed_starts else ""
+
+
 class _Crowd:
     """Who works and what is active: what a queued run may have to wait for."""
 
@@ -53,10 +67,13 @@ class _Crowd:
         self.limits = limits
         self.kinds = Counter(run.kind for run in snapshot.active)
         self.owners = Counter(run.owner for run in snapshot.active)
+        self.failed_starts = snapshot.failed_starts
 
     def reason(self, run: Waiting) -> str:
         """Say what the run waits for."""
         serving = [worker for worker in self.workers if run.resource in worker.resources.split(",")]
+        if not serving and self.failed_starts:
+            return explained(self.failed_starts[0])
         if not serving:
             return f"needs a {run.resource} worker" if self.workers else "no worker is running"
         if all(worker.note for worker in serving):

@@ -27,7 +27,7 @@ from pitboss.runs.model import (
     WorkerInfo,
 )
 from pitboss.runs.ports import EventLog, Figures, JobKind, Launcher, RunStore, WorkerRegistry
-from pitboss.runs.queue import ABOUT_TO_START, places
+from pitboss.runs.queue import ABOUT_TO_START, obstacle, places
 from pitboss.runs.states import State
 
 LOCAL_OWNER = "local"
@@ -36,6 +36,8 @@ OPTIONS = {"max_execution_seconds": "seconds after which the run fails as timeou
            "resource": "what the worker must serve, such as default or gpu"}  # fmt: skip
 _RESOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 MAX_PRIORITY = 1000
+MAX_KEY = 200
+UNFINISHED = tuple(state for state in State if not state.is_terminal)
 CANCEL_SECONDS = 2.0  # within which a cancelled run has ended
 _TOO_LATE = (State.COMPLETING, *(s for s in State if s.is_terminal))
 
@@ -52,6 +54,7 @@ class Submission:
     idempotency_key: str | None = None
     parent: str | None = None
     checkpoints: tuple[Checkpoint, ...] = ()
+    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +115,13 @@ class RunService:
         run = self.store.submit(
             NewRun(
                 new_id(), request.kind, prepared.subject, owner, prepared.params, prepared.snapshot,
-                priority, tags, options, request.parent, request.idempotency_key,
-                options.get("resource", DEFAULT_RESOURCE), request.checkpoints,
+                priority, tags, options, request.parent, _key(request.idempotency_key),
+                options.get("resource", DEFAULT_RESOURCE), request.checkpoints, request.is_resumed,
             ),
             self.policy.max_queue_size,
         )  # fmt: skip
-        asked = (request.kind, prepared.params, request.parent, priority, tags, options)
-        if (run.kind, run.params, run.parent, run.priority, run.tags, run.options) != asked:
+        asked = (request.kind, prepared.params, request.parent, request.is_resumed, priority, tags, options)
+        if (run.kind, run.params, run.parent, run.is_resumed, run.priority, run.tags, run.options) != asked:
             raise Conflict("that Idempotency-Key was used for another request", "send a new key")
         self.launcher.ring(run.resource)
         return run
@@ -131,10 +134,19 @@ class RunService:
         return run
 
     def find(self, query: RunQuery) -> list[Run]:
-        """Answer runs, newest first. Raises InvalidInput for a limit out of range."""
+        """Answer runs, latest submitted first. Raises InvalidInput for a limit out of range or a foreign cursor."""
         if not 1 <= query.limit <= 1000:
             raise InvalidInput(f"the limit {query.limit} is out of range", "1 to 1000", "limit")
+        if query.cursor is not None:
+            known = self.store.get(query.cursor)
+            if known is None or query.owner not in (None, known.owner):
+                what = f"'{query.cursor[:64]}' is no cursor of this list"
+                raise InvalidInput(what, "send the next_cursor of the page before, or none", "cursor")
         return self.store.find(query)
+
+    def has_unfinished(self) -> bool:
+        """Answer whether any run has not ended yet."""
+        return bool(self.store.find(RunQuery(UNFINISHED, limit=1)))
 
     def resolve(self, reference: str, owner: str | None = None) -> Run:
         """Answer the run of an id, the unique start or end of one, or `latest`. Raises NotFound, Conflict."""
@@ -206,8 +218,7 @@ class RunService:
             raise Conflict(
                 f"run {run_id} cannot go on: {'; '.join(changed)}", "retry it: that starts from the beginning"
             )
-        # the key of a resume is not that of a retry: both would ask for the same params
-        return self._again(run, params, owner, f"resume {key}"[:200] if key else None, tuple(saved))
+        return self._again(run, params, owner, key, tuple(saved))
 
     def rerun(
         self,
@@ -223,7 +234,9 @@ class RunService:
     def _again(
         self, run: Run, params: Mapping[str, Any], owner: str, key: str | None, checkpoints: tuple[Checkpoint, ...] = ()
     ) -> Run:
-        request = Submission(run.kind, params, run.priority, run.tags, run.options, key, run.id, checkpoints)
+        request = Submission(
+            run.kind, params, run.priority, run.tags, run.options, key, run.id, checkpoints, bool(checkpoints)
+        )
         return self.submit(request, owner)
 
     def places(self) -> dict[str, QueuePlace]:
@@ -248,6 +261,17 @@ class RunService:
     def place(self, run: Run) -> QueuePlace | None:
         """Answer where a run stands in the queue, None when it is not queued."""
         return self.places().get(run.id) if run.state is State.QUEUED else None
+
+    def waits_for(self, run: Run) -> str:
+        """Say what a run that has not begun waits for; empty when it has, or nothing unusual holds it up."""
+        if run.state is State.QUEUED:
+            place = self.place(run)
+            return place.waiting_reason if place else ""
+        return self.obstacle() if run.state is State.STARTING else ""
+
+    def obstacle(self) -> str:
+        """Say what keeps every worker from starting runs, or from coming about; empty when nothing does."""
+        return obstacle(self.store.queue(self.policy.limits.ageing_seconds), self.policy.lease_seconds)
 
     def workers(self) -> list[WorkerInfo]:
         """Answer the workers that have not signed off."""
@@ -286,6 +310,15 @@ def _priority(priority: str | int) -> int:
         raise InvalidInput(f"'{str(priority)[:40]}' is no priority",
                            f"low, normal, high, or {-MAX_PRIORITY} to {MAX_PRIORITY}", "priority")  # fmt: skip
     return value
+
+
+def _key(key: str | None) -> str | None:
+    """Answer an idempotency key; an empty one, such as of a variable that is not set, is none."""
+    if key is None or not key.strip():
+        return None
+    if len(key) > MAX_KEY:
+        raise InvalidInput(f"the idempotency key has {len(key)} characters", f"at most {MAX_KEY}", "Idempotency-Key")
+    return key
 
 
 def _options(options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -38,6 +38,13 @@ class FailureKind(StrEnum):
     INVALID = "invalid"
 
 
+class Setback(StrEnum):
+    """What ended an attempt before its time and is counted, because it may go on for ever."""
+
+    START = "start"  # its process never came about
+    MEMORY = "memory"  # the kernel ended the run, or what it lives in, for want of memory
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One legal move and what causes it."""
@@ -53,6 +60,7 @@ ACTIVE = frozenset({State.STARTING, State.RUNNING, State.COMPLETING, State.CANCE
 TRANSITIONS = (
     Transition(State.QUEUED, State.STARTING, "claim"),
     Transition(State.QUEUED, State.CANCELLED, "cancel"),
+    Transition(State.QUEUED, State.CANCELLING, "cancel that keeps what an earlier attempt did"),
     Transition(State.STARTING, State.RUNNING, "first word"),
     Transition(State.STARTING, State.CANCELLING, "cancel"),
     Transition(State.STARTING, State.FAILED, "error, timeout, out of memory, lost"),

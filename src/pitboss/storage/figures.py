@@ -51,5 +51,7 @@ class SqlFigures:
     def _recent(
         self, connection: sa.Connection, seconds: sa.ColumnElement[float], condition: sa.ColumnElement[bool]
     ) -> list[float]:
-        statement = sa.select(seconds).where(condition, seconds.is_not(None)).order_by(runs.c.id.desc()).limit(RECENT)
+        statement = (
+            sa.select(seconds).where(condition, seconds.is_not(None)).order_by(runs.c.serial.desc()).limit(RECENT)
+        )
         return sorted(float(value) for value in connection.execute(statement).scalars())

@@ -26,17 +26,19 @@ from pitboss.runs.model import (
     Waiting,
 )
 from pitboss.runs.ports import Lost, Move, RunWrite
-from pitboss.runs.states import ACTIVE, FailureKind, State, is_legal
+from pitboss.runs.states import ACTIVE, State, is_legal
 from pitboss.storage.claiming import Tally, claiming_order
+from pitboss.storage.consequences import UNHELD, after_cancel, consequences, new_row
 from pitboss.storage.database import Database
 from pitboss.storage.moves import Fence, say_moved, write_run
 from pitboss.storage.tables import artifacts, checkpoints, run_events, runs, subjects
 from pitboss.storage.tables import workers as worker_table
-from pitboss.storage.workers import read_workers
+from pitboss.storage.workers import read_failed_starts, read_workers
 
 _ACTIVE = [state.value for state in ACTIVE]
 _COLUMNS = [column for column in runs.c if column.name in Run.__dataclass_fields__]
 RECENT = 200  # completed runs from which the typical length of a kind is reckoned
+UNHELD_SECONDS = 3.0  # in which a worker should take up a cancelled run whose results are made of its checkpoint
 CANDIDATES = 200  # queued runs looked at in one claim; limits may pass over some of them
 
 
@@ -62,7 +64,8 @@ class SqlRunStore:
             if waiting >= max_queue_size:
                 raise QueueFull(f"the queue is full: {waiting} runs wait", retry_after_seconds=5)
             now = self.database.clock(connection)
-            values = _new_row(new, self._next_number(connection, new.subject), now)
+            serial = (connection.execute(sa.select(sa.func.max(runs.c.serial))).scalar_one() or 0) + 1
+            values = new_row(new, serial, self._next_number(connection, new.subject), now)
             connection.execute(sa.insert(runs).values(**values))
             write_run(connection, new.id, now, [ev.Queued(priority=new.priority)], {})
             say_moved(connection, new.id, State.QUEUED, attempt=1)
@@ -87,14 +90,15 @@ class SqlRunStore:
         return _run(connection.execute(statement.with_for_update() if is_locked else statement).one())
 
     def find(self, query: RunQuery) -> list[Run]:
-        statement = sa.select(*_COLUMNS).order_by(runs.c.id.desc()).limit(query.limit)
+        statement = sa.select(*_COLUMNS).order_by(runs.c.serial.desc()).limit(query.limit)
         if query.states:
             statement = statement.where(runs.c.state.in_([state.value for state in query.states]))
         for name in ("kind", "subject", "owner"):
             if getattr(query, name) is not None:
                 statement = statement.where(runs.c[name] == getattr(query, name))
         if query.cursor is not None:
-            statement = statement.where(runs.c.id < query.cursor)
+            cursor = sa.select(runs.c.serial).where(runs.c.id == query.cursor).scalar_subquery()
+            statement = statement.where(runs.c.serial < cursor)
         if query.tag is not None:
             find = sa.func.instr if self.database.is_sqlite else sa.func.strpos
             statement = statement.where(find(sa.cast(runs.c.tags, sa.String), json.dumps(query.tag)) > 0)
@@ -110,34 +114,46 @@ class SqlRunStore:
             now = self.database.clock(connection)
             asked = {"cancel_requested_at": now, "cancel_keep_partial": keep_partial, "cancel_reason": reason}
             requested = ev.CancelRequested(keep_partial=keep_partial, reason=reason)
-            if row.state == State.QUEUED:
-                ended = ev.Cancelled(partial=False, reason=reason)
-                write_run(connection, run_id, now, [requested, ended], asked, State.CANCELLED)
-                _discard(connection, self._get(connection, run_id))
+            if row.state == State.QUEUED and keep_partial and row.checkpointed_attempt:
+                asked |= UNHELD | {"lease_until": now + UNHELD_SECONDS}
+                write_run(connection, run_id, now, [requested], asked, State.CANCELLING)
+            elif row.state == State.QUEUED:
+                keeps = keep_partial and _has_items(connection, run_id)
+                ended = ev.Cancelled(partial=keeps, reason=reason)
+                write_run(connection, run_id, now, [requested, ended], asked | {"partial": keeps}, State.CANCELLED)
+                if not keeps:
+                    _discard(connection, self._get(connection, run_id))
             elif row.state in (State.STARTING, State.RUNNING):
                 write_run(connection, run_id, now, [requested], asked, State.CANCELLING)
             return self._get(connection, run_id)
 
     def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
-        fitting = sa.and_(
-            runs.c.state == State.QUEUED, runs.c.kind.in_(serves.kinds), runs.c.resource.in_(serves.resources)
-        )
-        if count < 1 or not self._has_any(fitting):
+        served = sa.and_(runs.c.kind.in_(serves.kinds), runs.c.resource.in_(serves.resources))
+        queued = runs.c.state == (State.QUEUED if count > 0 else None)
+        cancelled = sa.and_(runs.c.state == State.CANCELLING, runs.c.worker_id.is_(None))
+        if not self._has_any(sa.and_(served, sa.or_(queued, cancelled))):
             return []
         with self.database.writing() as connection:
             self.database.lock(connection, "claim")
             now = self.database.clock(connection)
-            active = connection.execute(sa.select(runs.c.kind, runs.c.owner).where(runs.c.state.in_(_ACTIVE))).all()
-            tally = Tally(limits, active)
-            candidates = (
-                sa.select(runs.c.id, runs.c.kind, runs.c.owner)
-                .where(fitting, runs.c.kind.not_in(tally.full_kinds()), runs.c.owner.not_in(tally.full_owners()))
-                .order_by(*claiming_order(now, limits.ageing_seconds))
-                .limit(CANDIDATES)
-                .with_for_update(skip_locked=True)
-            )
-            chosen = tally.choose(connection.execute(candidates).all(), count)
+            unheld = sa.select(runs.c.id).where(served, cancelled).with_for_update(skip_locked=True)
+            chosen = list(connection.execute(unheld).scalars())
+            chosen += self._choose(connection, now, sa.and_(served, queued), count, limits)
             return [self._take(connection, run_id, worker_id, now, lease_seconds) for run_id in chosen]
+
+    def _choose(
+        self, connection: Connection, now: float, fitting: sa.ColumnElement[bool], count: int, limits: Limits
+    ) -> list[str]:
+        active = connection.execute(sa.select(runs.c.kind, runs.c.owner).where(runs.c.state.in_(_ACTIVE))).all()
+        tally = Tally(limits, active)
+        candidates = (
+            sa.select(runs.c.id, runs.c.kind, runs.c.owner)
+            .where(fitting, runs.c.kind.not_in(tally.full_kinds()), runs.c.owner.not_in(tally.full_owners()))
+            .order_by(*claiming_order(now, limits.ageing_seconds))
+            .limit(CANDIDATES)
+            .with_for_update(skip_locked=True)
+        )
+        return tally.choose(connection.execute(candidates).all(), count)
 
     def _has_any(self, condition: sa.ColumnElement[bool]) -> bool:
         with self.database.reading() as connection:
@@ -149,9 +165,9 @@ class SqlRunStore:
             "worker_id": worker_id, "lease_token": token, "lease_until": now + lease, "claimed_at": now, "pid": None,
             "last_write": 0,
         }  # fmt: skip
-        attempt = connection.execute(sa.select(runs.c.attempt).where(runs.c.id == run_id)).scalar_one()
+        attempt, state = connection.execute(sa.select(runs.c.attempt, runs.c.state).where(runs.c.id == run_id)).one()
         claimed = ev.Claimed(worker=worker_id, attempt=attempt)
-        write_run(connection, run_id, now, [claimed], values, State.STARTING)
+        write_run(connection, run_id, now, [claimed], values, State.STARTING if state == State.QUEUED else None)
         return Claim(self._get(connection, run_id), token, tuple(_checkpoints(connection, run_id)))
 
     def write(self, writes: Sequence[RunWrite]) -> set[str]:
@@ -175,9 +191,9 @@ class SqlRunStore:
             values["checkpointed_attempt"] = item.checkpoint.attempt
         if item.move is not None:
             run = self._get(connection, item.run_id, is_locked=True)
-            move = _after_cancel(run, item.move)
+            move = after_cancel(run, item.move, lambda: _has_saved(connection, run))
             if is_legal(run.state, move.to):
-                told, changed = _consequences(run, move, now)
+                told, changed = consequences(run, move, now)
                 events, values, to = [*events, *told], values | changed, move.to
         if not write_run(connection, item.run_id, now, events, values, to, Fence(item.token, item.number)):
             return self._was_written(connection, item)
@@ -224,7 +240,7 @@ class SqlRunStore:
         with self.database.reading() as connection:
             return {run_id: (bool(keep), float(seconds)) for run_id, keep, seconds in connection.execute(statement)}
 
-    def recover(self, lost: Lost, resumable: Callable[[Run], bool]) -> list[Run]:
+    def recover(self, lost: Lost, decide: Callable[[Run], Move]) -> list[Run]:
         ended = runs.c.lease_until < self.database.now()
         dead = runs.c.worker_id.in_(list(lost.dead_workers))
         unknown = sa.and_(runs.c.worker_id == lost.worker_id, runs.c.lease_token.not_in(list(lost.tokens)))
@@ -236,23 +252,17 @@ class SqlRunStore:
             statement = sa.select(*_COLUMNS).where(condition).with_for_update(skip_locked=True)
             rows = connection.execute(statement).all()
             now = self.database.clock(connection)
-            return [self._recover_one(connection, _run(row), now, resumable) for row in rows]
+            return [self._recover_one(connection, _run(row), now, decide) for row in rows]
 
-    def _recover_one(self, connection: Connection, run: Run, now: float, resumable: Callable[[Run], bool]) -> Run:
-        if run.state is State.CANCELLING:
+    def _recover_one(self, connection: Connection, run: Run, now: float, decide: Callable[[Run], Move]) -> Run:
+        if run.state is State.CANCELLING and run.worker_id and _may_be_taken_up(run):
+            write_run(connection, run.id, now, [], UNHELD | {"lease_until": now + UNHELD_SECONDS})
+            return self._get(connection, run.id)
+        move = after_cancel(run, decide(run), lambda: _has_saved(connection, run))
+        events, values = consequences(run, move, now)
+        write_run(connection, run.id, now, events, values, move.to)
+        if move.to is State.CANCELLED and not move.partial:
             _discard(connection, run)
-            ended = ev.Cancelled(partial=False, reason=run.cancel_reason or "")
-            write_run(connection, run.id, now, [ended], {}, State.CANCELLED)
-        elif resumable(run):
-            events, values = _requeued(run, "its worker was lost")
-            write_run(connection, run.id, now, events, values, State.QUEUED)
-        else:
-            error = {
-                "kind": FailureKind.LOST.value,
-                "message": f"the worker was lost in attempt {run.attempt}",
-                "remedy": "retry it",
-            }
-            write_run(connection, run.id, now, [ev.Failed(**error)], {"error": error}, State.FAILED)
         return self._get(connection, run.id)
 
     def queue(self, ageing_seconds: float = 60.0) -> QueueSnapshot:
@@ -264,7 +274,7 @@ class SqlRunStore:
             recent = (
                 sa.select(runs.c.kind, (runs.c.ended_at - runs.c.started_at).label("seconds"))
                 .where(runs.c.state == State.COMPLETED)
-                .order_by(runs.c.id.desc())
+                .order_by(runs.c.serial.desc())
                 .limit(RECENT)
                 .subquery()
             )
@@ -275,6 +285,7 @@ class SqlRunStore:
                 [_run(row) for row in connection.execute(active)],
                 read_workers(connection, self.database.now()),
                 {kind: float(seconds) for kind, seconds in connection.execute(typical) if seconds},
+                read_failed_starts(connection),
             )
 
     def artifacts(self, run_id: str) -> list[Artifact]:
@@ -308,6 +319,22 @@ def _add_checkpoint(connection: Connection, run_id: str, checkpoint: Checkpoint)
     connection.execute(sa.insert(checkpoints).values(run_id=run_id, **asdict(checkpoint)))
 
 
+def _has_items(connection: Connection, run_id: str) -> bool:
+    items = sa.select(run_events.c.seq).where(run_events.c.run_id == run_id, run_events.c.item_key.is_not(None))
+    return connection.execute(items.limit(1)).one_or_none() is not None
+
+
+def _has_saved(connection: Connection, run: Run) -> bool:
+    """Answer whether an attempt of the run has left something behind: finished items, or a state to go on from."""
+    return bool(run.checkpointed_attempt) or _has_items(connection, run.id)
+
+
+def _may_be_taken_up(run: Run) -> bool:
+    """Answer whether results are to be made of a checkpoint: once only, whatever comes of it."""
+    was_tried = run.claimed_at is not None and run.claimed_at >= (run.cancel_requested_at or 0.0)
+    return bool(run.cancel_keep_partial and run.checkpointed_attempt and not was_tried)
+
+
 def _discard(connection: Connection, run: Run) -> None:
     """Forget what a run has brought so far: its artifacts, and what its items held; that they were stays.
 
@@ -317,57 +344,6 @@ def _discard(connection: Connection, run: Run) -> None:
         connection.execute(sa.delete(table).where(table.c.run_id == run.id))
     items = sa.update(run_events).where(run_events.c.run_id == run.id, run_events.c.item_key.is_not(None))
     connection.execute(items.values(payload={"key": "", "item": {}, "discarded": True}))
-
-
-def _after_cancel(run: Run, move: Move) -> Move:
-    """Answer the move; for a run whose cancel came first every end is cancelled, with what it brought along."""
-    if run.state is not State.CANCELLING or move.to not in (State.COMPLETED, State.FAILED, State.QUEUED):
-        return move
-    keeps = bool(run.cancel_keep_partial) and move.result is not None
-    return Move(State.CANCELLED, result=move.result if keeps else None, partial=keeps)
-
-
-def _consequences(run: Run, move: Move, now: float) -> tuple[list[ev.Event], dict[str, Any]]:
-    """Answer the events that tell of a worker's move, and what is set with it."""
-    match move.to:
-        case State.RUNNING:
-            return [ev.Started(pid=move.pid or 0, attempt=run.attempt)], {"started_at": now, "pid": move.pid}
-        case State.COMPLETING:
-            return [], {"completing_at": now}
-        case State.COMPLETED:
-            return [ev.Completed(result=move.result or {})], {"result": move.result}
-        case State.CANCELLED:
-            event = ev.Cancelled(partial=move.partial, reason=run.cancel_reason or "")
-            return [event], {"result": move.result, "partial": move.partial}
-        case State.FAILED:
-            return [ev.Failed(**(move.error or {}))], {"error": move.error}
-        case State.QUEUED:
-            return _requeued(run, (move.error or {}).get("message", "the worker shut down"))
-    raise AssertionError(move.to)
-
-
-def _requeued(run: Run, reason: str) -> tuple[list[ev.Event], dict[str, Any]]:
-    attempt = run.attempt + 1
-    events: list[ev.Event] = [
-        ev.Requeued(reason=reason, attempt=attempt),
-        ev.Queued(priority=run.priority, attempt=attempt),
-    ]
-    # queued_at stays: a run that was interrupted keeps its place
-    values = {
-        "attempt": attempt, "worker_id": None, "pid": None, "lease_token": None, "lease_until": None,
-        "claimed_at": None, "started_at": None, "completing_at": None, "progress": None,
-    }  # fmt: skip
-    return events, values
-
-
-def _new_row(new: NewRun, number: int, now: float) -> dict[str, Any]:
-    return {
-        "id": new.id, "number": number, "kind": new.kind, "subject": new.subject, "owner": new.owner,
-        "state": State.QUEUED.value, "priority": new.priority, "tags": list(new.tags), "params": new.params,
-        "snapshot": new.snapshot, "options": new.options, "attempt": 1, "partial": False, "parent": new.parent,
-        "idempotency_key": new.idempotency_key, "resource": new.resource,
-        "last_seq": 0, "created_at": now, "queued_at": now,
-    }  # fmt: skip
 
 
 def _run(row: Row[Any]) -> Run:

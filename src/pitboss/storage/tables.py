@@ -26,6 +26,7 @@ runs = Table(
     "runs",
     metadata,
     Column("id", String(36), primary_key=True),
+    Column("serial", BigInteger, nullable=False, server_default="0"),  # order of submission over all runs, from 1
     Column("number", Integer, nullable=False),  # within the subject, from 1, never reused
     Column("kind", String(32), nullable=False),
     Column("subject", String(200), nullable=False),
@@ -39,11 +40,14 @@ runs = Table(
     Column("resource", String(32), nullable=False, server_default="default"),  # what its worker must serve: gpu, …
     Column("attempt", Integer, nullable=False),
     Column("checkpointed_attempt", Integer, nullable=False, server_default="0"),  # the last one that saved its state
+    Column("failed_starts", Integer, nullable=False, server_default="0"),  # in a row: its process never came about
+    Column("memory_kills", Integer, nullable=False, server_default="0"),  # attempts that the kernel ended for memory
     Column("progress", JSON),
     Column("result", JSON),
     Column("partial", Boolean, nullable=False),
     Column("error", JSON),
     Column("parent", String(36)),
+    Column("is_resumed", Boolean, nullable=False, server_default=false()),  # goes on from its parent's checkpoint
     Column("idempotency_key", String(200)),
     Column("worker_id", String(36)),
     Column("pid", Integer),
@@ -64,6 +68,7 @@ runs = Table(
     UniqueConstraint("subject", "number", name="uq_runs_subject_number"),
     UniqueConstraint("owner", "idempotency_key", name="uq_runs_idempotency"),
 )
+Index("ux_runs_serial", runs.c.serial, unique=True)
 Index("ix_runs_state", runs.c.state, runs.c.priority, runs.c.queued_at)
 Index("ix_runs_worker", runs.c.worker_id, runs.c.state)
 Index("ix_runs_subject_state", runs.c.subject, runs.c.state)
@@ -128,7 +133,19 @@ workers = Table(
     Column("renewed_at", Float, nullable=False),
     Column("resources", String(200), nullable=False, server_default="default"),  # with commas between
     Column("is_draining", Boolean, nullable=False, server_default=false()),  # finishes what runs, then ends
+    Column("kernel_kills", BigInteger, nullable=False, server_default="0"),  # of its machine, when it last looked
     Column("note", String(200), nullable=False),  # why it claims nothing, else empty
+)
+
+# hosts on which the last start of a worker failed; the row goes when one signs on
+failed_starts = Table(
+    "failed_starts",
+    metadata,
+    Column("host", String(255), primary_key=True),
+    Column("reason", String(500), nullable=False),
+    Column("count", Integer, nullable=False),  # in a row
+    Column("failed_at", Float, nullable=False),
+    Column("retry_at", Float, nullable=False),  # not before then does a launcher try again
 )
 
 strategies = Table(

@@ -23,7 +23,7 @@ from pitboss.core.files import Files, digest_of, digest_of_file
 from pitboss.runs.states import ACTIVE
 from pitboss.storage.database import Database
 from pitboss.storage.migrate import HEAD, bring_up_to_date
-from pitboss.storage.tables import artifacts, checkpoints, metadata, runs, workers
+from pitboss.storage.tables import artifacts, checkpoints, failed_starts, metadata, runs, workers
 from pitboss.storage.workers import read_workers
 
 CHUNK = 500
@@ -31,7 +31,8 @@ ALIVE_SECONDS = 60.0  # a worker silent for longer is not at work
 DATABASE_NAME = "pitboss.db"
 MANIFEST_NAME = "manifest.json"
 FOLDERS = ("bars", "artifacts", "checkpoints")
-TABLES = [table for table in metadata.sorted_tables if table is not workers]  # workers sign on where they are
+# what is said of hosts and their workers holds where they are
+TABLES = [table for table in metadata.sorted_tables if table not in (workers, failed_starts)]
 
 Told = Callable[[str, int], None]
 

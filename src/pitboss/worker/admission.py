@@ -5,29 +5,37 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
-import psutil
 import structlog
 
+from pitboss.core.backoff import Backoff
+from pitboss.core.errors import StorageUnavailable
+from pitboss.core.machine import free_memory
 from pitboss.runs.ports import WorkerRegistry
 from pitboss.worker.config import WorkerConfig
 
 logger = structlog.get_logger("pitboss.worker")
 
 LOOK_SECONDS = 1.0
-CLOSED_SECONDS = 3.0
 
 
 class Admission:
-    """Looks once a second at the schema, the memory and the disk. `obstacle` answers why nothing may be claimed."""
+    """Looks once a second at the schema, the memory and the disk.
+
+    `obstacle` answers why nothing may be claimed, `no_forks` why nothing could be started.
+    """
 
     def __init__(
-        self, config: WorkerConfig, registry: WorkerRegistry, worker_id: str, obstacle: Callable[[], str]
-    ) -> None:
+        self, config: WorkerConfig, registry: WorkerRegistry, worker_id: str, no_forks: Callable[[], str],
+        obstacle: Callable[[], str],
+    ) -> None:  # fmt: skip
         self.config = config
         self.registry = registry
         self.worker_id = worker_id
+        self.no_forks = no_forks
         self.obstacle = obstacle
+        self._backoff = Backoff()
         self.note = ""
         self._is_outdated = False
         self._look_at = 0.0
@@ -47,17 +55,23 @@ class Admission:
             return
         obstacle = self.obstacle()
         self._is_outdated = bool(obstacle)
-        note = obstacle or self._want_of_room()
+        note = obstacle or self._want_of_room() or self.no_forks()
         if note != self.note:
             self.registry.annotate(self.worker_id, note)
         if note and note != self.note:
             logger.warning("worker claims nothing", worker=self.worker_id, because=note)
         self.note, self._look_at = note, time.monotonic() + LOOK_SECONDS
 
-    def close(self, note: str) -> None:
-        """Let nothing in for a while, after a start has failed. Raises StorageUnavailable."""
-        self.note, self._look_at = note, time.monotonic() + CLOSED_SECONDS
-        self.registry.annotate(self.worker_id, note)
+    def close(self, reason: str) -> None:
+        """Let nothing in for a while, after a start has failed."""
+        self.note, self._look_at = reason, time.monotonic() + self._backoff.failed()
+        logger.warning("worker claims nothing", worker=self.worker_id, because=reason)
+        with suppress(StorageUnavailable):
+            self.registry.annotate(self.worker_id, reason)
+
+    def open(self) -> None:
+        """Forget that starts have failed: one has succeeded."""
+        self._backoff.worked()
 
     def announce(self) -> None:
         """Tell the registry again what it was told: it has forgotten this worker."""
@@ -66,7 +80,7 @@ class Admission:
     def _want_of_room(self) -> str:
         config = self.config
         try:
-            memory, disk = psutil.virtual_memory().available, shutil.disk_usage(config.data_dir).free
+            memory, disk = free_memory(), shutil.disk_usage(config.data_dir).free
         except OSError as error:  # no descriptors, or the data folder's mount is gone
             return f"runs cannot be started: {error.strerror or error}"
         if memory < config.min_free_memory_mb << 20:

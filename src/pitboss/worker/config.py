@@ -29,6 +29,8 @@ class WorkerConfig:
     is_sole: bool = False
     resources: tuple[str, ...] = (DEFAULT_RESOURCE,)
     checkpoint_seconds: float = 2.0
+    python_path: tuple[str, ...] = ()
+    shares_kernel: bool = False  # all workers run under one kernel, as SQLite demands
     files_url: str = ""
 
 
@@ -38,13 +40,15 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Upkeep:
-    """What a worker does for the database besides its runs. Both raise StorageUnavailable.
+    """What a worker does for the database besides its runs. All raise StorageUnavailable.
 
-    `obstacle` answers why this version must not work on it, empty when it may; `thin` removes the progress of some
+    `obstacle` answers why this version must not work on it, empty when it may; `check_place` raises Misplaced when
+    it is no longer where it was; `thin` removes the progress of some
     of the runs that ended a while ago, without holding anybody up.
     """
 
     obstacle: Callable[[], str] = str
+    check_place: Callable[[], object] = _nothing
     thin: Callable[[], object] = _nothing
 
 

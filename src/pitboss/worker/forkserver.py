@@ -4,7 +4,7 @@ It has imported the numeric libraries and called every kernel once, forks a proc
 its executioner: what passes the deadline on its panel is killed with all it started, even while the
 worker is stopped or waits for the database. When the worker dies, everything here dies.
 
-    python -m pitboss.worker.forkserver CONTROL_FD LIFELINE_FD MODULE…
+    python -m pitboss.worker.forkserver CONTROL_FD LIFELINE_FD OPTIONS      started by `forkclient.ForkClient`
 """
 
 from __future__ import annotations
@@ -17,16 +17,22 @@ import selectors
 import signal
 import socket
 import sys
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pitboss.core import panel as slots
 from pitboss.core.clock import boot_nanoseconds
-from pitboss.worker.dossier import Panel, read_order
+from pitboss.core.places import place_caches
+from pitboss.core.python import extend_path
 from pitboss.worker.processes import adopt_orphans, children_of_this, group_exists, kill_family, kill_orphans
+from pitboss.worker.runfile import Panel, read_order
 from pitboss.worker.runprocess import run_and_exit
 
 TICK_SECONDS = 0.02
+PASSING, LASTING = 3, 4  # exit codes: the system refused something, or the code that it has to load is wrong
 
 
 @dataclass
@@ -52,7 +58,8 @@ class ForkServer:
             os.set_blocking(fd, False)
 
     def serve(self) -> None:
-        """Serve until the worker is gone."""
+        """Say that all is ready, then serve until the worker is gone."""
+        self.tell({"type": "ready"})
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self.wake_write, warn_on_full_buffer=False)
         with selectors.DefaultSelector() as selector:
@@ -65,7 +72,7 @@ class ForkServer:
                 if self.wake_read in ready:
                     os.read(self.wake_read, 4096)
                 if self.control in ready:
-                    self.spawn()
+                    self.hear()
                 self.execute_the_late()
                 self.reap()
 
@@ -76,31 +83,34 @@ class ForkServer:
         kill_orphans(set(), set())
         os._exit(0)
 
-    def spawn(self) -> None:
-        """Fork a process for the order that the worker sent."""
+    def hear(self) -> None:
+        """Do what the worker asks: fork a process, or say that this one is alive."""
         message, descriptors, _, _ = socket.recv_fds(self.control, 4096, 3)
         if not message:
             self.end()
         order = json.loads(message)
+        if order.pop("type") == "ping":
+            self.tell({"type": "alive"})
+            return
         try:
             self.fork(order, descriptors)
         except (OSError, ValueError) as error:
-            print(f"cannot fork: {error}", file=sys.stderr, flush=True)
-            self.tell({"type": "exited", **order, "pid": 0, "code": 1, "reason": slots.REASON_FORK_SERVER})
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            self.tell({"type": "refused", **order, "error": f"cannot fork: {reason}"})
         finally:
             for fd in descriptors:
                 os.close(fd)
 
-    def fork(self, order: dict[str, str], descriptors: list[int]) -> None:
-        dossier, pipe, log = descriptors
+    def fork(self, order: dict[str, str], descriptors: Sequence[int]) -> None:
+        run_file, pipe, log = descriptors
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             for fd in (self.control.fileno(), self.lifeline, self.wake_read, self.wake_write):
                 os.close(fd)
-            run_and_exit(read_order(dossier), Panel(dossier), pipe, log, parent)
-        self.children[pid] = Child(order["run_id"], order["token"], pid, Panel(dossier))
+            run_and_exit(read_order(run_file), Panel(run_file), pipe, log, parent)
+        self.children[pid] = Child(order["run_id"], order["token"], pid, Panel(run_file))
         self.tell({"type": "spawned", **order, "pid": pid})
 
     def execute_the_late(self) -> None:
@@ -158,14 +168,27 @@ def main() -> None:
         os.set_inheritable(fd, False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the worker ends its runs first, then this
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the worker reads one of them
     adopt_orphans()
-    for name in sys.argv[3:]:
-        module = importlib.import_module(name)
-        if hasattr(module, "warm_up"):
-            module.warm_up()
+    options = json.loads(sys.argv[3])
+    place_caches(Path(options["data_dir"]))
+    extend_path(options["python_path"])
+    try:
+        load(options["preload"])
+    except Exception as error:
+        traceback.print_exc()  # its last line is what people are told
+        sys.exit(PASSING if isinstance(error, OSError | MemoryError) else LASTING)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, every page in each child
     ForkServer(control, lifeline).serve()
+
+
+def load(modules: Sequence[str]) -> None:
+    """Import what runs need, and have it warm up."""
+    for name in modules:
+        module = importlib.import_module(name)
+        if hasattr(module, "warm_up"):
+            module.warm_up()
 
 
 if __name__ == "__main__":

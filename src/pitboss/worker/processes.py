@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+OOM_SCORE = 800  # of 1000: above whatever a worker's size makes of its score
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -75,13 +76,10 @@ def kill_session(leader: int, not_before: float) -> None:
             _kill(pid)
 
 
-def machine() -> str:
-    """Answer whose process ids those seen here are: this boot of this machine, and this container of it."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return f"{psutil.boot_time():.0f}"
+def offer_to_the_kernel() -> None:
+    """Have the kernel, when it is out of memory, end this process before those that look after it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
 
 
 def reap_orphans() -> None:
@@ -131,17 +129,6 @@ def resident_bytes(pid: int) -> int:
         with contextlib.suppress(psutil.Error, OSError):
             total += psutil.Process(member).memory_info().rss
     return total
-
-
-def kernel_kills() -> int:
-    """Answer how many processes the kernel has killed for want of memory since it started."""
-    try:
-        for line in Path("/proc/vmstat").read_text().splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    except OSError:
-        pass
-    return 0
 
 
 def _descendants(pid: int) -> list[int]:

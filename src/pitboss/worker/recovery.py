@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,14 @@ import structlog
 
 from pitboss.core.files import Files
 from pitboss.core.logs import run_log
+from pitboss.core.machine import kernel_kills
 from pitboss.runs.model import Run, WorkerInfo
-from pitboss.runs.ports import Lost, RunStore, WorkerRegistry
+from pitboss.runs.ports import Lost, Move, RunStore, WorkerRegistry
 from pitboss.runs.states import State
 from pitboss.worker.config import WorkerConfig
-from pitboss.worker.processes import is_same_process, kill_session, machine, start_time
+from pitboss.worker.presence import Presence, presence, this_machine
+from pitboss.worker.processes import kill_session, start_time
+from pitboss.worker.supervised import interrupted
 
 logger = structlog.get_logger("pitboss.worker")
 
@@ -31,18 +35,23 @@ def introduction(worker_id: str, config: WorkerConfig) -> WorkerInfo:
     pid = os.getpid()
     return WorkerInfo(
         worker_id, socket.gethostname(), pid, start_time(pid) or 0.0, config.slots, config.version, 0.0, 0.0,
-        machine=machine(), resources=",".join(config.resources),
+        machine=str(this_machine()), resources=",".join(config.resources), kernel_kills=kernel_kills(),
     )  # fmt: skip
 
 
 class Recovery:
     """One worker's look after the others. Raises StorageUnavailable; the next look does what was left undone."""
 
-    def __init__(self, store: RunStore, registry: WorkerRegistry, housekeeping: Housekeeping, own: WorkerInfo) -> None:
+    def __init__(
+        self, store: RunStore, registry: WorkerRegistry, housekeeping: Housekeeping, own: WorkerInfo,
+        config: WorkerConfig,
+    ) -> None:  # fmt: skip
         self.store = store
         self.registry = registry
         self.housekeeping = housekeeping
         self.own = own
+        self.config = config
+        self._ahead: dict[str, tuple[float, float]] = {}  # renewals that lie in the future, and since when they stand
 
     def look(
         self, tokens: Sequence[str], kinds: Sequence[str], is_resumable: Callable[[Run], bool]
@@ -58,7 +67,14 @@ class Recovery:
         if dead:
             self._clear_away(dead)
         lost = Lost(kinds, [worker.id for worker in dead], self.own.id, tokens)
-        for run in self.store.recover(lost, is_resumable):
+        starved = {worker.id for worker in dead if self._has_starved(worker)}
+
+        def decide(run: Run) -> Move:
+            is_memory = run.worker_id in starved
+            reason = "the kernel killed its worker: there is too little memory" if is_memory else "its worker was lost"
+            return interrupted(run, reason, is_memory, is_resumable(run))
+
+        for run in self.store.recover(lost, decide):
             logger.info("run recovered", run=run.id, to=run.state.value, attempt=run.attempt)
             self.housekeeping.discard(run)
         forgotten = [w for w in workers if w.id != self.own.id and w.silent_seconds > FORGET_SECONDS]
@@ -69,14 +85,30 @@ class Recovery:
         return [worker for worker in workers if worker not in dead]
 
     def _is_dead(self, worker: WorkerInfo) -> bool:
-        """Answer whether we can see that a worker is gone; of other machines only the lease tells."""
-        if worker.id == self.own.id or (worker.host, worker.machine) != (self.own.host, self.own.machine):
+        """Answer whether we can see that a worker is gone; of other machines only the lease tells, or that a renewal
+        which lies in the future, because the database's clock went back, has stood there for longer than a lease."""
+        if worker.id == self.own.id:
             return False
-        return not is_same_process(worker.pid, worker.process_started_at)
+        seen = presence(worker, self.own.host, self.config.shares_kernel)
+        return seen is Presence.GONE or (seen is Presence.UNSEEN and self._stands_ahead(worker))
+
+    def _stands_ahead(self, worker: WorkerInfo) -> bool:
+        now = time.monotonic()
+        renewed_at, since = self._ahead.get(worker.id, (0.0, now))
+        if worker.silent_seconds >= 0 or renewed_at != worker.renewed_at:
+            since = now
+        self._ahead[worker.id] = (worker.renewed_at, since)
+        return now - since > self.config.lease_seconds
+
+    def _has_starved(self, worker: WorkerInfo) -> bool:
+        """Answer whether the kernel has killed something on this machine since a dead worker last counted."""
+        is_same_boot = worker.machine == self.own.machine
+        return is_same_boot and kernel_kills() > worker.kernel_kills
 
     def _clear_away(self, dead: Sequence[WorkerInfo]) -> None:
         """End whatever the runs of dead workers may have left behind, before they start again."""
-        started = {worker.id: worker.process_started_at for worker in dead}
+        # process ids of another boot are others' by now
+        started = {worker.id: worker.process_started_at for worker in dead if worker.machine == self.own.machine}
         for run in self.store.queue().active:
             if run.worker_id in started and run.pid:
                 kill_session(run.pid, started[run.worker_id])

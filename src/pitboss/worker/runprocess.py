@@ -18,8 +18,8 @@ from pitboss.core.files import open_files
 from pitboss.runs.context import RunContext
 from pitboss.runs.model import Checkpoint
 from pitboss.runs.states import FailureKind
-from pitboss.worker.dossier import Panel
-from pitboss.worker.processes import die_with_parent
+from pitboss.worker.processes import die_with_parent, offer_to_the_kernel
+from pitboss.worker.runfile import Panel
 
 NICENESS = 10  # runs give way to the API and the worker
 HEADER = struct.Struct("!I")
@@ -30,7 +30,7 @@ def run_and_exit(order: dict[str, Any], panel: Panel, pipe: int, log: int, paren
     code = 1
     try:
         become_a_process(order["run_id"], log, parent)
-        out = Mouthpiece(pipe)
+        out = Pipe(pipe)
         out.say({"type": "started", "pid": os.getpid()})
         code = work(order, panel, out)
         out.close()
@@ -46,6 +46,7 @@ def become_a_process(run_id: str, log: int, parent: int) -> None:
     """Leave the fork server's session, die with it, and write to the run's log."""
     os.setsid()
     die_with_parent(parent)
+    offer_to_the_kernel()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     os.environ["PITBOSS_RUN_ID"] = run_id
@@ -57,7 +58,7 @@ def become_a_process(run_id: str, log: int, parent: int) -> None:
     os.close(nothing)
 
 
-class Mouthpiece:
+class Pipe:
     """Sends messages to the worker: four bytes of length, then JSON. Blocks when the worker falls behind."""
 
     def __init__(self, pipe: int) -> None:
@@ -73,7 +74,7 @@ class Mouthpiece:
         os.close(self._pipe)
 
 
-def work(order: dict[str, Any], panel: Panel, out: Mouthpiece) -> int:
+def work(order: dict[str, Any], panel: Panel, out: Pipe) -> int:
     """Call the job and say how it ended; answer the exit code."""
     files = open_files(Path(order["data_dir"]), order["files_url"])
     context = RunContext(

@@ -17,22 +17,24 @@ from pitboss.runs import events as ev
 from pitboss.runs.model import Artifact, Checkpoint, Claim, Run
 from pitboss.runs.ports import Move
 from pitboss.runs.progress import ProgressMeter
-from pitboss.runs.states import FailureKind, State
-from pitboss.worker.dossier import Panel
+from pitboss.runs.states import FailureKind, Setback, State
+from pitboss.worker.memory import KernelKills
 from pitboss.worker.outbox import Outbox
-from pitboss.worker.processes import kernel_kills
+from pitboss.worker.runfile import Panel
 from pitboss.worker.runprocess import HEADER
 
 PROGRESS_SECONDS = 0.2
 MOST_UNWRITTEN = 5_000  # messages kept while the database is away
 MOST_KEY = 200  # characters of an item's key
 MOST_KILLS = 30  # attempts killed from outside, none of which has saved its state: then the run has failed
+MOST_MEMORY_KILLS = 3  # attempts that ended because memory was wanting: then the run has failed
+MOST_STARTS = 5  # in a row that came to nothing, for a reason that does not pass: then the run has failed
 # what ends everything when a machine or a login session does; a run that is sent one goes on as after SIGKILL
 _ENDINGS = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 INTERRUPTIONS = {
     slots.REASON_SHUTDOWN: "the worker shut down",
     slots.REASON_LEASE: "the lease ended unrenewed",
-    slots.REASON_FORK_SERVER: "the fork server died or could not fork",
+    slots.REASON_FORK_SERVER: "the fork server was lost",
 }
 READ_BYTES = 1 << 16
 
@@ -44,6 +46,7 @@ class SupervisedRun:
     claim: Claim
     panel: Panel
     pipe: int
+    kills: KernelKills
     max_seconds: float = 0.0  # 0 is no limit
     max_megabytes: float = 0.0
     started_monotonic: float = field(default_factory=time.monotonic)
@@ -61,7 +64,6 @@ class SupervisedRun:
     _buffer: bytearray = field(default_factory=bytearray)
     _last_progress: float = 0.0
     _last_written: tuple[Any, ...] = ()
-    _kernel_kills: tuple[int, int] = field(default_factory=lambda: (kernel_kills(),) * 2)
 
     def __post_init__(self) -> None:
         self.ticket = self.claim.token  # of this attempt; the claim's own is dropped when the lease is lost
@@ -154,10 +156,6 @@ class SupervisedRun:
         document = self.meter.document(time.time())
         self.outbox.put(events=[ev.Progressed(**document)], progress=document)
 
-    def note_kernel_kills(self, count: int) -> None:
-        """Remember how many processes the kernel had killed a moment ago: one that it killed long since is not ours."""
-        self._kernel_kills = (self._kernel_kills[1], count)
-
     def raise_cancel(self, keep_partial: bool, grace_seconds: float) -> None:
         """Put the cancel flag up and set the deadline after which the process group is killed."""
         if self.is_cancel_raised:
@@ -178,14 +176,31 @@ class SupervisedRun:
 
     def end(self, code: int, reason: int, is_resumable: Callable[[Run], bool]) -> None:
         """The process is gone: decide, once, how the run ends."""
+        self._finish(lambda: self._verdict(code, reason, is_resumable(self.claim.run)))
+
+    def lose(self, loss: str, is_memory: bool, is_resumable: Callable[[Run], bool]) -> None:
+        """The fork server is gone, and the process with it."""
+
+        def decide() -> Move:
+            ended = self._ended_by_itself()
+            return ended or interrupted(self.claim.run, loss, is_memory, is_resumable(self.claim.run))
+
+        self._finish(decide)
+
+    def never_started(self, reason: str) -> None:
+        """No process came about: the fork server was refused one."""
+        self._finish(lambda: self._ended_by_itself() or not_started(self.claim.run, reason, is_lasting=False))
+
+    def _finish(self, decide: Callable[[], Move]) -> None:
         self.listen()
         self.sample(time.monotonic(), is_last=True)
-        self.ended = self._verdict(code, reason, is_resumable(self.claim.run))
+        self.ended = decide()
         if self.ended.to is State.COMPLETED and not self.is_completing:
             self.outbox.put(move=Move(State.COMPLETING))
         self.outbox.put(move=self.ended)
 
-    def _verdict(self, code: int, reason: int, is_resumable: bool) -> Move:
+    def _ended_by_itself(self) -> Move | None:
+        """Answer the end of a run that has said how it ends, or was asked to."""
         if self.result is not None and not self.was_partial:
             return Move(State.COMPLETED, result=self.result)
         if self.is_cancel_raised:
@@ -193,6 +208,12 @@ class SupervisedRun:
             return Move(State.CANCELLED, result=self.result if keeps else None, partial=keeps)
         if self.error is not None:
             return Move(State.FAILED, error=self.error)
+        return None
+
+    def _verdict(self, code: int, reason: int, is_resumable: bool) -> Move:
+        ended = self._ended_by_itself()
+        if ended is not None:
+            return ended
         if self.is_suspended and is_resumable:
             return Move(State.QUEUED, error={"message": INTERRUPTIONS[slots.REASON_SHUTDOWN]})
         if reason in INTERRUPTIONS and is_resumable:
@@ -213,7 +234,7 @@ class SupervisedRun:
 
     def _died(self, code: int, is_resumable: bool) -> Move:
         """Answer what becomes of a run whose process ended by itself, or by somebody else."""
-        if code == -signal.SIGKILL and kernel_kills() > self._kernel_kills[0]:
+        if self.kills.explain(code):
             what = "the kernel killed the run: the machine was out of memory"
             return _failed(FailureKind.MEMORY, what, "run fewer at once")
         if code < 0:
@@ -241,6 +262,28 @@ class SupervisedRun:
     def close(self) -> None:
         os.close(self.pipe)
         self.panel.close()
+
+
+def interrupted(run: Run, reason: str, is_memory: bool, is_resumable: bool) -> Move:
+    """Answer what becomes of a run that lost what it lives in: queued again, unless that has come to nothing."""
+    if is_memory and run.memory_kills + 1 >= MOST_MEMORY_KILLS:
+        what = f"{reason}; so it was in {MOST_MEMORY_KILLS} attempts"
+        return _failed(FailureKind.MEMORY, what, "give pitboss more memory, or run fewer at once")
+    if is_resumable:
+        return Move(State.QUEUED, error={"message": reason}, setback=Setback.MEMORY if is_memory else None)
+    return _failed(FailureKind.LOST, f"{reason}, in attempt {run.attempt}", "resume or retry it")
+
+
+def not_started(run: Run, reason: str, is_lasting: bool) -> Move:
+    """Answer what becomes of a run whose process did not come about: queued again, unless that is of no use."""
+    if is_lasting and run.failed_starts + 1 >= MOST_STARTS:
+        return unstartable(f"{reason}; so it was {MOST_STARTS} times")
+    return Move(State.QUEUED, error={"message": reason}, setback=Setback.START)
+
+
+def unstartable(reason: str, kind: FailureKind = FailureKind.ERROR) -> Move:
+    """Answer the end of a run that cannot be started."""
+    return _failed(kind, reason, "mend that ('pitboss doctor' examines more), then retry the run")
 
 
 def _signal_name(number: int) -> str:

@@ -14,22 +14,23 @@ from functools import partial
 import structlog
 
 from pitboss.core import panel as slots
-from pitboss.core.clock import boot_nanoseconds
 from pitboss.core.errors import StorageUnavailable, Unstorable
 from pitboss.core.files import open_files
 from pitboss.core.ids import new_id
-from pitboss.runs.model import Claim, Run, Serves
-from pitboss.runs.ports import ChangeSignal, Move, RunStore, RunWrite, WorkerRegistry
+from pitboss.runs.model import Run
+from pitboss.runs.ports import ChangeSignal, Move, RunStore, WorkerRegistry
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.admission import Admission
+from pitboss.worker.claimer import Claimer
 from pitboss.worker.config import Entry, Upkeep, WorkerConfig
 from pitboss.worker.doorbell import Doorbell
-from pitboss.worker.forge import Forge
+from pitboss.worker.forkclient import ForkOptions
+from pitboss.worker.forkkeeper import Cause, ForkKeeper
 from pitboss.worker.leases import Leases
-from pitboss.worker.processes import adopt_orphans, kernel_kills, reap_orphans, resident_bytes
+from pitboss.worker.memory import KernelKills
+from pitboss.worker.processes import adopt_orphans, kill_family, reap_orphans, resident_bytes
 from pitboss.worker.recovery import Housekeeping, Recovery, introduction
 from pitboss.worker.rhythm import Rhythm
-from pitboss.worker.starting import start
 from pitboss.worker.supervised import SupervisedRun
 
 logger = structlog.get_logger("pitboss.worker")
@@ -39,6 +40,7 @@ FLUSH_SECONDS = 0.1
 LOOK_SECONDS = 0.5  # a worker looks for work by itself this often, whatever was rung
 RECOVER_SECONDS = 0.5
 MEMORY_SECONDS = 0.5
+PLACE_SECONDS = 1.0
 THIN_SECONDS = 60.0
 STOP_MARGIN_SECONDS = 2.0
 MOST_ATTEMPTS = 500  # without a saved state: a run that always brings down its worker fails in the end
@@ -59,27 +61,35 @@ class Worker:
         self.id = new_id()
         self.housekeeping = Housekeeping(open_files(config.data_dir, config.files_url), config.data_dir)
         self.upkeep = upkeep
-        self.admission = Admission(config, registry, self.id, upkeep.obstacle)
-        self.recovery = Recovery(store, registry, self.housekeeping, introduction(self.id, config))
+        self.kills = KernelKills()
+        self.selector = selectors.DefaultSelector()
+        self.forks = ForkKeeper(_fork_options(config, entries), self.selector, self.kills)
+        self.admission = Admission(config, registry, self.id, lambda: self.forks.obstacle, upkeep.obstacle)
+        self.recovery = Recovery(store, registry, self.housekeeping, introduction(self.id, config), config)
         self.active: dict[str, SupervisedRun] = {}
         self.is_stopping = False
         self.is_draining = False
-        self.selector = selectors.DefaultSelector()
         self.doorbell = Doorbell(config.data_dir)
         self.rhythm = Rhythm(self.id)
         self.leases = Leases(config, store, self.id, self.rhythm)
+        self.claimer = Claimer(config, store, entries, self.forks, self.admission, self.leases, self.rhythm, self.id)
         self._is_at_work = False
         self._busy_at = time.monotonic()
         self._stop_at = math.inf
 
-    def run(self) -> bool:
-        """Work until stopped or idle; False when another worker serves this host already."""
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> bool:
+        """Work until stopped or idle; False when another worker serves this host already.
+
+        Raises StorageUnavailable or OSError when it cannot begin, Misplaced when the database is moved away under it.
+        """
         self._recover()  # a dead predecessor on this host must not pass for a live one
         if not self._sign_on(self.config.is_sole, self.config.lease_seconds):
+            on_ready()
             return False
-        self._prepare()
-        logger.info("worker started", worker=self.id, slots=self.config.slots)
         try:
+            self._prepare()
+            on_ready()
+            logger.info("worker started", worker=self.id, slots=self.config.slots)
             self._work()
             while not self.is_stopping and not self._may_go():
                 self._work()
@@ -114,6 +124,8 @@ class Worker:
         self.is_stopping = True
 
     def _turn(self) -> None:
+        if self.rhythm.is_due("place", PLACE_SECONDS):
+            self.upkeep.check_place()
         self._listen()
         has_news = self._notice()
         self._obey(has_news)
@@ -130,13 +142,9 @@ class Worker:
         signal.signal(signal.SIGTERM, lambda *_: self.stop())
         signal.signal(signal.SIGINT, lambda *_: self.stop())
         self.doorbell.open()
-        self.selector.register(self.doorbell, selectors.EVENT_READ)
-        self._light_forge()
-
-    def _light_forge(self) -> None:
-        modules = sorted({entry.address.partition(":")[0] for entry in self.entries.values()})
-        self.forge = Forge(modules)
-        self.selector.register(self.forge.control, selectors.EVENT_READ)
+        if self.doorbell.fd is not None:
+            self.selector.register(self.doorbell.fd, selectors.EVENT_READ)
+        self.forks.start()
 
     def _is_done(self) -> bool:
         if self.is_stopping and time.monotonic() > self._stop_at + STOP_MARGIN_SECONDS:
@@ -148,7 +156,7 @@ class Worker:
 
     def _leave(self) -> None:
         self.doorbell.close()
-        self.forge.close()
+        self.forks.close()
         try:
             self.registry.remove(self.id)
         except StorageUnavailable as error:
@@ -162,7 +170,7 @@ class Worker:
 
     def _listen(self) -> None:
         ready = {key.fileobj for key, _ in self.selector.select(TICK_SECONDS if self.active else 0.05)}
-        if self.doorbell in ready and self.doorbell.was_rung():
+        if self.doorbell.fd in ready and self.doorbell.was_rung():
             self._busy_at = time.monotonic()
             self.rhythm.hasten("look")
         for run in self.active.values():
@@ -170,20 +178,36 @@ class Worker:
                 self._guarded(run, run.listen)
                 if not run.is_pipe_open:
                     self.selector.unregister(run.pipe)
-        if self.forge.control in ready:
-            self._hear_forge()
-        if not self.forge.is_alive:
-            self._replace_forge()
+        self._hear_forks()
+        self._look_after_forks()
 
-    def _hear_forge(self) -> None:
-        for notice in self.forge.notices():
+    def _hear_forks(self) -> None:
+        was_ready = self.forks.is_ready
+        for notice in self.forks.notices():
             run = self.active.get(notice["run_id"])
-            if run is None or notice["token"] != run.ticket:
+            if run is None or notice["token"] != run.ticket or run.ended is not None:
                 continue
-            if notice["type"] == "spawned":
-                run.pid = notice["pid"]
-            else:
-                self._end(run, notice["code"], notice["reason"])
+            match notice["type"]:
+                case "spawned":
+                    run.pid = notice["pid"]
+                case "refused":
+                    self.admission.close(notice["error"])
+                    self._guarded(run, partial(run.never_started, notice["error"]))
+                case "exited":
+                    self._end(run, notice["code"], notice["reason"])
+        if self.forks.is_ready and not was_ready:
+            self.rhythm.hasten("look")
+
+    def _look_after_forks(self) -> None:
+        loss = self.forks.look()
+        if loss is not None:
+            for run in self.active.values():
+                if run.pid:
+                    kill_family(run.pid)  # they die with the fork server, but not where the kernel holds that frozen
+                if run.ended is None:
+                    self._guarded(run, partial(run.lose, loss.reason, loss.cause is Cause.MEMORY, self._is_resumable))
+                    self._settle_end(run)
+            reap_orphans()
 
     def _guarded(self, run: SupervisedRun, action: Callable[[], None]) -> None:
         """Let what one run says wrongly end that run, and not the worker."""
@@ -197,23 +221,15 @@ class Worker:
             run.kill(slots.REASON_NONE)
 
     def _end(self, run: SupervisedRun, code: int, reason: int) -> None:
-        if run.ended is None:
-            self._guarded(run, partial(run.end, code, reason, self._is_resumable))
-            if run.ended is None:  # its last words were not understood
-                run.ended = Move(State.FAILED, error=run.error)
-                run.outbox.put(move=run.ended)
-            if run.pipe in self.selector.get_map():
-                self.selector.unregister(run.pipe)
+        self._guarded(run, partial(run.end, code, reason, self._is_resumable))
+        self._settle_end(run)
 
-    def _replace_forge(self) -> None:
-        logger.error("the fork server died", worker=self.id, code=self.forge.process.returncode)
-        self.selector.unregister(self.forge.control)
-        self.forge.bury()
-        for run in self.active.values():
-            self._end(run, -signal.SIGKILL, slots.REASON_FORK_SERVER)
-        time.sleep(FLUSH_SECONDS)  # one that cannot start must not be started a thousand times a second
-        reap_orphans()
-        self._light_forge()
+    def _settle_end(self, run: SupervisedRun) -> None:
+        if run.ended is None:  # its last words were not understood
+            run.ended = Move(State.FAILED, error=run.error)
+            run.outbox.put(move=run.ended)
+        if run.pipe in self.selector.get_map():
+            self.selector.unregister(run.pipe)
 
     def _notice(self) -> bool:
         """Answer whether to look at the database: it changed, somebody rang, or it is time anyway."""
@@ -248,70 +264,36 @@ class Worker:
             run.suspend(max(0.0, self._stop_at - time.monotonic()))
 
     def _claim(self, has_news: bool) -> None:
-        free = self.config.slots - len(self.active)
-        if self.is_stopping or self.is_draining or not has_news or free < 1:
+        if self.is_stopping or self.is_draining or not has_news:
             return
-        config = self.config
-        try:
-            if not self.admission.is_open():
-                return
-            serves = Serves(tuple(self.entries), config.resources)
-            before = boot_nanoseconds()
-            claims = self.store.claim(self.id, free, config.lease_seconds, config.limits, serves)
-        except StorageUnavailable as error:
-            self.rhythm.complain("claim", error)
-            return
-        for claim in claims:
-            try:
-                self._start(claim, before)
-            except OSError as error:
-                self._give_back(claim, error)
-            except StorageUnavailable as error:
-                self.rhythm.complain("start", error)  # it is recovered, as any run that is ours and unknown here
-
-    def _start(self, claim: Claim, claimed_at: int) -> None:
-        run = claim.run
-        if run.id in self.active:  # its lease ended unseen, and it came back to us: the old attempt must end first
-            self.active[run.id].kill(slots.REASON_LEASE)
-            self.store.write(
-                [RunWrite(run.id, claim.token, 1, move=Move(State.QUEUED, error={"message": "claimed twice"}))]
-            )
-            return
-        lease_end = self.leases.end(claimed_at)
-        supervised = start(self.forge, claim, self.entries[run.kind], self.config, lease_end)
-        self.active[run.id] = supervised
-        self.selector.register(supervised.pipe, selectors.EVENT_READ)
-        self._busy_at = time.monotonic()
-        logger.info("run claimed", run=run.id, worker=self.id, attempt=run.attempt)
-
-    def _give_back(self, claim: Claim, error: OSError) -> None:
-        """Queue a run again that could not be started, for want of descriptors or disk, and claim none for a while."""
-        reason = f"runs cannot be started: {error.strerror or error}"
-        logger.error("run not started", run=claim.run.id, worker=self.id, error=reason)
-        move = Move(State.QUEUED, error={"message": reason})
-        try:
-            self.admission.close(reason)
-            self.store.write([RunWrite(claim.run.id, claim.token, 1, move=move)])
-        except StorageUnavailable as trouble:
-            self.rhythm.complain("giving back", trouble)  # it is recovered, as any run that is ours and unknown here
+        for run in self.claimer.claim(self.config.slots - len(self.active), self.active):
+            self.active[run.id] = run
+            self.selector.register(run.pipe, selectors.EVENT_READ)
+            self._busy_at = time.monotonic()
 
     # --- supervising
 
     def _supervise(self) -> None:
         now = time.monotonic()
         checks_memory = self.rhythm.is_due("memory", MEMORY_SECONDS)
-        killed = kernel_kills() if checks_memory else 0
+        if checks_memory and self.kills.look():
+            self._note_kills()
         for run in self.active.values():
             if run.ended is not None:
                 continue
             self._guarded(run, partial(run.sample, now))
-            if checks_memory:
-                run.note_kernel_kills(killed)
             if run.max_seconds and now - run.started_monotonic > run.max_seconds:
                 run.kill(slots.REASON_TIMEOUT)
             is_limited = checks_memory and run.max_megabytes and run.pid
             if is_limited and resident_bytes(run.pid or 0) > run.max_megabytes * (1 << 20):
                 run.kill(slots.REASON_MEMORY)
+
+    def _note_kills(self) -> None:
+        """Have it known how many kills we have seen: should there be more when we are gone, we were among them."""
+        try:
+            self.registry.note_kernel_kills(self.id, self.kills.total)
+        except StorageUnavailable as error:
+            self.rhythm.complain("noting kills", error)
 
     def _flush(self) -> None:
         """Write what the runs said, all of it in one transaction; moves at once, the rest ten times a second."""
@@ -396,3 +378,8 @@ class Worker:
     def _is_resumable(self, run: Run) -> bool:
         entry = self.entries.get(run.kind)
         return entry is not None and entry.is_resumable and run.attempt - run.checkpointed_attempt < MOST_ATTEMPTS
+
+
+def _fork_options(config: WorkerConfig, entries: Mapping[str, Entry]) -> ForkOptions:
+    modules = sorted({entry.address.partition(":")[0] for entry in entries.values()})
+    return ForkOptions(modules, config.data_dir, config.python_path)

@@ -45,6 +45,6 @@ def test_a_stream_that_catches_up_waits_for_a_database_that_is_away(monkeypatch,
 
     async def hear():
         listening = Tailer(FailingLog(failures), NoChanges())
-        return [event.seq async for event in listening.listen({"r": 4})]
+        return [event.seq async for batch in listening.listen({"r": 4}) for event in batch]
 
     assert asyncio.run(hear()) == [5, 6, 7, 8, 9]

@@ -6,11 +6,14 @@ import json
 import mmap
 import os
 import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pitboss.core import panel as slots
 
 PAGE = mmap.PAGESIZE
+SHARED_MEMORY = Path("/dev/shm")
 
 
 class Panel:
@@ -45,18 +48,35 @@ class Panel:
         self._map.close()
 
 
-def write_dossier(order: dict[str, Any]) -> int:
-    """Answer the descriptor of a new dossier: a zeroed panel, then the order as JSON."""
-    folder = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+def write_run_file(order: dict[str, Any], data_dir: Path) -> int:
+    """Answer the descriptor of a new file: a zeroed panel, then the order as JSON.
+
+    It lies in memory where there is room, else in the data folder. Raises OSError that names every place tried.
+    """
+    content = bytes(PAGE) + json.dumps(order).encode()
+    refusals = []
+    for folder in (SHARED_MEMORY, data_dir):
+        try:
+            return _written(folder, content)
+        except OSError as error:
+            refusals.append((folder, error))
+    raise _none_of(refusals)
+
+
+def _written(folder: Path, content: bytes) -> int:
     with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(bytes(PAGE))
-        file.write(json.dumps(order).encode())
+        file.write(content)
         file.flush()
         return os.dup(file.fileno())
 
 
+def _none_of(refusals: Sequence[tuple[Path, OSError]]) -> OSError:
+    told = ", ".join(f"{folder}: {error.strerror or error}" for folder, error in refusals)
+    return OSError(refusals[-1][1].errno, f"no room for a run's own file ({told})")
+
+
 def read_order(fd: int) -> dict[str, Any]:
-    """Answer the order of a dossier."""
+    """Answer the order of a run's file."""
     size = os.fstat(fd).st_size
     order: dict[str, Any] = json.loads(os.pread(fd, size - PAGE, PAGE))
     return order

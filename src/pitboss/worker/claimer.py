@@ -1,0 +1,110 @@
+"""From the queue to a process: claims runs and has them started, gives back or up those that cannot be."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+
+import structlog
+
+from pitboss.core import panel as slots
+from pitboss.core.clock import boot_nanoseconds
+from pitboss.core.errors import StorageUnavailable
+from pitboss.runs.model import Claim, Serves
+from pitboss.runs.ports import Move, RunStore, RunWrite
+from pitboss.runs.states import FailureKind, State
+from pitboss.worker.admission import Admission
+from pitboss.worker.config import Entry, WorkerConfig
+from pitboss.worker.forkkeeper import Cause, ForkKeeper
+from pitboss.worker.leases import Leases
+from pitboss.worker.rhythm import Rhythm
+from pitboss.worker.starting import start
+from pitboss.worker.supervised import SupervisedRun, not_started, unstartable
+
+logger = structlog.get_logger("pitboss.worker")
+
+LEAST_CANCEL_SECONDS = 1.2  # for what makes results of a checkpoint, from its start on
+# what does not pass by itself: something lies in the way, or is not ours to write
+_LASTING = frozenset(
+    (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG)
+)
+
+
+class Claimer:
+    """Claims for one worker."""
+
+    def __init__(
+        self, config: WorkerConfig, store: RunStore, entries: Mapping[str, Entry], forks: ForkKeeper,
+        admission: Admission, leases: Leases, rhythm: Rhythm, worker_id: str,
+    ) -> None:  # fmt: skip
+        self.config = config
+        self.store = store
+        self.entries = entries
+        self.forks = forks
+        self.admission = admission
+        self.leases = leases
+        self.rhythm = rhythm
+        self.worker_id = worker_id
+        self._given_up_after = 0.0
+
+    def claim(self, free: int, active: Mapping[str, SupervisedRun]) -> list[SupervisedRun]:
+        """Claim up to `free` runs and answer those that were started; trouble with the database is logged."""
+        try:
+            if not self.forks.is_ready:
+                self._give_up_where_hopeless(free)
+                return []
+            # one that only makes results of its checkpoint, after a cancel, is claimed beyond what is free
+            claims = self._claims(free) if self.admission.is_open() else []
+        except StorageUnavailable as error:
+            self.rhythm.complain("claim", error)
+            return []
+        started = [self._started(claim, claimed_at, active) for claim, claimed_at in claims]
+        return [run for run in started if run is not None]
+
+    def _claims(self, count: int) -> list[tuple[Claim, int]]:
+        serves = Serves(tuple(self.entries), self.config.resources)
+        before = boot_nanoseconds()
+        found = self.store.claim(self.worker_id, count, self.config.lease_seconds, self.config.limits, serves)
+        return [(claim, before) for claim in found]
+
+    def _started(self, claim: Claim, claimed_at: int, active: Mapping[str, SupervisedRun]) -> SupervisedRun | None:
+        run = claim.run
+        if run.id in active:  # its lease ended unseen, and it came back to us: the old attempt must end first
+            active[run.id].kill(slots.REASON_LEASE)
+            self._return(claim, Move(State.QUEUED, error={"message": "claimed twice"}))
+            return None
+        try:
+            started = start(self.forks, claim, self.entries[run.kind], self.config, self.leases.end(claimed_at))
+        except OSError as error:
+            self._give_back(claim, error)
+            return None
+        if run.state is State.CANCELLING:
+            started.raise_cancel(keep_partial=True, grace_seconds=LEAST_CANCEL_SECONDS)
+        self.admission.open()
+        logger.info("run claimed", run=run.id, worker=self.worker_id, attempt=run.attempt)
+        return started
+
+    def _give_back(self, claim: Claim, error: OSError) -> None:
+        """Queue a run again that could not be started, for want of descriptors or disk, and claim none for a while."""
+        reason = f"runs cannot be started: {error.strerror or error}"
+        if error.filename:
+            reason += f": {error.filename}"
+        logger.error("run not started", run=claim.run.id, worker=self.worker_id, error=reason)
+        self.admission.close(reason)
+        self._return(claim, not_started(claim.run, reason, error.errno in _LASTING))
+
+    def _give_up_where_hopeless(self, free: int) -> None:
+        """Fail some of the runs that wait, once after each start of the fork server that has come to nothing again."""
+        if not self.forks.is_hopeless or self.forks.failed_at == self._given_up_after:
+            return
+        self._given_up_after = self.forks.failed_at
+        is_memory = self.forks.last_loss.cause is Cause.MEMORY
+        end = unstartable(self.forks.obstacle, FailureKind.MEMORY if is_memory else FailureKind.ERROR)
+        for claim, _ in self._claims(free):
+            self._return(claim, end)
+
+    def _return(self, claim: Claim, move: Move) -> None:
+        try:
+            self.store.write([RunWrite(claim.run.id, claim.token, 1, move=move)])
+        except StorageUnavailable as error:
+            self.rhythm.complain("giving back", error)  # it is recovered, as any run that is ours and unknown here
