@@ -170,7 +170,9 @@ def test_bars_are_imported_read_and_removed(http):
     refused(http.get("/api/v1/data/UP/1m"), 404)
 
 
-@pytest.mark.parametrize(("path", "allowed"), [("/runs", "GET, POST"), ("/backtests/x", "DELETE, GET, PATCH")])
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/runs", "GET, HEAD, POST"), ("/backtests/x", "DELETE, GET, HEAD, PATCH")]
+)
 def test_a_wrong_method_is_told_the_right_ones(http, path, allowed):
     answer = http.put(f"/api/v1{path}")
     refused(answer, 405)

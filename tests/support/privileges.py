@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +29,36 @@ def may_make_hosts() -> bool:
     works = _works("ip", "netns", "add", name) and _works("ip", "netns", "exec", name, "unshare", "--uts", "true")
     _works("ip", "netns", "del", name)
     return works
+
+
+def may_group(controller: str) -> bool:
+    """True when control groups of the first kind can be made for a controller."""
+    try:
+        with control_group(controller):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def control_group(controller: str, name: str = "", value: str = "") -> Iterator[Path]:
+    """A control group below our own, with a limit; what is left in it at the end is moved out."""
+    line = next((line for line in Path("/proc/self/cgroup").read_text().splitlines() if f":{controller}:" in line), "")
+    parent = Path("/sys/fs/cgroup", controller, line.rpartition(":")[2].lstrip("/"))
+    group = parent / f"pitboss-{os.getpid()}-{next(_count)}"
+    group.mkdir()
+    try:
+        if name:
+            (group / name).write_text(value)
+        yield group
+    finally:
+        for pid in (group / "tasks").read_text().split():
+            with suppress(OSError):
+                (parent / "tasks").write_text(pid)
+        group.rmdir()
+
+
+_count = itertools.count()
 
 
 def _works(*command: str) -> bool:

@@ -11,8 +11,9 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
 from pitboss.api import backtests, data, events, runs, strategies, system
-from pitboss.api.docs import serve_docs
+from pitboss.api.docs import serve_pages
 from pitboss.api.guard import LOOPBACK, Guard
+from pitboss.api.head import HeadRequests
 from pitboss.api.problems import RESPONSES, handle_errors
 from pitboss.api.tailer import Tailer
 from pitboss.bootstrap import Platform
@@ -25,8 +26,11 @@ creates a run takes an `Idempotency-Key`. `/api` is the same as `/api/v1`.
 """
 
 
-def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK) -> FastAPI:
-    """Answer the application over an open platform; closing the platform is the caller's."""
+def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: str = "") -> FastAPI:
+    """Answer the application over an open platform; closing the platform is the caller's.
+
+    `hosts` are the names under which it is served, `root_path` is the path, where a proxy serves it under one.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,9 +55,10 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK) -> FastAPI:
     app.include_router(router, prefix="/api/v1")
     app.include_router(router, prefix="/api", include_in_schema=False)
     app.include_router(system.probes, include_in_schema=False)
-    serve_docs(app)
+    serve_pages(app)
     handle_errors(app)
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, hosts=hosts, root_path=root_path)
+    app.add_middleware(HeadRequests)
     return app
 
 

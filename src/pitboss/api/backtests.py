@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query
 
-from pitboss.api.deps import IdempotencyKey, Owner, Wired
+from pitboss.api.deps import IdempotencyKey, Locate, Owner, Wired
 from pitboss.api.runs import queued
 from pitboss.api.schemas import (
     BacktestCancelRequest,
@@ -37,10 +37,10 @@ def described(platform: Platform, saved: Any) -> dict[str, Any]:
 
 
 @router.post("/backtests", status_code=201, response_model=SavedBacktestModel)
-def create(request: BacktestRequest, response: Response, platform: Wired, owner: Owner) -> Any:
+def create(request: BacktestRequest, locate: Locate, platform: Wired, owner: Owner) -> Any:
     """Save a configuration under a name of its own."""
     saved = platform.backtests.create(request.name, request.params, owner)
-    response.headers["Location"] = f"/api/v1/backtests/{saved.id}"
+    locate(f"/backtests/{saved.id}")
     return described(platform, saved)
 
 
@@ -69,9 +69,9 @@ def delete(backtest_id: BacktestId, platform: Wired) -> None:
 
 
 @router.post("/backtests/{backtest_id}/run", status_code=202, response_model=RunModel)
-def run(backtest_id: BacktestId, response: Response, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
+def run(backtest_id: BacktestId, locate: Locate, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
     """Queue a run of the configuration; it may be running already, each run is one of its own."""
-    return queued(platform.backtests.run(backtest_id, owner, key), response, platform)
+    return queued(platform.backtests.run(backtest_id, owner, key), locate, platform)
 
 
 @router.get("/backtests/{backtest_id}/progress", response_model=BacktestProgress)

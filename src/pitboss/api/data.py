@@ -6,13 +6,13 @@ import tempfile
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Path, Query, Request
+from fastapi import APIRouter, Body, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from pitboss.api.deps import Wired
 from pitboss.api.schemas import BarModel, GapModel, ImportModel, SeriesModel
 from pitboss.bootstrap import Platform
-from pitboss.core.errors import InvalidInput
+from pitboss.core.errors import DiskFull, InvalidInput
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.frames import between, to_frame
 
@@ -20,7 +20,6 @@ router = APIRouter(tags=["data"])
 Symbol = Annotated[str, Path(max_length=32, pattern=r"^[^\x00]+$", description="A symbol.")]
 TimeframeName = Annotated[str, Path(max_length=8, description="The length of a bar, such as 5m.")]
 Moment = Annotated[str | None, Query(max_length=40, pattern=r"^[^\x00]*$")]
-PARQUET = b"PAR1"
 
 
 @router.get("/data", response_model=list[SeriesModel])
@@ -64,27 +63,29 @@ async def import_bars(
     strict: Annotated[bool, Query(description="Refuse a file that needs repair.")] = False,
     _body: Annotated[bytes | None, Body(media_type="application/octet-stream", description="CSV or Parquet.")] = None,
 ) -> Any:  # fmt: skip
-    """Import the CSV or Parquet file that is the request's body."""
+    """Import the CSV or Parquet file that is the request's body, packed with gzip or zstd or not."""
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("multipart/"):
+        raise HTTPException(415, "the body is a form: send the file itself, as curl --data-binary @FILE does")
     folder = platform.settings.data_dir / "uploads"
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder) as file:
-        async for chunk in request.stream():
-            file.write(chunk)
-        file.flush()
-        return await run_in_threadpool(_import, platform, FilePath(file.name), symbol, timeframe, tz, strict)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            async for chunk in request.stream():
+                file.write(chunk)
+            file.flush()
+            return await run_in_threadpool(_import, platform, FilePath(file.name), symbol, timeframe, tz, strict)
+    except OSError as error:
+        what = f"cannot keep the upload: {error.strerror or error}"
+        raise DiskFull(what, "free some disk space, then retry") from None
 
 
 def _import(platform: Platform, path: FilePath, symbol: str, timeframe: str, tz: str | None, strict: bool) -> Any:
-    with path.open("rb") as file:
-        is_parquet = file.read(4) == PARQUET
     if not path.stat().st_size:
         raise InvalidInput("the body is empty", "send the file as the request's body", "body")
-    named = path.with_suffix(".parquet" if is_parquet else ".csv")
-    named.hardlink_to(path)
-    try:
-        series, report = platform.catalog.import_file(named, symbol, parse_timeframe(timeframe), tz, None, strict)
-    finally:
-        named.unlink()
+    series, report = platform.catalog.import_file(
+        path, symbol, parse_timeframe(timeframe), tz, None, strict, source="the upload"
+    )
     return {"series": series.as_dict(), "report": report.as_dict()}
 
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Header, Path, Request, Response
 
 from pitboss.bootstrap import Platform
 from pitboss.runs.service import LOCAL_OWNER
 
 
 def platform_of(request: Request) -> Platform:
-    """Answer the platform of this server."""
+    """Answer the platform of this server. Raises Misplaced when its data folder was moved away under it."""
     platform: Platform = request.app.state.platform
+    platform.database.check_place()
     return platform
+
+
+def locator(request: Request, response: Response) -> Callable[[str], None]:
+    """Answer what says in `Location` where a new thing is, under whatever path a proxy serves us."""
+
+    def locate(path: str) -> None:
+        response.headers["Location"] = f"{request.scope.get('root_path', '')}/api/v1{path}"
+
+    return locate
 
 
 def owner_of() -> str:
@@ -22,6 +33,7 @@ def owner_of() -> str:
 
 
 Wired = Annotated[Platform, Depends(platform_of)]
+Locate = Annotated[Callable[[str], None], Depends(locator)]
 Owner = Annotated[str, Depends(owner_of)]
 RunId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A run's id.")]
 IdempotencyKey = Annotated[

@@ -28,8 +28,8 @@ STATUS = {
 }
 _TITLES = {
     400: "bad request", 403: "forbidden", 404: "not found", 405: "method not allowed", 409: "conflict",
-    413: "too large", 422: "invalid input", 429: "queue full", 500: "internal error", 503: "unavailable",
-    507: "disk full",
+    413: "too large", 415: "unsupported media type", 422: "invalid input", 429: "queue full", 500: "internal error",
+    503: "unavailable", 507: "disk full",
 }  # fmt: skip
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {
@@ -37,7 +37,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "model": ProblemSchema,
         "content": {"application/problem+json": {}},
     }
-    for status in (400, 404, 409, 413, 422, 429, 503, 507)
+    for status in (400, 404, 409, 413, 415, 422, 429, 503, 507)
 }
 
 
@@ -88,8 +88,12 @@ async def _pitboss_error(_request: Request, error: Exception) -> JSONResponse:
     return problem(status, error.message, error.remedy, problems, headers)
 
 
-async def _validation_error(_request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    kind = request.headers.get("content-type", "")
+    if "json" not in kind and any(item["loc"] == ("body",) and item["type"] != "missing" for item in error.errors()):
+        named = f"is '{kind[:60]}'" if kind else "is missing"
+        return problem(415, f"the content type {named}", "send JSON, with Content-Type: application/json")
     problems = [
         errors.Problem(
             item["msg"], "see /docs for what is expected", where=".".join(str(part) for part in item["loc"])
@@ -120,7 +124,8 @@ def allowed_methods(request: Request) -> list[str]:
         for path, methods in document.items():
             pattern = re.sub(r"{[^}]+}", "[^/]+", path.removeprefix("/api/v1"))
             if re.fullmatch(pattern, own):
-                return sorted(method.upper() for method in methods)
+                supported = {method.upper() for method in methods}
+                return sorted(supported | {"HEAD"} if "GET" in supported else supported)
     return []
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import FileResponse
 
-from pitboss.api.deps import IdempotencyKey, Owner, RunId, Wired
+from pitboss.api.deps import IdempotencyKey, Locate, Owner, RunId, Wired
 from pitboss.api.schemas import (
     ArtifactModel,
     CancelledRun,
@@ -20,6 +21,7 @@ from pitboss.api.schemas import (
     RunRequest,
     StatisticsModel,
 )
+from pitboss.bootstrap import Platform
 from pitboss.core.errors import NotFound
 from pitboss.market.frames import scan_parquet
 from pitboss.runs.model import Run, RunQuery
@@ -30,17 +32,17 @@ router = APIRouter(tags=["runs"])
 MAX_ROWS = 100_000
 
 
-def queued(run: Run, response: Response, platform: Wired) -> dict[str, Any]:
+def queued(run: Run, locate: Callable[[str], None], platform: Platform) -> dict[str, Any]:
     """Answer a run that was just queued, with where to find it."""
-    response.headers["Location"] = f"/api/v1/runs/{run.id}"
+    locate(f"/runs/{run.id}")
     return run.as_dict(platform.service.place(run))
 
 
 @router.post("/runs", status_code=202, response_model=RunModel)
-def submit(request: RunRequest, response: Response, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
+def submit(request: RunRequest, locate: Locate, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
     """Queue a run."""
     submission = Submission(request.kind, request.params, request.priority, request.tags, request.options, key)
-    return queued(platform.service.submit(submission, owner), response, platform)
+    return queued(platform.service.submit(submission, owner), locate, platform)
 
 
 @router.get("/runs", response_model=RunPage)
@@ -86,29 +88,29 @@ def cancel(run_id: RunId, platform: Wired, owner: Owner, request: CancelRequest 
 
 
 @router.post("/runs/{run_id}/retry", status_code=202, response_model=RunModel)
-def retry(run_id: RunId, response: Response, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
+def retry(run_id: RunId, locate: Locate, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
     """Queue a failed or cancelled run again, as a new run that names this one as its parent."""
-    return queued(platform.service.retry(run_id, owner, key), response, platform)
+    return queued(platform.service.retry(run_id, owner, key), locate, platform)
 
 
 @router.post("/runs/{run_id}/resume", status_code=202, response_model=RunModel)
-def resume(run_id: RunId, response: Response, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
+def resume(run_id: RunId, locate: Locate, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
     """Go on from where a failed or cancelled run last saved its state, as a new run that names this one as its parent.
 
     409 when it kept no checkpoint, or when the strategy, the bars or a version that decides the result have
     changed since; `detail` says which.
     """
-    return queued(platform.service.resume(run_id, owner, key), response, platform)
+    return queued(platform.service.resume(run_id, owner, key), locate, platform)
 
 
 @router.post("/runs/{run_id}/rerun", status_code=202, response_model=RunModel)
 def rerun(
-    run_id: RunId, response: Response, platform: Wired, owner: Owner, request: RerunRequest | None = None,
+    run_id: RunId, locate: Locate, platform: Wired, owner: Owner, request: RerunRequest | None = None,
     key: IdempotencyKey = None,
 ) -> Any:  # fmt: skip
     """Queue any run again with some params changed, as a new run that names this one as its parent."""
     overrides = request.params if request else {}
-    return queued(platform.service.rerun(run_id, overrides, owner, key), response, platform)
+    return queued(platform.service.rerun(run_id, overrides, owner, key), locate, platform)
 
 
 @router.get("/runs/{run_id}/result", response_model=Json)

@@ -10,15 +10,19 @@ import signal
 import socket
 import sys
 
+import structlog
 import uvicorn
 
 from pitboss.api.app import create_app
 from pitboss.api.guard import LOOPBACK
 from pitboss.bootstrap import open_platform
 from pitboss.core.errors import AlreadyRunning, InvalidInput
-from pitboss.core.logs import configure_logs
+from pitboss.core.logs import configure_server_logs
+from pitboss.core.machine import raise_descriptor_limit
 from pitboss.core.report import as_pitboss_error, exit_code, lines_of
 from pitboss.core.settings import Settings, load_settings
+
+logger = structlog.get_logger("pitboss.api")
 
 DRAIN_SECONDS = 2
 
@@ -26,19 +30,26 @@ DRAIN_SECONDS = 2
 def run_server(settings: Settings, host: str, port: int) -> None:
     """Serve until told to stop. Raises InvalidInput for an address that needs accounts, AlreadyRunning."""
     require_loopback(host)
+    raise_descriptor_limit()
     platform = open_platform(settings)
     listening = bind(host, port)
     keeper = platform.keeper
+    hosts = LOOPBACK.union({host}, settings.allowed_hosts)
     config = uvicorn.Config(
-        create_app(platform, LOOPBACK | {host}), log_config=None, timeout_graceful_shutdown=DRAIN_SECONDS
-    )
+        create_app(platform, hosts, settings.root_path), log_config=None, access_log=False,
+        forwarded_allow_ips=settings.trusted_proxies, timeout_graceful_shutdown=DRAIN_SECONDS,
+    )  # fmt: skip
     server = uvicorn.Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):  # also before uvicorn listens to them, and when it raises them again
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     keeper.start()
     address = listening.getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-    print(f"pitboss serves http://{shown}:{address[1]}/api/v1, documented at /docs", file=sys.stderr, flush=True)
+    url = f"http://{shown}:{address[1]}"
+    if sys.stderr.isatty():
+        print(f"pitboss serves {url}/api/v1, documented at {url}/docs", file=sys.stderr, flush=True)
+    else:
+        logger.info("pitboss serves", api=f"{url}/api/v1", docs=f"{url}/docs")
     try:
         server.run(sockets=[listening])
     finally:
@@ -79,7 +90,7 @@ def bind(host: str, port: int) -> socket.socket:
 def main() -> None:
     try:
         settings = load_settings()
-        configure_logs(settings.log_level)
+        configure_server_logs(settings.log_level)
         run_server(settings, sys.argv[1], int(sys.argv[2]))
     except Exception as error:
         told = as_pitboss_error(error)

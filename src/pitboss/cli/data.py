@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,15 +22,42 @@ TimeframeFlag = Annotated[str, typer.Option("--timeframe", "-t", help="The lengt
 def catalog_of(data_dir: Path | None) -> Catalog:
     """Answer the catalog of the data folder."""
     from pitboss.core.files import open_files
-    from pitboss.market.catalog import Catalog
+    from pitboss.core.places import follow_folder, place_caches
 
     settings = settings_of(data_dir)
+    follow_folder(settings.data_dir)
+    place_caches(settings.data_dir)
+    from pitboss.market.catalog import Catalog
+
     return Catalog(open_files(settings.data_dir, settings.files_url))
+
+
+@contextmanager
+def given_file(file: Path) -> Iterator[tuple[Path, str]]:
+    """Answer a file and what to call it; for `-` one with what comes in on standard input. Raises DiskFull."""
+    import shutil
+    import sys
+    import tempfile
+
+    from pitboss.core.errors import DiskFull, InvalidInput
+
+    if str(file) != "-":
+        yield file, ""
+        return
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InvalidInput("nothing comes in on standard input", "write a file's name, or pipe it in", "file")
+    with tempfile.NamedTemporaryFile() as spooled:
+        try:
+            shutil.copyfileobj(sys.stdin.buffer, spooled)
+            spooled.flush()
+        except OSError as error:
+            raise DiskFull(f"cannot keep what comes in: {error.strerror}", "free some space, or set TMPDIR") from None
+        yield Path(spooled.name), "standard input"
 
 
 @app.command("import")
 def import_bars(
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or one packed with gzip or zstd; - reads.")],
     symbol: Symbol,
     timeframe: TimeframeFlag,
     tz: Annotated[str | None, typer.Option(help="Zone of times without an offset.", show_default="UTC")] = None,
@@ -41,7 +70,9 @@ def import_bars(
     from pitboss.core.timeframe import parse_timeframe
 
     named = pairs(columns.split(","), "--columns") if columns else None
-    series, report = catalog_of(data_dir).import_file(file, symbol, parse_timeframe(timeframe), tz, named, strict)
+    with given_file(file) as (path, source):
+        catalog = catalog_of(data_dir)
+        series, report = catalog.import_file(path, symbol, parse_timeframe(timeframe), tz, named, strict, source)
     if as_json:
         print_json({"series": series.as_dict(), "report": report.as_dict()})
         return

@@ -94,10 +94,11 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Write the database, bars and results into one file, consistent while everything goes on."""
+    from pitboss.core.places import absolute, elsewhere
     from pitboss.storage.transfer import write_backup
 
-    with existing_platform_of(data_dir) as platform:
-        done = write_backup(platform.database, platform.files, to)
+    with existing_platform_of(data_dir) as platform, elsewhere():
+        done = write_backup(platform.database, platform.files, absolute(to, "file"))
     _show(done, f"written to {to}", as_json)
 
 
@@ -108,10 +109,11 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Put a backup into an empty database and data folder; interrupted runs go on from their checkpoints."""
+    from pitboss.core.places import absolute
     from pitboss.storage.transfer import restore_backup
 
     with platform_of(data_dir, takes_up=False) as platform:
-        done = restore_backup(file, platform.database, platform.files)
+        done = restore_backup(absolute(file, "file"), platform.database, platform.files)
     _show(done, "restored", as_json)
 
 

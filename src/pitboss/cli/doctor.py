@@ -30,6 +30,8 @@ class Finding:
 
 def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Examine the installation, the data folder, the database and the workers."""
+    from rich.text import Text
+
     from pitboss.cli.render import console
 
     findings = examine(settings_of(data_dir))
@@ -37,10 +39,10 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         print_json([finding.__dict__ for finding in findings])
     else:
         for finding in findings:
-            mark = "[green]ok  [/]" if finding.is_well else "[red]ill [/]"
-            console.print(f"{mark} {finding.what:<18} {finding.details}", highlight=False)
+            mark = Text("ok  ", "green") if finding.is_well else Text("ill ", "red")
+            console.print(Text.assemble(mark, f" {finding.what:<18} {finding.details}"))
             if not finding.is_well:
-                console.print(f"       → {finding.remedy}", highlight=False)
+                console.print(Text(f"       → {finding.remedy}"))
     if not all(finding.is_well for finding in findings):
         raise typer.Exit(1)
 

@@ -100,10 +100,11 @@ def read_grid_option(given: list[str]) -> dict[str, Any]:
 def strategy_reference(platform: Platform, strategy: str) -> str:
     """Answer the text of a strategy file, or a stored name as it is."""
     from pitboss.core.errors import InvalidInput
+    from pitboss.core.places import is_file
     from pitboss.strategy.reader import read_document_file
 
     path = Path(strategy)
-    if path.suffix not in (".yaml", ".yml") and not path.is_file():
+    if not is_file(path, "strategy") and path.suffix not in (".yaml", ".yml"):
         if any(stored.name == strategy for stored in platform.strategies.list()):
             return strategy
         raise InvalidInput(f"there is no file and no stored strategy '{strategy[:60]}'", "check the path", "strategy")

@@ -7,12 +7,13 @@ Exit codes: 0 done, 1 the run failed, 2 bad input, 3 the run was cancelled, 4 no
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 import typer
 
 from pitboss.cli import config, data, db, demo, doctor, launch, runs, server, strategy
+from pitboss.cli.streams import end_of_output, prepare_streams
+from pitboss.core.errors import DiskFull
 
 app = typer.Typer(
     name="pitboss",
@@ -38,15 +39,23 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run the command line; whatever goes wrong ends in a message and an exit code."""
+    prepare_streams()
+    try:
+        sys.exit(end_of_output(_run()))
+    except DiskFull as error:
+        sys.exit(report(error))
+
+
+def _run() -> int:
     try:
         app()
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # a reader such as `head` has left
-        sys.exit(0)
+        return 130
     except Exception as error:
-        sys.exit(report(error))
+        return report(error)
 
 
 def report(error: Exception) -> int:

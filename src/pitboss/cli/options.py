@@ -17,9 +17,22 @@ if TYPE_CHECKING:
     from pitboss.bootstrap import Platform
     from pitboss.core.settings import Settings
 
+
+def _named_path(text: str) -> Path:
+    if not text:
+        raise typer.BadParameter("the path is empty: name a folder, or leave the flag out")
+    return Path(text)
+
+
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Folder of the database, bars and results.", show_default="./pitboss-data"),
+    typer.Option(
+        "--data-dir",
+        help="Folder of the database, bars and results.",
+        show_default="./pitboss-data",
+        parser=_named_path,
+        metavar="PATH",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Queue the run and print its id.")]

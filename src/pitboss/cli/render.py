@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-WIDTH_IN_FILES = 160  # where there is no terminal to ask, a line of a listing must not be cut
+WIDTH_IN_FILES = 1000  # where there is no terminal to ask, a line of a listing must not be cut
 
 console = Console()
 if not console.is_terminal:
@@ -22,12 +23,13 @@ STATE_STYLES = {
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print rows under columns; numbers are aligned to the right."""
+    """Print rows under columns; numbers are aligned to the right. Text is shown as it is, brackets and all."""
     grid = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     listed = [list(row) for row in rows]
     for index, name in enumerate(columns):
         is_number = bool(listed) and all(_is_number(row[index]) for row in listed)
-        grid.add_column(name, justify="right" if is_number else "left", no_wrap=True)
+        is_last = index == len(columns) - 1  # which may be a sentence
+        grid.add_column(name, justify="right" if is_number else "left", no_wrap=not is_last)
     for row in listed:
         grid.add_row(*(_text(value) for value in row))
     console.print(grid)
@@ -37,15 +39,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _text(value: Any) -> str:
+def _text(value: Any) -> Text:
+    if isinstance(value, Text):
+        return value
     if value is None:
-        return "–"
-    return f"{value:,.5g}" if isinstance(value, float) else str(value)
+        return Text("–")
+    return Text(f"{value:,.5g}" if isinstance(value, float) else one_line(str(value)))
 
 
-def state(name: str) -> str:
+def one_line(text: str) -> str:
+    """Answer a text from outside without what would move the cursor."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def state(name: str) -> Text:
     """Answer a state in its colour."""
-    return f"[{STATE_STYLES.get(name, 'white')}]{name}[/]"
+    return Text(name, STATE_STYLES.get(name, "white"))
 
 
 def short_time(iso: str | None) -> str:

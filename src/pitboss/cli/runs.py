@@ -79,24 +79,30 @@ def show(
 
 def show_run(platform: Platform, run: Run) -> None:
     """Print a run for people."""
+    from rich.text import Text
+
     from pitboss.cli import render
 
-    render.console.print(
-        f"[bold]{run.kind} {run.number}[/] of {run.subject.removeprefix('strategy/')}  {render.state(run.state.value)}"
-        f"{' (partial)' if run.partial else ''}  attempt {run.attempt}  {run.id}",
-        highlight=False,
-    )
+    title = Text.assemble(
+        (f"{run.kind} {run.number}", "bold"), f" of {run.subject.removeprefix('strategy/')}  ",
+        render.state(run.state.value), f"{' (partial)' if run.partial else ''}  attempt {run.attempt}  {run.id}",
+    )  # fmt: skip
+    render.console.print(title)
     place = platform.service.place(run)
     if place:
         print(f"position {place.position} in the queue: {place.waiting_reason}")
+    elif waits_for := platform.service.waits_for(run):
+        print(f"waits: {waits_for}")
     unconfirmed = platform.service.unconfirmed(run)
     if unconfirmed:
         print(unconfirmed)
     if run.snapshot.get("is_synthetic"):
         print("on synthetic bars")
     if run.error:
-        render.console.print(f"[red]{run.error['kind']}[/]: {run.error['message']}", highlight=False)
+        render.console.print(Text.assemble((run.error["kind"], "red"), f": {run.error['message']}"))
         print(f"  → {run.error['remedy']}")
+    if run.partial and run.result is None:
+        print(f"its finished items and its last checkpoint are kept: pitboss runs resume {run.id} goes on from there")
     if run.result:
         _show_result(platform, run, run.result)
 
@@ -129,14 +135,13 @@ def _show_result(platform: Platform, run: Run, result: dict[str, Any]) -> None:
 
 
 def _show_trades(platform: Platform, run: Run, count: int = 5) -> None:
-    import polars as pl
-
     from pitboss.cli import render
+    from pitboss.market.frames import read_parquet
 
     path = platform.files.fetch(f"artifacts/{run.id}/trades.parquet")
     if path is None:
         return
-    trades = pl.read_parquet(path)
+    trades = read_parquet(path)
     columns = ("symbol", "side", "entry_ts", "entry_price", "exit_ts", "exit_price", "pnl", "exit_reason")
     rows = [
         [value.strftime("%Y-%m-%d %H:%M") if hasattr(value, "strftime") else value for value in row]
@@ -268,9 +273,8 @@ def export(
     """Write a run's trades, orders, equity, drawdown or variants to a file."""
     import sys
 
-    import polars as pl
-
     from pitboss.core.errors import NotFound, suggest
+    from pitboss.market.frames import read_parquet
 
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(run)
@@ -283,7 +287,7 @@ def export(
         path = platform.files.fetch(names[what].path)
         if path is None:
             raise NotFound(f"the file {names[what].path} is missing", "restore it from a backup, or rerun")
-        frame = pl.read_parquet(path)
+        frame = read_parquet(path)
     if to is None:
         sys.stdout.write(frame.write_csv())
         return
@@ -294,12 +298,15 @@ def export(
 def write_frame(frame: Any, to: Path) -> None:
     """Write a frame in the format of the file's ending. Raises InvalidInput, DiskFull."""
     from pitboss.core.errors import DiskFull, InvalidInput
+    from pitboss.core.places import absolute, elsewhere
 
     writers = {".csv": frame.write_csv, ".parquet": frame.write_parquet, ".json": frame.write_json}
+    to = absolute(to, "--to")
     if to.suffix.lower() not in writers:
         raise InvalidInput(f"unknown file type '{to.suffix}'", "use .csv, .parquet or .json", "--to")
     try:
-        writers[to.suffix.lower()](to)
+        with elsewhere(), to.open("wb") as file:  # opened here: a name is no pattern and no address
+            writers[to.suffix.lower()](file)
     except OSError as error:
         raise DiskFull(f"cannot write {to}: {error.strerror or error}", "check the folder and the space") from None
 

@@ -83,10 +83,12 @@ def worker(
 
 def _work(settings: Settings, automatic: bool, parent: int | None, told: Report) -> None:
     from pitboss.bootstrap import make_worker
-    from pitboss.core.logs import configure_logs
+    from pitboss.core.logs import configure_server_logs
+    from pitboss.core.machine import raise_descriptor_limit
     from pitboss.worker.processes import die_with_parent
 
-    configure_logs(settings.log_level)
+    configure_server_logs(settings.log_level)
+    raise_descriptor_limit()
     if parent is not None:
         die_with_parent(parent, signal.SIGTERM)
     was_needed = told.during(lambda: make_worker(settings, automatic).run(on_ready=told.ready))
@@ -100,7 +102,7 @@ def _serve_celery(settings: Settings) -> None:
 
     from pitboss.bootstrap import open_platform
     from pitboss.core.errors import InvalidInput
-    from pitboss.core.logs import configure_logs
+    from pitboss.core.logs import configure_server_logs
 
     if importlib.util.find_spec("celery") is None:
         raise InvalidInput("Celery is not installed", "pip install 'pitboss[cluster]'", "--celery")
@@ -110,7 +112,7 @@ def _serve_celery(settings: Settings) -> None:
         "PITBOSS_DATA_DIR": str(settings.data_dir), "PITBOSS_SLOTS": str(settings.slots),
         "PITBOSS_RESOURCES": json.dumps(settings.resources), "PITBOSS_DATABASE_URL": settings.url,
     }  # fmt: skip
-    configure_logs(settings.log_level)
+    configure_server_logs(settings.log_level)
     from pitboss.launch.celery import serve as serve_celery
 
     serve_celery(settings, open_platform(settings).starts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -101,6 +102,10 @@ def _interrupted(platform: Platform, run: Run) -> None:
         notes.print(said.message)
 
 
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
 class LiveLine:
     """One line that moves on a terminal; elsewhere a line of text for every tenth of the way."""
 
@@ -113,16 +118,19 @@ class LiveLine:
         self._ask_at = time.monotonic() + WAIT_SECONDS
         self._task: TaskID | None = None
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>5.1f} %"),
-            TextColumn("{task.fields[details]}"),
+            TextColumn("{task.fields[details]}", markup=False),
             console=notes,
             transient=True,
             disable=not self.is_live,
         )
 
     def __enter__(self) -> LiveLine:
+        if self.is_live:  # the cursor is hidden meanwhile: it must come back however the command ends
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, _leave)
         self._progress.start()
         self._task = self._progress.add_task("queued", total=100, details="")
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -29,10 +30,13 @@ class Client:
     Errors of the server are raised as those of the library: InvalidInput with its problems, NotFound,
     Conflict, QueueFull, StorageUnavailable. A server that is down raises StorageUnavailable, but `watch`
     and `wait` outlast it for `patience` seconds.
+
+    HTTP_PROXY and the like are heeded, but for this machine itself. Raises InvalidInput for a URL or for variables of
+    the environment that cannot be used.
     """
 
     def __init__(self, url: str = "http://127.0.0.1:8000", timeout: float = 10.0, patience: float = 60.0) -> None:
-        self._http = httpx.Client(base_url=f"{url.rstrip('/')}/api/v1", timeout=timeout)
+        self._http = _opened(url, timeout)
         self._patience = patience
 
     def __enter__(self) -> Client:
@@ -183,10 +187,44 @@ class Client:
         try:
             response = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise StorageUnavailable(f"the server does not answer: {error}", "is it running?") from None
+            what = f"the server at {self._http.base_url} does not answer: {error or type(error).__name__}"
+            raise StorageUnavailable(what, "is it running there?") from None
         if response.is_error:
             raise _error_of(response)
         return response
+
+
+def _opened(url: str, timeout: float) -> httpx.Client:
+    host = _host_of(url)
+    try:
+        return httpx.Client(base_url=f"{url.rstrip('/')}/api/v1", timeout=timeout, trust_env=not _is_here(host))
+    except (
+        httpx.InvalidURL,
+        ValueError,
+        OSError,
+        ImportError,
+    ) as error:  # what variables name
+        remedy = "mend or unset HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        raise InvalidInput(f"the environment's proxy or certificates cannot be used: {error}", remedy, "url") from None
+
+
+def _host_of(url: str) -> str:
+    try:
+        parsed = httpx.URL(url)
+        if parsed.scheme in ("http", "https") and parsed.host:
+            return parsed.host
+        reason = "it names no host" if parsed.scheme in ("http", "https") else "it does not begin with http://"
+    except (httpx.InvalidURL, TypeError) as error:
+        reason = str(error)
+    raise InvalidInput(f"'{str(url)[:80]}' is no address of a server: {reason}", "write http://127.0.0.1:8000", "url")
+
+
+def _is_here(host: str) -> bool:
+    """Answer whether a host is this machine: then no proxy stands between."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _error_of(response: httpx.Response) -> PitbossError:
@@ -197,7 +235,7 @@ def _error_of(response: httpx.Response) -> PitbossError:
         body = {}
     detail, remedy = body.get("detail", f"HTTP {response.status_code}"), body.get("remedy", "")
     match response.status_code:
-        case 400 | 413 | 422:
+        case 400 | 413 | 415 | 422:
             return InvalidInput([Problem(**problem) for problem in body.get("errors", [])] or detail)
         case 404:
             return NotFound(detail, remedy)

@@ -13,6 +13,7 @@ PitbossError                     message, remedy; never shown with a traceback
 │   ├── DiskFull
 │   ├── Misplaced                the data folder was moved away under the program
 │   └── SchemaMismatch           the database is newer than the program, or older and not migrated
+├── WorkerUnable                 a worker that can start no run
 ├── NotReady                     runs are taken, but none can be started
 └── AlreadyRunning               a second server on the same port
 """
@@ -119,6 +120,10 @@ class Misplaced(StorageUnavailable):
 
 class SchemaMismatch(StorageUnavailable):
     """The database was made by a newer pitboss, or waits for a migration."""
+
+
+class WorkerUnable(PitbossError):
+    """A worker works, but can start no run, and ends."""
 
 
 class NotReady(PitbossError):

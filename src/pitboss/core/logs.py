@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from pathlib import Path
 
 import structlog
@@ -29,6 +30,25 @@ def configure_logs(level: str, as_json: bool | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def configure_server_logs(level: str) -> None:
+    """The same for a process that serves: what other libraries say, and what nobody caught, becomes such lines too."""
+    configure_logs(level)
+    processors = structlog.get_config()["processors"]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=processors[:-2],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors[-2:]],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
+    logger = structlog.get_logger("pitboss")
+    sys.excepthook = lambda _, error, __: logger.critical("uncaught", exc_info=error)
+    sys.unraisablehook = lambda found: logger.error("uncaught", exc_info=found.exc_value)
+    threading.excepthook = lambda found: logger.error("uncaught in a thread", exc_info=found.exc_value)
 
 
 def run_log(data_dir: Path, run_id: str) -> Path:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
+MOST_DESCRIPTORS = 65_536
 _ROOT = Path("/sys/fs/cgroup")
 
 
@@ -23,6 +25,14 @@ def free_memory() -> int:
     """Answer how many bytes of memory can still be had, by this machine or by the narrowest control group."""
     rooms = [room for folder in _groups("memory") if (room := _room(folder)) is not None]
     return max(0, min([psutil.virtual_memory().available, *rooms]))
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process have as many files open as it may ask for by itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def kernel_kills() -> int:

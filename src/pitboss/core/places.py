@@ -43,6 +43,11 @@ def is_file(path: Path, where: str) -> bool:
     return absolute(path, where).is_file()
 
 
+def printable(text: str) -> str:
+    """Answer a file's name as it can be written down: what is not UTF-8 in it is escaped."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _at_home(path: Path) -> Path:
     return path.expanduser() if path.parts[:1] == ("~",) else path
 
@@ -55,23 +60,29 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+_own_umask: list[int] = []
+
+
 def follow_folder(folder: Path) -> None:
     """Have this process make files as open as the folder is: where a group shares it, all of them can work."""
     try:
         mode = folder.stat().st_mode
     except OSError:
         return
-    os.umask(~mode & 0o077)
+    before = os.umask(~mode & 0o077)
+    if not _own_umask:
+        _own_umask.append(before)
 
 
 @contextmanager
-def as_the_user_has_it(umask: int) -> Iterator[None]:
-    """Make files for the user's own folders with the user's own umask."""
-    before = os.umask(umask)
+def elsewhere() -> Iterator[None]:
+    """Make files outside the data folder with the umask that the user has set."""
+    before = os.umask(_own_umask[0]) if _own_umask else None
     try:
         yield
     finally:
-        os.umask(before)
+        if before is not None:
+            os.umask(before)
 
 
 def place_caches(data_dir: Path) -> None:
@@ -89,6 +100,6 @@ def literally(name: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", name)
 
 
-def unusable(folder: Path, error: OSError, remedy: str) -> StorageUnavailable:
-    """Answer the error for a folder that the system refuses."""
-    return StorageUnavailable(f"cannot use the folder {folder}: {error.strerror or error}", remedy)
+def unusable(place: Path, error: OSError, remedy: str) -> StorageUnavailable:
+    """Answer the error for a folder or file that the system refuses."""
+    return StorageUnavailable(f"cannot use {place}: {error.strerror or error}", remedy)

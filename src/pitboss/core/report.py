@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from pitboss.core.errors import Conflict, InvalidInput, NotFound, PitbossError, QueueFull, StorageUnavailable
+from pitboss.core.places import printable
 
 
 def as_pitboss_error(error: Exception) -> PitbossError:
@@ -13,6 +14,9 @@ def as_pitboss_error(error: Exception) -> PitbossError:
         return error
     if os.environ.get("PITBOSS_DEBUG"):
         raise error
+    if isinstance(error, OSError) and error.strerror:  # a place that the system refuses
+        named = f": {printable(os.fsdecode(error.filename))}" if error.filename else ""
+        return StorageUnavailable(f"{error.strerror}{named}", "check that path, its permissions and the space there")
     what = f"something went wrong inside pitboss: {type(error).__name__}: {error}"
     return PitbossError(what, "set PITBOSS_DEBUG=1 to see where, and report it")
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
-from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -22,9 +20,8 @@ from celery import Celery, bootsteps
 from celery.signals import worker_shutting_down
 from kombu.entity import Queue
 
-from pitboss.core.backoff import Backoff
-from pitboss.core.errors import StorageUnavailable
 from pitboss.core.settings import Settings, load_settings
+from pitboss.launch.tries import Tries
 from pitboss.launch.workerprocess import WorkerProcess
 from pitboss.runs.model import DEFAULT_RESOURCE
 from pitboss.runs.ports import StartRecord
@@ -103,11 +100,10 @@ class Supervisor:
 
     def __init__(self, grace_seconds: float, starts: StartRecord | None) -> None:
         self.grace_seconds = grace_seconds
-        self.starts = starts
         self._stopping = threading.Event()
         self._worker: WorkerProcess | None = None
         self._thread = threading.Thread(target=self._keep, name="supervisor")
-        self._backoff = Backoff()
+        self.tries = Tries(starts)
 
     def start(self) -> None:
         self._thread.start()
@@ -121,35 +117,27 @@ class Supervisor:
     def _keep(self) -> None:
         # this thread is the worker's parent: should the process be killed, the worker is told
         while not self._stopping.is_set():
-            if self._backoff.is_due and self._supervised():
+            if self.tries.is_due and self._supervised():
                 os.kill(os.getpid(), signal.SIGTERM)  # drained: Celery's worker goes with it
                 return
             self._stopping.wait(LOOK_SECONDS)
 
     def _supervised(self) -> bool:
         """Start a worker and look after it to its end; answer whether it ended by itself and well."""
+        self.tries.begin()
         try:
             worker = WorkerProcess((), {}, None, dies_along=True)
         except OSError as error:
-            self._fail(f"the worker cannot be started: {error.strerror or error}")
+            self.tries.failed(f"the worker cannot be started: {error.strerror or error}")
             return False
         while worker.is_alive and not self._stopping.wait(LOOK_SECONDS):
             worker.look()
         worker.stop(self.grace_seconds)
         worker.look()
         worker.close()
-        if worker.failure and not self._stopping.is_set():
-            self._fail(worker.failure)
-        elif worker.is_ready:
-            self._backoff.worked()
+        if not self._stopping.is_set():
+            self.tries.ended(worker)
         return not self._stopping.is_set() and worker.wait() == 0
-
-    def _fail(self, reason: str) -> None:
-        delay = self._backoff.failed()
-        logger.warning("no worker", because=reason, failures=self._backoff.failures, again_in_seconds=delay)
-        if self.starts is not None:
-            with suppress(StorageUnavailable):
-                self.starts.note(socket.gethostname(), reason, delay)
 
 
 class CeleryLauncher:

@@ -6,18 +6,14 @@ import socket
 import threading
 import time
 
-import structlog
-
-from pitboss.core.backoff import Backoff
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.settings import SQLITE, Settings
+from pitboss.launch.tries import Tries
 from pitboss.launch.workerprocess import STARTING_SECONDS, WorkerProcess
 from pitboss.runs.model import DEFAULT_RESOURCE, WorkerInfo
 from pitboss.runs.ports import StartRecord, WorkerRegistry
 from pitboss.worker.doorbell import ring
 from pitboss.worker.presence import Presence, presence
-
-logger = structlog.get_logger("pitboss.launch")
 
 KEEP_SECONDS = 0.25
 SETTLE_SECONDS = 0.02
@@ -33,7 +29,7 @@ class LocalLauncher:
         self.starts = starts
         self.host = socket.gethostname()
         self.worker: WorkerProcess | None = None
-        self._backoff = Backoff()
+        self.tries = Tries(starts)
         self._has_tried = self._has_told_slowness = False
 
     def ring(self, resource: str = DEFAULT_RESOURCE) -> None:  # noqa: ARG002 (one bell for all)
@@ -71,26 +67,15 @@ class LocalLauncher:
         if worker.is_alive:
             if worker.is_slow and not self._has_told_slowness:
                 self._has_told_slowness = True
-                self.starts.note(self.host, "a worker takes long to start", STARTING_SECONDS)
+                self.tries.tell("a worker takes long to start", STARTING_SECONDS)
             return
         worker.close()
         self.worker = None
-        if not worker.failure:
-            self._backoff.worked()
-        elif worker.is_ready and not self._backoff.failures:
-            self._backoff.failed()
-            self._backoff.hasten()  # it worked until somebody ended it
-        else:
-            self._note(worker.failure)
-
-    def _note(self, reason: str) -> None:
-        delay = self._backoff.failed()
-        logger.warning("no worker", because=reason, failures=self._backoff.failures, again_in_seconds=delay)
-        self.starts.note(self.host, reason, delay)
+        self.tries.ended(worker)
 
     def _may_try(self) -> bool:
         """Answer whether a start is due; others on this host may have tried, too."""
-        if not self._backoff.is_due:
+        if not self.tries.is_due:
             return False
         failed = next((start for start in self.starts.find() if start.host == self.host), None)
         if failed is None:
@@ -101,6 +86,7 @@ class LocalLauncher:
 
     def _try(self) -> None:
         self._has_tried, self._has_told_slowness = True, False
+        self.tries.begin()
         settings = self.settings
         environment = {"PITBOSS_DATABASE_URL": settings.url, "PITBOSS_DATA_DIR": str(settings.data_dir)}
         arguments = ("--automatic", "--slots", str(settings.slots))
@@ -108,7 +94,7 @@ class LocalLauncher:
             self.worker = WorkerProcess(arguments, environment, settings.data_dir / "logs" / "worker.log")
         except OSError as error:
             named = f" ({error.filename})" if error.filename else ""
-            self._note(f"the worker cannot be started: {error.strerror or error}{named}")
+            self.tries.failed(f"the worker cannot be started: {error.strerror or error}{named}")
 
     def _is_live(self, worker: WorkerInfo) -> bool:
         seen = presence(worker, self.host, self.settings.url.startswith(SQLITE))

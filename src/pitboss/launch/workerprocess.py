@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -120,7 +121,7 @@ class WorkerProcess:
         if code < 0:
             known = -code in set(signal.Signals)
             return f"killed by {signal.Signals(-code).name if known else f'signal {-code}'}"
-        return self._end_of_log() or f"exit code {code}"
+        return self._end_of_log().removeprefix(f"{sys.executable}: ") or f"exit code {code}"
 
     def _end_of_log(self) -> str:
         if self.log is None:

@@ -15,6 +15,7 @@ import polars as pl
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput, NotFound, StorageUnavailable, suggest
 from pitboss.core.files import Files
+from pitboss.core.places import printable
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.market.frames import read_parquet, resampled, scan_parquet, to_arrays
@@ -113,21 +114,21 @@ class Catalog:
 
     def import_file(
         self, path: Path, symbol: str, timeframe: Timeframe, tz: str | None = None,
-        columns: Mapping[str, str] | None = None, is_strict: bool = False,
+        columns: Mapping[str, str] | None = None, is_strict: bool = False, source: str = "",
     ) -> tuple[Series, ImportReport]:  # fmt: skip
-        """Read, clean and store a file of bars; on a moment that is stored already the file's bar wins.
+        """Read, clean and store a file of bars; on a moment that is stored already the file's bar wins. `source` is
+        what the series says of its origin, the file's name without one.
 
         Raises InvalidInput, and then nothing is changed.
         """
         check_symbol(symbol)
         try:
-            frame, report = clean(read_file(path, columns), timeframe, tz, is_strict)
+            frame, report = clean(read_file(path, columns, source), timeframe, tz, is_strict)
         except (pl.exceptions.PolarsError, ValueError, OverflowError, TypeError) as error:
             first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            raise InvalidInput(
-                f"{path.name} cannot be read as bars: {first}", "check its columns and times", "file"
-            ) from None
-        return self.store(frame, symbol, timeframe, source=path.name), report
+            what = f"{printable(path.name)} cannot be read as bars: {first}"
+            raise InvalidInput(what, "check its columns and times", "file") from None
+        return self.store(frame, symbol, timeframe, source or printable(path.name)), report
 
     def store(
         self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str, is_synthetic: bool = False

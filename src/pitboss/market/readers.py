@@ -3,15 +3,27 @@ Binance, Alpaca, and anything with a header that names its columns."""
 
 from __future__ import annotations
 
+import gzip
 import re
-from collections.abc import Mapping
+import sys
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from pitboss.core.errors import InvalidInput
+from pitboss.core.places import is_file, printable
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MAX_UNPACKED = 4 << 30
+_PACKED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"\x28\xb5\x2f\xfd": zstd.open}
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SYNONYMS = {
     "ts": ("ts", "timestamp", "time", "datetime", "date time", "date", "gmt time", "open time", "open_time", "t"),
@@ -32,55 +44,68 @@ class RawBars:
     layout: str
 
 
-def read_file(path: Path, columns: Mapping[str, str] | None = None) -> RawBars:
-    """Read a CSV or Parquet file of bars. `columns` names the file's columns: `{"ts": "Date", …}`.
+def read_file(path: Path, columns: Mapping[str, str] | None = None, name: str = "") -> RawBars:
+    """Read a CSV or Parquet file of bars, packed with gzip or zstd or not: what it is, it says itself.
 
-    Raises InvalidInput for what cannot be read as bars.
+    `columns` names the file's columns: `{"ts": "Date", …}`; `name` is what messages call the file. Raises InvalidInput
+    for what cannot be read as bars.
     """
-    if not path.is_file():
-        raise InvalidInput(f"there is no file {path}", "check the path", "file")
+    if not is_file(path, "file"):
+        raise InvalidInput(f"there is no file {printable(str(path))}", "check the path", "file")
+    name = name or printable(path.name)
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return RawBars(_select(pl.read_parquet(path), columns), "Parquet")
-        return _read_csv(path, columns)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        content = _unpacked(path, name)
+        if content.startswith(b"PAR1"):
+            return RawBars(_select(pl.read_parquet(content), columns), "Parquet")
+        return _read_csv(content, columns, name)
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, zstd.ZstdError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidInput(
-            f"cannot read {path.name}: {first}", "is it a CSV or Parquet file of bars?", "file"
-        ) from None
+        raise InvalidInput(f"cannot read {name}: {first}", "is it a CSV or Parquet file of bars?", "file") from None
 
 
-def _read_csv(path: Path, columns: Mapping[str, str] | None) -> RawBars:
-    source, head = _decoded(path)
+def _unpacked(path: Path, name: str) -> bytes:
+    with path.open("rb") as file:
+        start = file.read(4)
+    unpacking = next((opened for magic, opened in _PACKED.items() if start.startswith(magic)), None)
+    if unpacking is None:
+        return path.read_bytes()
+    with unpacking(path) as file:
+        content: bytes = file.read(MAX_UNPACKED + 1)
+    if len(content) > MAX_UNPACKED:
+        raise InvalidInput(f"{name} unpacks to more than {MAX_UNPACKED >> 30} GB", "split it", "file")
+    return content
+
+
+def _read_csv(content: bytes, columns: Mapping[str, str] | None, name: str) -> RawBars:
+    content, head = _decoded(content, name)
     lines = [line for line in head.splitlines() if line.strip()]
     if not lines:
-        raise InvalidInput(f"{path.name} is empty", "export it again", "file")
+        raise InvalidInput(f"{name} is empty", "export it again", "file")
     delimiter = max(DELIMITERS, key=lines[0].count)
     if not lines[0].count(delimiter):
-        raise InvalidInput(f"{path.name} has a single column", "columns are parted by comma, semicolon or tab", "file")
+        raise InvalidInput(f"{name} has a single column", "columns are parted by comma, semicolon or tab", "file")
     has_header = bool(re.match(r"\W*[A-Za-z]", lines[0]))
-    frame = pl.read_csv(source, separator=delimiter, has_header=has_header, infer_schema=False)
+    frame = pl.read_csv(content, separator=delimiter, has_header=has_header, infer_schema=False)
     layout = f"{DELIMITERS[delimiter]}-separated"
     if not has_header and not columns:
-        frame, name = _name_headless(frame)
-        return RawBars(_select(frame, None), f"{name}, {layout}")
+        frame, program = _name_headless(frame)
+        return RawBars(_select(frame, None), f"{program}, {layout}")
     return RawBars(_select(frame, columns), f"{layout}, with a header" if has_header else layout)
 
 
-def _decoded(path: Path) -> tuple[Path | bytes, str]:
+def _decoded(content: bytes, name: str) -> tuple[bytes, str]:
     """Answer what Polars should read, and the first lines as text."""
-    with path.open("rb") as file:
-        start = file.read(65_536)
+    start = content[:65_536]
     if start.startswith((b"\xff\xfe", b"\xfe\xff")):  # MetaTrader writes UTF-16 on some systems
-        text = path.read_bytes().decode("utf-16")
+        text = content.decode("utf-16")
         return text.encode(), text[:4096]
     if b"\0" in start:
-        raise InvalidInput(f"{path.name} is no text file", "export it as CSV in UTF-8, or as Parquet", "file")
+        raise InvalidInput(f"{name} is no text file", "export it as CSV in UTF-8, or as Parquet", "file")
     try:
         head = start[: start.rfind(b"\n") + 1 or None].decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path.name} is not UTF-8 (byte {error.start})", "save it as UTF-8", "file") from None
-    return path, head
+        raise InvalidInput(f"{name} is not UTF-8 (byte {error.start})", "save it as UTF-8", "file") from None
+    return content, head
 
 
 def _name_headless(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:

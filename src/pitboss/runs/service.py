@@ -35,6 +35,7 @@ OPTIONS = {"max_execution_seconds": "seconds after which the run fails as timeou
            "memory_limit_mb": "megabytes above which the run fails as memory",
            "resource": "what the worker must serve, such as default or gpu"}  # fmt: skip
 _RESOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+POLL_SECONDS, MOST_POLL_SECONDS = 0.05, 0.25
 MAX_PRIORITY = 1000
 MAX_KEY = 200
 UNFINISHED = tuple(state for state in State if not state.is_terminal)
@@ -285,8 +286,10 @@ class RunService:
         """Answer the files that a run left behind."""
         return self.store.artifacts(run_id)
 
-    def watch(self, run_id: str, after: int = 0, poll_seconds: float = 0.05) -> Iterator[StoredEvent | None]:
-        """Yield a run's events as they come, until its last; None when a poll found nothing new."""
+    def watch(self, run_id: str, after: int = 0) -> Iterator[StoredEvent | None]:
+        """Yield a run's events as they come, until its last; None when a poll found nothing new. Where nothing happens
+        for long, polls become rarer."""
+        pause = POLL_SECONDS
         while True:
             events = self.log.read(run_id, after)
             for event in events:
@@ -294,9 +297,12 @@ class RunService:
                 yield event
                 if event.type in TERMINAL_TYPES:
                     return
-            if not events:
+            if events:
+                pause = POLL_SECONDS
+            else:
                 yield None
-                time.sleep(poll_seconds)
+                time.sleep(pause)
+                pause = min(MOST_POLL_SECONDS, pause * 1.05)
 
 
 def _priority(priority: str | int) -> int:

@@ -36,7 +36,8 @@ class SqliteFile:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o666))  # SQLite would not let the group write
             self._identity = _identity(path)
         except OSError as error:
-            raise unusable(path.parent, error, "choose another --data-dir") from None
+            place = path if path.is_dir() else path.parent
+            raise unusable(place, error, "choose another --data-dir, or mend it") from None
 
     def check(self) -> None:
         """Raise Misplaced unless the file is where it was."""
@@ -51,8 +52,7 @@ class SqliteFile:
     def connect(self) -> sqlite3.Connection:
         """Answer a new connection. On a medium that is read-only, one that only reads."""
         if not self.is_read_only:
-            connection = sqlite3.connect(self.path, **_SQLITE)
-            return _prepared(connection, self._WRITABLE)
+            return self._writing()
         try:
             return self._reading("mode=ro")
         except sqlite3.OperationalError:
@@ -60,6 +60,26 @@ class SqliteFile:
             if wal.exists() and wal.stat().st_size:  # the newest of what was written would be overlooked
                 raise
             return self._reading("mode=ro&immutable=1")
+
+    def _writing(self) -> sqlite3.Connection:
+        try:
+            return _prepared(sqlite3.connect(self.path, **_SQLITE), self._WRITABLE)
+        except sqlite3.OperationalError as error:
+            refusal = self._refusal() if "unable to open" in str(error) else ""
+            raise sqlite3.OperationalError(f"{error}: {refusal}" if refusal else str(error)) from None
+
+    def _refusal(self) -> str:
+        """Answer what the system says when the file, its log and its index are opened; SQLite keeps that to itself."""
+        opened: list[int] = []
+        try:
+            for _ in range(3):
+                opened.append(os.open(self.path, os.O_RDWR))
+        except OSError as reason:
+            return reason.strerror or str(reason)
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        return ""
 
     def _reading(self, how: str) -> sqlite3.Connection:
         connection = sqlite3.connect(f"file:{quote(str(self.path))}?{how}", uri=True, **_SQLITE)

@@ -73,10 +73,6 @@ class Admission:
         """Forget that starts have failed: one has succeeded."""
         self._backoff.worked()
 
-    def announce(self) -> None:
-        """Tell the registry again what it was told: it has forgotten this worker."""
-        self.note, self._look_at = "", 0.0
-
     def _want_of_room(self) -> str:
         config = self.config
         try:

@@ -159,7 +159,7 @@ class ForkClient:
         code = self.process.returncode
         if code is not None and code < 0:
             return f"killed by {_signal_name(-code)}"
-        return self._said[-1] if self._said else f"exit code {code}"
+        return self._said[-1].removeprefix(f"{sys.executable}: ") if self._said else f"exit code {code}"
 
     def close(self) -> None:
         """End the fork server and every process it started, wait for that, and let go of it."""

@@ -13,7 +13,7 @@ import structlog
 
 from pitboss.core.backoff import Backoff
 from pitboss.worker.forkclient import ForkClient, ForkOptions
-from pitboss.worker.forkserver import LASTING
+from pitboss.worker.forkserver import PASSING
 from pitboss.worker.memory import KernelKills
 from pitboss.worker.runfile import Panel
 
@@ -25,7 +25,8 @@ PAUSE_SECONDS = 0.5  # between two looks: then it was this process that was stop
 SLOW_SECONDS = 2.0  # of starting, after which people are told
 STARTING_SECONDS = 60.0  # after which a start is given up
 SHORT_LIFE_SECONDS = 5.0
-_FAULTS = frozenset((-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL, -signal.SIGABRT, -signal.SIGFPE))
+JINXED_STARTS = 3
+_FROM_OUTSIDE = frozenset((-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP))
 
 
 class Cause(Enum):
@@ -64,6 +65,15 @@ class ForkKeeper:
         return self.client is not None and self.client.is_ready
 
     @property
+    def pid(self) -> int | None:
+        return self.client.process.pid if self.client is not None else None
+
+    @property
+    def is_jinxed(self) -> bool:
+        """True when the last starts came to nothing for a reason that another worker may not have."""
+        return self.client is None and self.last_loss.cause is Cause.PASSING and self._backoff.failures >= JINXED_STARTS
+
+    @property
     def is_hopeless(self) -> bool:
         """True when there is none, for a reason that the last starts have not made pass."""
         most = self.last_loss.cause.value
@@ -71,6 +81,7 @@ class ForkKeeper:
 
     def start(self) -> None:
         """Start one now. A failure is kept in `obstacle`."""
+        self._backoff.begin()
         try:
             self.client = ForkClient(self.options)
         except OSError as error:
@@ -116,6 +127,12 @@ class ForkKeeper:
             self._discard(self.client, loss)
         return loss
 
+    def replace(self, reason: str) -> None:
+        """Have another one started, after a pause, in place of one that runs nothing and cannot start anything."""
+        if self.client is not None:
+            self.client.is_ready = False
+            self._discard(self.client, Loss(reason))
+
     def close(self) -> None:
         """End the fork server and what it runs."""
         if self.client is not None:
@@ -129,7 +146,7 @@ class ForkKeeper:
             return self._death(client)
         if not client.is_ready:
             if age > SLOW_SECONDS:
-                self.obstacle = f"the fork server has been starting for {age:.0f} s"
+                self.obstacle = "the fork server takes long to start: it loads and compiles what runs need"
             return Loss(f"the fork server did not start within {age:.0f} s") if age > STARTING_SECONDS else None
         if age > SHORT_LIFE_SECONDS:
             self._backoff.worked()
@@ -143,7 +160,7 @@ class ForkKeeper:
         code = client.process.returncode
         if self.kills.explain(code):
             return Loss("the kernel killed the fork server: there is too little memory", Cause.MEMORY)
-        cause = Cause.LASTING if code == LASTING or code in _FAULTS else Cause.PASSING
+        cause = Cause.PASSING if code == PASSING or code in _FROM_OUTSIDE else Cause.LASTING
         return Loss(f"the fork server {'died' if client.is_ready else 'cannot start'}: {client.last_words()}", cause)
 
     def _discard(self, client: ForkClient, loss: Loss) -> None:

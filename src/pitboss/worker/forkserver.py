@@ -9,6 +9,7 @@ worker is stopped or waits for the database. When the worker dies, everything he
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import json
@@ -32,7 +33,7 @@ from pitboss.worker.runfile import Panel, read_order
 from pitboss.worker.runprocess import run_and_exit
 
 TICK_SECONDS = 0.02
-PASSING, LASTING = 3, 4  # exit codes: the system refused something, or the code that it has to load is wrong
+PASSING = 3  # exit code when the system has refused something; any other says that the code to be loaded is wrong
 
 
 @dataclass
@@ -102,6 +103,8 @@ class ForkServer:
                 os.close(fd)
 
     def fork(self, order: dict[str, str], descriptors: Sequence[int]) -> None:
+        if len(descriptors) < 3:  # the kernel leaves out what this process has no room for
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         run_file, pipe, log = descriptors
         parent = os.getpid()
         pid = os.fork()
@@ -177,7 +180,7 @@ def main() -> None:
         load(options["preload"])
     except Exception as error:
         traceback.print_exc()  # its last line is what people are told
-        sys.exit(PASSING if isinstance(error, OSError | MemoryError) else LASTING)
+        sys.exit(PASSING if isinstance(error, OSError | MemoryError) else 1)
     gc.collect()
     gc.freeze()  # keeps the collector from touching, and so copying, every page in each child
     ForkServer(control, lifeline).serve()

@@ -82,11 +82,12 @@ def offer_to_the_kernel() -> None:
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
 
 
-def reap_orphans() -> None:
-    """Take leave of the ended children that were adopted: nobody else waits for them."""
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+def reap_orphans(own: int | None) -> None:
+    """Take leave of the ended children that were adopted, all but `own`: nobody else waits for them."""
+    for pid in children_of_this():
+        if pid != own:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
 
 
 def kill_orphans(known: set[int], living_sessions: set[int]) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 
 from pitboss.core import panel as slots
-from pitboss.core.errors import StorageUnavailable, Unstorable
+from pitboss.core.errors import StorageUnavailable, Unstorable, WorkerUnable
 from pitboss.core.files import open_files
 from pitboss.core.ids import new_id
 from pitboss.runs.model import Run
@@ -104,12 +104,15 @@ class Worker:
         self._is_at_work = False
 
     def _sign_on(self, is_sole: bool, stale_after: float = 0.0) -> bool:
-        self.admission.announce()
-        return self.registry.register(self.recovery.own, is_sole, stale_after)
+        introduction = replace(self.recovery.own, note=self.admission.note, kernel_kills=self.kills.total)
+        return self.registry.register(introduction, is_sole, stale_after)
 
     def _may_go(self) -> bool:
         """Sign off when idle; whoever submitted just before saw a live worker, so look once more after that."""
         try:
+            if not self.is_draining and self.store.queue().queued:
+                self._busy_at = time.monotonic()
+                return False
             self.registry.remove(self.id)
             if self.is_draining or not self.store.queue().queued:
                 return True
@@ -191,15 +194,23 @@ class Worker:
                 case "spawned":
                     run.pid = notice["pid"]
                 case "refused":
-                    self.admission.close(notice["error"])
-                    self._guarded(run, partial(run.never_started, notice["error"]))
+                    self._refused(run, notice["error"])
                 case "exited":
                     self._end(run, notice["code"], notice["reason"])
         if self.forks.is_ready and not was_ready:
             self.rhythm.hasten("look")
 
+    def _refused(self, run: SupervisedRun, reason: str) -> None:
+        self.admission.close(reason)
+        self._guarded(run, partial(run.never_started, reason))
+        self._settle_end(run)
+        if all(other.ended for other in self.active.values()):
+            self.forks.replace(reason)  # it may be the fork server itself that has no room
+
     def _look_after_forks(self) -> None:
         loss = self.forks.look()
+        if self.config.is_sole and self.forks.is_jinxed and not self.active:
+            raise WorkerUnable(self.forks.last_loss.reason, "the next worker tries again")
         if loss is not None:
             for run in self.active.values():
                 if run.pid:
@@ -207,7 +218,6 @@ class Worker:
                 if run.ended is None:
                     self._guarded(run, partial(run.lose, loss.reason, loss.cause is Cause.MEMORY, self._is_resumable))
                     self._settle_end(run)
-            reap_orphans()
 
     def _guarded(self, run: SupervisedRun, action: Callable[[], None]) -> None:
         """Let what one run says wrongly end that run, and not the worker."""
@@ -278,6 +288,8 @@ class Worker:
         checks_memory = self.rhythm.is_due("memory", MEMORY_SECONDS)
         if checks_memory and self.kills.look():
             self._note_kills()
+        if checks_memory:
+            reap_orphans(self.forks.pid)
         for run in self.active.values():
             if run.ended is not None:
                 continue
