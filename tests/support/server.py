@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -42,6 +44,26 @@ def pitboss(*arguments: object, data_dir: Path | None = None, **options) -> subp
     if data_dir is not None:
         command += ["--data-dir", str(data_dir)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def pitboss_here(*arguments: object, data_dir: Path | None = None) -> subprocess.CompletedProcess:
+    """The same inside this process, for tests that run many commands: nothing is imported anew."""
+    from pitboss.cli.main import app, report
+
+    words = [str(word) for word in arguments] + (["--data-dir", str(data_dir)] if data_dir is not None else [])
+    out, complaints, umask = io.StringIO(), io.StringIO(), os.umask(0o022)
+    os.umask(umask)
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(complaints):
+        try:
+            app(words)
+        except SystemExit as end:
+            code = end.code or 0
+        except Exception as error:
+            code = report(error)
+        finally:
+            os.umask(umask)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), complaints.getvalue())
 
 
 def free_port() -> int:
