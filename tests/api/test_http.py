@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import sys
+
 import pytest
 from starlette.testclient import TestClient
 
 from pitboss.api.app import create_app
 from pitboss.api.events import read_cursor
+from pitboss.api.guard import LOOPBACK
 from pitboss.bootstrap import open_platform
 from pitboss.core.errors import InvalidInput
 from pitboss.core.settings import load_settings
 from support.server import STRATEGY, pitboss
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +221,98 @@ def test_a_grid_that_looks_into_the_future_is_refused(http):
 def test_a_range_without_bars_names_what_there_is(http):
     problem = refused(http.post("/api/v1/runs", json=body(start="2022-01-08", end="2022-01-08")), 422)
     assert "there are bars from" in problem["errors"][0]["remedy"]
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/healthz", "/readyz", "/metrics", "/openapi.json", "/api/v1/runs", "/api/v1/data",
+                                  "/api/v1/data/SYN/5m", "/api/v1/queue", "/docs/assets/swagger-ui.css"])  # fmt: skip
+def test_head_is_get_without_the_body(http, path):
+    head, get = http.head(path), http.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+
+
+def test_head_tells_of_what_is_not_there_and_of_wrong_methods(http):
+    assert http.head("/api/v1/runs/nope").status_code == 404
+    assert http.head("/api/v1/strategies/validate").status_code in (404, 405)
+
+
+def test_the_first_page_is_for_people_or_for_programs(http):
+    assert http.get("/").json()["docs"] == "/docs"
+    page = http.get("/", headers={"Accept": "text/html,application/xhtml+xml"})
+    assert (page.headers["content-type"].partition(";")[0], 'href="/docs"' in page.text) == ("text/html", True)
+
+
+WRONG_BODIES = [
+    ({"content": b"{}", "headers": {"Content-Type": "text/plain"}}, "the content type is 'text/plain'"),
+    ({"data": {"kind": "backtest"}}, "the content type is 'application/x-www-form-urlencoded'"),
+    ({"content": b"{}"}, "the content type is missing"),
+    ({"json": {}, "headers": {"Content-Encoding": "gzip"}}, "packed with gzip"),
+    ({"json": {}, "headers": {"Content-Encoding": "br"}}, "packed with br"),
+]
+
+
+@pytest.mark.parametrize(("request_body", "message"), WRONG_BODIES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("path", ["/runs", "/strategies", "/backtests"])
+def test_a_body_of_the_wrong_kind_is_told_what_to_send(http, path, request_body, message):
+    told = refused(http.post(f"/api/v1{path}", **request_body), 415)
+    assert message in told["detail"]
+    assert "send" in told["remedy"]
+
+
+def test_a_form_with_a_file_is_told_to_send_the_file(http):
+    told = refused(http.put("/api/v1/data/F/1d", files={"file": ("bars.csv", b"ts,open\n")}), 415)
+    assert "--data-binary" in told["detail"]
+
+
+def test_a_file_of_bars_may_come_packed(http):
+    text = b"ts,open,high,low,close,volume\n2024-01-01,1,2,0.5,1,1\n2024-01-02,1,2,0.5,1,1\n"
+    digests = set()
+    for symbol, content in (("PLAIN", text), ("GZIP", gzip.compress(text)), ("ZSTD", zstd.compress(text))):
+        answer = http.put(f"/api/v1/data/{symbol}/1d", content=content)
+        assert answer.status_code == 200, answer.text
+        digests.add(answer.json()["series"]["digest"])
+    assert len(digests) == 1
+    told = refused(http.put("/api/v1/data/TORN/1d", content=gzip.compress(text)[:-20]), 422)
+    assert "the upload" in told["detail"]
+
+
+@pytest.mark.parametrize("cursor", ["abc", "12.0.45", "01a21233-b39b-74f8-83b2-0711e266ac4d", " "])
+def test_a_foreign_cursor_is_refused(http, cursor):
+    told = refused(http.get("/api/v1/runs", params={"cursor": cursor}), 422)
+    assert "no cursor" in told["detail"]
+    assert "next_cursor" in told["errors"][0]["remedy"]
+
+
+def test_pages_follow_the_order_of_submission(http):
+    queued = [http.post("/api/v1/runs", json=body()).json()["id"] for _ in range(3)]
+    try:
+        first = http.get("/api/v1/runs", params={"limit": 2}).json()
+        second = http.get("/api/v1/runs", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+        assert [run["id"] for run in (*first["items"], *second["items"])][:3] == queued[::-1]
+    finally:
+        for run_id in queued:
+            http.post(f"/api/v1/runs/{run_id}/cancel")
+
+
+@pytest.mark.parametrize("key", ["", "  "])
+def test_an_empty_idempotency_key_is_none(http, key):
+    runs = [http.post("/api/v1/runs", json=body(), headers={"Idempotency-Key": key}).json() for _ in range(2)]
+    try:
+        assert runs[0]["id"] != runs[1]["id"]
+    finally:
+        for run in runs:
+            http.post(f"/api/v1/runs/{run['id']}/cancel")
+
+
+def test_a_proxys_path_and_names_are_part_of_what_is_told(tmp_path):
+    platform = open_platform(load_settings(data_dir=tmp_path))
+    hosts = LOOPBACK | {"pitboss.example.com", "*.trading.example"}
+    with TestClient(create_app(platform, hosts, "/pit/boss"), base_url="http://pitboss.example.com") as client:
+        for prefix in ("", "/pit/boss"):
+            assert client.get(f"{prefix}/api/v1/runs").status_code == 200
+            assert "/pit/boss/openapi.json" in client.get(f"{prefix}/docs").text
+        made = client.post("/api/v1/backtests", json={"name": "x", "params": body()["params"]})
+        assert made.headers["Location"].startswith("/pit/boss/api/v1/backtests/")
+        assert client.get("/api/v1/runs", headers={"Host": "a.b.trading.example"}).status_code == 200
+        refused(client.get("/api/v1/runs", headers={"Host": "trading.example"}), 403)
+    platform.close()

@@ -53,8 +53,8 @@ def registry(database):
     return SqlWorkerRegistry(database)
 
 
-def submit(store, subject="strategy/a", kind="backtest", owner="local", limit=1000, **fields):
-    return store.submit(NewRun(new_id(), kind, subject, owner, {"x": 1}, {"s": 2}, **fields), limit)
+def submit(store, subject="strategy/a", kind="backtest", owner="local", limit=1000, run_id=None, **fields):
+    return store.submit(NewRun(run_id or new_id(), kind, subject, owner, {"x": 1}, {"s": 2}, **fields), limit)
 
 
 def claim(
@@ -124,6 +124,16 @@ def test_an_idempotency_key_answers_the_same_run(store):
     first = submit(store, idempotency_key="k")
     assert submit(store, idempotency_key="k").id == first.id
     assert submit(store, owner="other", idempotency_key="k").id != first.id
+
+
+def test_latest_is_what_was_submitted_last_whatever_the_ids_say(store):
+    """An id tells the time of a machine, and that may be wrong."""
+    later = submit(store, run_id="ffffffff-0000-7000-8000-000000000000")
+    earlier = submit(store, run_id="00000000-0000-7000-8000-000000000000")
+    assert [run.id for run in store.find(RunQuery())] == [earlier.id, later.id]
+    assert [run.id for run in store.find(RunQuery(cursor=earlier.id))] == [later.id]
+    assert store.find(RunQuery(cursor="no such run")) == []
+    assert (later.serial, earlier.serial) == (1, 2)
 
 
 def test_a_full_queue_refuses_and_stores_nothing(store):

@@ -16,10 +16,11 @@ import pytest
 from faults import journal
 from faults.scenarios import check_log
 from pitboss.core.errors import DiskFull, StorageUnavailable
+from pitboss.worker import runfile
 from support import faults
 from support.engine import Engine, is_gone, until
 from support.privileges import may_mount, needs
-from support.server import free_port
+from support.server import Server, free_port
 from support.servers import PostgresServer
 
 as_root = needs(may_mount(), "mounting needs root on Linux")
@@ -158,3 +159,34 @@ def test_a_worker_without_descriptors_says_so_and_works_again_when_it_has_some(t
         assert engine.wait(engine.submit("nothing")).state == "completed"
         check_log(engine, engine.service.get(run.id))
         assert worker.poll() is None
+
+
+@as_root
+def test_shared_memory_that_is_full_is_done_without(tmp_path):
+    """The worker's own `/dev/shm` has no room left: the panels of runs lie in the data folder."""
+    script = 'mount -t tmpfs -o size=4k tmpfs /dev/shm && (head -c 8k /dev/zero > /dev/shm/full; true) && exec "$@"'
+    with Engine(tmp_path) as engine:
+        engine.start_worker(on=lambda command: ["unshare", "--mount", "sh", "-c", script, "sh", *command])
+        ended = engine.wait(engine.submit("steps", {"count": 3, "seconds": 0.01}))
+        assert (ended.state, ended.attempt) == ("completed", 1), ended.error
+
+
+def test_where_a_runs_own_file_has_no_room_every_place_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(runfile, "SHARED_MEMORY", tmp_path / "nowhere")
+    with pytest.raises(OSError, match=r"nowhere.*gone") as refused:
+        runfile.write_run_file({}, tmp_path / "gone")
+    assert "No such file" in refused.value.strerror
+
+
+@as_root
+def test_bars_that_do_not_fit_on_the_disk_are_refused_as_such(small_disk):
+    with Server(small_disk) as server:
+        fill(small_disk)
+        answer = server.http.put(
+            "/data/SYN/1d", content=b"ts,open,high,low,close\n" + b"2024-01-01,1,1,1,1\n" * 200_000
+        )
+        assert (answer.status_code, answer.json()["title"]) == (507, "disk full"), answer.text
+        assert answer.json()["remedy"]
+        (small_disk / "ballast").unlink()
+        answer = server.http.put("/data/SYN/1d", content=b"ts,open,high,low,close\n2024-01-01,1,1,1,1\n")
+        assert answer.status_code == 200, answer.text

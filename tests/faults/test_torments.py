@@ -42,6 +42,15 @@ def test_streams_over_two_servers_tell_everything_once(tmp_path):
         assert outcome["connections"] > 60
 
 
+def test_a_storm_of_reconnects_is_answered_and_readers_that_stop_cost_little(tmp_path):
+    with Engine(tmp_path) as engine:
+        told = streams.storm(engine, clients=150, runs=10, events=400, seed=1)
+        assert told["memory_mb_more"] < 60, told
+        told = streams.stalled(engine, readers=20, events=10_000)
+        assert told["memory_mb_more"] < 60, told
+        assert told["another_seconds"] < 2.0, told
+
+
 def test_everything_at_once(tmp_path):
     with Engine(tmp_path, lease_seconds=4.0, renew_seconds=0.8, slots=3) as engine:
         outcome = Endurance(engine, tmp_path / "journal", 25, seed=3, per_second=2.0).run()

@@ -16,10 +16,11 @@ from starlette.staticfiles import StaticFiles
 from pitboss.core.version import VERSION
 
 ASSETS = "/docs/assets"
-_ICON = "data:image/svg+xml," + quote(
+_SVG = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
     '<path d="M2 12 6 7l3 3 5-7" fill="none" stroke="#0a7" stroke-width="2"/></svg>'
 )
+_ICON = "data:image/svg+xml," + quote(_SVG)
 _PLACES = {
     "docs": ("/docs", "the HTTP API, with examples to try"),
     "openapi": ("/openapi.json", "its description for programs"),
@@ -59,6 +60,10 @@ def serve_pages(app: FastAPI) -> None:
             swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{ASSETS}/swagger-ui.css", swagger_favicon_url=_ICON,
         )  # fmt: skip
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    def icon() -> Response:
+        return Response(_SVG, media_type="image/svg+xml")
 
     @app.get("/", include_in_schema=False)
     def first_page(request: Request) -> Response:
