@@ -32,6 +32,7 @@ def test_the_first_page_says_what_there_is_and_its_links_lead_there(page, server
     opened(page, server, "/")
     expect(page.get_by_role("heading", name="pitboss")).to_be_visible()
     expect(page.get_by_text("observable, cancellable")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("Runs can be started.")
     links = [link.get_attribute("href") for link in page.get_by_role("link").all()]
     assert "/docs" in links
     for link in links:

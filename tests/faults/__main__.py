@@ -20,6 +20,7 @@ from faults.endurance import Endurance
 from faults.machine import FaultyDatabase, life_cycle
 from pitboss.storage.migrate import bring_up_to_date
 from support import faults
+from support.breakable import Installation
 from support.cluster import Cluster
 from support.engine import Engine
 from support.server import free_port
@@ -140,6 +141,30 @@ def listeners(folder: Path, chosen) -> dict:
         return streams.fan_out(engine, 1000, 50, 60, chosen.seed)
 
 
+def reconnects(folder: Path, chosen) -> dict:
+    """A thousand streams that come back at once, three times three hundred, and readers that stop reading."""
+    with Engine(folder) as engine:
+        figures = {"thousand": streams.storm(engine, 1000, 50, 1000, chosen.seed)}
+        for number in range(3):
+            figures[f"three hundred, {number + 1}"] = streams.storm(engine, 300, 10, 1000, chosen.seed + number)
+        figures["stalled"] = streams.stalled(engine, 50, 20_000)
+    assert figures["thousand"]["slowest_seconds"] < 5.0, figures
+    assert all(figure["memory_mb_more"] < 150 for figure in figures.values()), figures
+    return figures
+
+
+def kept(folder: Path, chosen) -> dict:
+    """Fifty sweeps whose worker is killed at a random moment and which are cancelled at another: what was saved is kept."""
+    with Engine(folder, slots=1, checkpoint_seconds=0.1) as engine:
+        faults.make_bars(engine)
+        return scenarios.keep_what_was_saved(engine, 50, chosen.seed)
+
+
+def starts(folder: Path, chosen) -> dict:
+    """Thirty starts of workers and fork servers that are broken in some way and mended after a while."""
+    return scenarios.break_starts(Installation(folder / "home"), 30, chosen.seed)
+
+
 def endurance(folder: Path, chosen) -> dict:
     """Everything at once, for as long as one likes."""
     with Engine(folder / "data", lease_seconds=4.0, renew_seconds=0.8, slots=3) as engine:
@@ -147,7 +172,8 @@ def endurance(folder: Path, chosen) -> dict:
 
 
 TORMENTS = {torment.__name__: torment for torment in
-            (cancels, crowd, runs, workers, races, database, pooler, broker, machine, listeners, endurance)}  # fmt: skip
+            (cancels, crowd, runs, workers, races, database, pooler, broker, machine, listeners, reconnects, kept, starts,
+             endurance)}  # fmt: skip
 
 
 def main() -> None:

@@ -29,7 +29,16 @@ from support.engine import Engine, until
 from support.server import ApiServer
 
 KINDS = ("nothing", "journaled", "journaled", "journaled", "backtest", "sweep", "sleeping")
-TORMENTS = ("kill run", "kill run", "kill worker", "stop worker", "kill forge", "kill api", "doorbells")
+TORMENTS = (
+    "kill run",
+    "kill run",
+    "kill worker",
+    "stop worker",
+    "kill fork server",
+    "stop fork server",
+    "kill api",
+    "doorbells",
+)
 EXPLAINED = {
     "lease lost",  # of a worker that was stopped
     "no fork server",  # it was killed
@@ -156,11 +165,21 @@ class Endurance:
         time.sleep(rng.uniform(0.5, 2.0) * self.engine.settings.lease_seconds)
         self.victim.send_signal(signal.SIGCONT)
 
-    def _kill_forge(self, _: random.Random) -> None:
+    def _kill_fork_server(self, _: random.Random) -> None:
+        for server in self._fork_servers():
+            server.kill()
+
+    def _stop_fork_server(self, _: random.Random) -> None:
+        for server in self._fork_servers():
+            server.suspend()
+
+    def _fork_servers(self) -> list[psutil.Process]:
+        found = []
         for child in psutil.Process(self.victim.pid).children():
             with contextlib.suppress(psutil.Error):
                 if "pitboss.worker.forkserver" in child.cmdline():
-                    child.kill()
+                    found.append(child)
+        return found
 
     def _kill_api(self, _: random.Random) -> None:
         self.apis[1].kill()

@@ -24,6 +24,8 @@ from pitboss.core.errors import Conflict, StorageUnavailable
 from pitboss.runs.model import RunQuery
 from pitboss.runs.service import Submission
 from pitboss.runs.states import State
+from support import faults
+from support.breakable import Installation, WaitingCommand
 from support.engine import Engine, is_gone, marked_processes, until
 
 ENDS = ("completed", "failed", "cancelled")
@@ -259,3 +261,59 @@ def retry_or_resume(engine: Engine, run_id: str):
         return engine.service.resume(run_id)
     except Conflict:
         return engine.service.retry(run_id)
+
+
+def keep_what_was_saved(engine: Engine, times: int, seed: int) -> dict:
+    """Kill the worker of a sweep, then cancel that and keep: what a checkpoint holds must be among the results."""
+    rng = random.Random(seed)
+    outcomes: Counter[str] = Counter()
+    slowest = 0.0
+    for _ in range(times):
+        worker = engine.start_worker()
+        run = engine.submit("sweep", faults.sweep_params())
+        engine.wait_progress(run, "sweeping", 1, seconds=30)
+        time.sleep(rng.uniform(0.0, 2.0))
+        worker.kill()
+        worker.wait()
+        if rng.random() < 0.5:
+            engine.start_worker(waits=False)
+            time.sleep(rng.uniform(0.0, 1.5))
+        saved = sum(event.type == "item_completed" for event in engine.service.events(run.id, limit=100_000))
+        asked = time.monotonic()
+        engine.service.cancel(run.id, keep_partial=True)
+        engine.start_worker(waits=False)
+        ended = engine.wait(run, seconds=30)
+        slowest = max(slowest, time.monotonic() - asked)
+        outcomes[f"{ended.state.value}{' with partial results' if ended.result and ended.partial else ''}"] += 1
+        now = sum(event.type == "item_completed" and not event.payload.get("discarded")
+                  for event in engine.service.events(run.id, limit=100_000))  # fmt: skip
+        assert now >= saved, (run.id, saved, now)
+        assert ended.state == "completed" or ended.partial == bool(now or ended.checkpointed_attempt), run.id
+        for left in engine.workers:
+            left.kill()
+            left.wait()
+    return {"sweeps": times, **outcomes, "slowest_seconds": round(slowest, 2)}
+
+
+def break_starts(home: Installation, times: int, seed: int) -> dict:
+    """Break starts in random ways, mend them after a random while: every command must say why, and end well."""
+    rng = random.Random(seed)
+    ways = [(part, how) for part in ("worker", "forks") for how in
+            ("kill -SEGV $$", "kill -KILL $$", "exit 7", "set -- -S \"$@\"", "ulimit -n 8", "ulimit -v 60000")]  # fmt: skip
+    assert home.pitboss("data", "synth", "-s", "SYN", "-t", "5m", "--days", 30).returncode == 0
+    waits = []
+    try:
+        for _ in range(times):
+            until(lambda: not home.processes(), 30, "nothing works on the folder")
+            home.break_into(*rng.choice(ways))
+            waiting = WaitingCommand(home, "backtest", home.strategy, "-s", "SYN")
+            began = time.monotonic()
+            until(lambda waiting=waiting: "waits: the " in waiting.said(), 15, "it says why")
+            waits.append(time.monotonic() - began)
+            time.sleep(rng.uniform(0.0, 5.0))
+            home.mend()
+            assert waiting.process.wait(timeout=60) == 0, waiting.said()
+    finally:
+        home.close()
+    waits.sort()
+    return {"starts": times, "told_after_seconds": [round(waits[len(waits) // 2], 2), round(waits[-1], 2)]}

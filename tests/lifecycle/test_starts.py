@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 import sqlite3
 import subprocess
@@ -119,6 +120,8 @@ def test_a_start_that_fails_is_told_to_all_who_ask_and_heals_by_itself(home, nam
             assert fault.reason in home.pitboss("queue").stdout
             examined = home.pitboss("doctor")
             assert (examined.returncode, fault.reason in examined.stdout) == (1, True), examined.stdout
+        page = api.http.get(f"http://127.0.0.1:{api.port}/", headers={"Accept": "text/html"}).text
+        assert fault.reason in html.unescape(page)
         assert "Traceback" not in waiting.said()
         fault.end(home)
         assert waiting.process.wait(timeout=HEALED_SECONDS) == 0, waiting.said()

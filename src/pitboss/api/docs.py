@@ -13,6 +13,8 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
+from pitboss.bootstrap import Platform
+from pitboss.core.errors import StorageUnavailable
 from pitboss.core.version import VERSION
 
 ASSETS = "/docs/assets"
@@ -43,6 +45,7 @@ _PAGE = """<!doctype html>
 </style>
 <h1>pitboss {version}</h1>
 <p>Backtests, sweeps and every other long job as durable, observable, cancellable runs.</p>
+<p role="status">{status}</p>
 <dl>{places}</dl>
 """
 
@@ -69,14 +72,23 @@ def serve_pages(app: FastAPI) -> None:
     def first_page(request: Request) -> Response:
         root = request.scope.get("root_path", "")
         if "text/html" in request.headers.get("accept", ""):
-            return HTMLResponse(_first_page(root))
+            return HTMLResponse(_first_page(root, _status(request.app.state.platform)))
         places = {name: f"{root}{path}" for name, (path, _) in _PLACES.items()}
         return JSONResponse({"name": "pitboss", "version": VERSION, **places})
 
 
-def _first_page(root: str) -> str:
+def _status(platform: Platform) -> str:
+    """Say whether runs can be started just now, or why not."""
+    try:
+        hindrance = platform.service.obstacle()
+    except StorageUnavailable as error:
+        hindrance = error.message
+    return f"Runs cannot be started: {hindrance}" if hindrance else "Runs can be started."
+
+
+def _first_page(root: str, status: str) -> str:
     described: list[Any] = [
         f'<dt><a href="{html.escape(root + path)}">{path}</a></dt><dd>{meaning}</dd>'
         for path, meaning in _PLACES.values()
     ]
-    return _PAGE.format(icon=_ICON, version=VERSION, places="".join(described))
+    return _PAGE.format(icon=_ICON, version=VERSION, status=html.escape(status), places="".join(described))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pitboss.runs.model import Run, StoredEvent
 
 ENSURE_SECONDS = 0.5
-WAIT_SECONDS = 1.0  # between two looks at what a run waits for
+WAIT_SECONDS = 0.5  # between two looks at what a run waits for
 PATIENCE_SECONDS = 60.0  # with a database that is away
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
 

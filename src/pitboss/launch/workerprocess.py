@@ -17,7 +17,7 @@ from pitboss.core.errors import PitbossError
 from pitboss.core.python import NEUTRAL_FOLDER, command_of, own_environment
 
 Answer = TypeVar("Answer")
-SLOW_SECONDS = 2.0  # of starting, after which people are told
+SLOW_SECONDS = 1.5  # of starting, after which people are told
 STARTING_SECONDS = 60.0  # after which a start is given up
 SHORT_LIFE_SECONDS = 5.0
 TAIL_BYTES = 8192

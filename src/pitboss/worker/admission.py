@@ -39,6 +39,8 @@ class Admission:
         self.note = ""
         self._is_outdated = False
         self._look_at = 0.0
+        self._is_closed = False  # for a while, after a start has failed
+        self._no_forks = ""
 
     def is_open(self) -> bool:
         """Answer whether another run may start. Raises StorageUnavailable, and then none may."""
@@ -51,11 +53,14 @@ class Admission:
         return not self._is_outdated
 
     def _look(self) -> None:
-        if time.monotonic() < self._look_at:
+        no_forks = self.no_forks()
+        has_changed = no_forks != self._no_forks and not self._is_closed
+        if time.monotonic() < self._look_at and not has_changed:
             return
+        self._is_closed, self._no_forks = False, no_forks
         obstacle = self.obstacle()
         self._is_outdated = bool(obstacle)
-        note = obstacle or self._want_of_room() or self.no_forks()
+        note = obstacle or self._want_of_room() or no_forks
         if note != self.note:
             self.registry.annotate(self.worker_id, note)
         if note and note != self.note:
@@ -64,7 +69,7 @@ class Admission:
 
     def close(self, reason: str) -> None:
         """Let nothing in for a while, after a start has failed."""
-        self.note, self._look_at = reason, time.monotonic() + self._backoff.failed()
+        self.note, self._look_at, self._is_closed = reason, time.monotonic() + self._backoff.failed(), True
         logger.warning("worker claims nothing", worker=self.worker_id, because=reason)
         with suppress(StorageUnavailable):
             self.registry.annotate(self.worker_id, reason)

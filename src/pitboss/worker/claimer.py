@@ -50,11 +50,12 @@ class Claimer:
     def claim(self, free: int, active: Mapping[str, SupervisedRun]) -> list[SupervisedRun]:
         """Claim up to `free` runs and answer those that were started; trouble with the database is logged."""
         try:
+            is_open = self.admission.is_open()
             if not self.forks.is_ready:
                 self._give_up_where_hopeless(free)
                 return []
             # one that only makes results of its checkpoint, after a cancel, is claimed beyond what is free
-            claims = self._claims(free) if self.admission.is_open() else []
+            claims = self._claims(free) if is_open else []
         except StorageUnavailable as error:
             self.rhythm.complain("claim", error)
             return []

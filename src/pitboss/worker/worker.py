@@ -208,7 +208,10 @@ class Worker:
             self.forks.replace(reason)  # it may be the fork server itself that has no room
 
     def _look_after_forks(self) -> None:
+        before = self.forks.obstacle
         loss = self.forks.look()
+        if self.forks.obstacle != before:
+            self.rhythm.hasten("look")  # so that it is known at once
         if self.config.is_sole and self.forks.is_jinxed and not self.active:
             raise WorkerUnable(self.forks.last_loss.reason, "the next worker tries again")
         if loss is not None:
