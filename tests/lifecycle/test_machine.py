@@ -98,6 +98,26 @@ def test_a_fork_server_that_is_stopped_is_replaced(engine, tmp_path, asks):
     assert engine.wait(engine.submit("nothing")).state == "completed"
 
 
+@needs(may_group("freezer"), "control groups need root on Linux")
+def test_a_fork_server_that_the_kernel_holds_frozen_is_done_without(engine, tmp_path):
+    """A frozen process does not even die while it is frozen; its run goes on all the same, once."""
+    worker = engine.start_worker()
+    run = engine.submit("careful_steps", {"count": 100, "seconds": 0.05, "journal": str(tmp_path / "journal")})
+    first = engine.wait_progress(run, "stepping", 5)
+    frozen = fork_server_of(worker)
+    with control_group("freezer") as group:
+        (group / "cgroup.procs").write_text(str(frozen.pid))
+        (group / "freezer.state").write_text("FROZEN")
+        try:
+            engine.wait_attempt(run, 2, seconds=15)
+            assert is_gone(first.pid)
+            assert engine.wait(run, seconds=30).state == "completed"
+        finally:
+            (group / "freezer.state").write_text("THAWED")
+        until(lambda: is_gone(frozen.pid), 5, "it dies when it is thawed")
+    assert worker.poll() is None
+
+
 def test_sigterm_ends_a_worker_in_time_though_its_fork_server_is_stopped(engine):
     worker = engine.start_worker()
     runs = [engine.submit("sleeping"), engine.submit("steps", {"count": 1000, "seconds": 0.05})]
@@ -155,6 +175,24 @@ def test_where_the_fork_server_itself_has_no_room_runs_fail_of_memory_after_thre
         assert engine.wait(engine.submit("nothing"), seconds=60).state == "completed"
         worker.terminate()
         worker.wait(timeout=20)
+
+
+@needs(may_group("memory"), "control groups need root on Linux")
+def test_a_run_whose_worker_dies_of_memory_again_and_again_fails_of_it(engine, tmp_path):
+    run = engine.submit("careful_steps", {"count": 10_000, "seconds": 0.05, "journal": str(tmp_path / "journal")})
+    for attempt in (1, 2, 3):
+        with control_group("memory", "memory.limit_in_bytes", str(900 << 20)) as group:
+            worker = engine.start_worker(on=lambda command, group=group: within(group, command))
+            engine.wait_progress(engine.wait_attempt(run, attempt), "stepping", 3)
+            assert engine.service.get(run.id).memory_kills == attempt - 1
+            Path(f"/proc/{worker.pid}/oom_score_adj").write_text("1000")  # the kernel will choose the worker
+            hog = within(group, [sys.executable, "-c", "hoard = bytearray(1 << 30)"])
+            subprocess.run(hog, check=False, capture_output=True)
+            assert worker.wait(timeout=10) == -signal.SIGKILL
+    engine.start_worker()
+    ended = engine.wait(run)
+    assert (ended.state, ended.error["kind"], ended.attempt) == ("failed", "memory", 3)
+    assert "too little memory" in ended.error["message"]
 
 
 def within(group: Path, command: list[str]) -> list[str]:
