@@ -283,6 +283,10 @@ def test_a_foreign_cursor_is_refused(http, cursor):
     assert "next_cursor" in told["errors"][0]["remedy"]
 
 
+def test_an_empty_cursor_is_the_first_page(http):
+    assert http.get("/api/v1/runs", params={"cursor": ""}).json() == http.get("/api/v1/runs").json()
+
+
 def test_pages_follow_the_order_of_submission(http):
     queued = [http.post("/api/v1/runs", json=body()).json()["id"] for _ in range(3)]
     try:

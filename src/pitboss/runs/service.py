@@ -138,7 +138,7 @@ class RunService:
         """Answer runs, latest submitted first. Raises InvalidInput for a limit out of range or a foreign cursor."""
         if not 1 <= query.limit <= 1000:
             raise InvalidInput(f"the limit {query.limit} is out of range", "1 to 1000", "limit")
-        if query.cursor is not None:
+        if query.cursor:
             known = self.store.get(query.cursor)
             if known is None or query.owner not in (None, known.owner):
                 what = f"'{query.cursor[:64]}' is no cursor of this list"

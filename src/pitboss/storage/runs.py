@@ -96,7 +96,7 @@ class SqlRunStore:
         for name in ("kind", "subject", "owner"):
             if getattr(query, name) is not None:
                 statement = statement.where(runs.c[name] == getattr(query, name))
-        if query.cursor is not None:
+        if query.cursor:
             cursor = sa.select(runs.c.serial).where(runs.c.id == query.cursor).scalar_subquery()
             statement = statement.where(runs.c.serial < cursor)
         if query.tag is not None:
