@@ -48,16 +48,24 @@ def presence(worker: WorkerInfo, host: str, shares_kernel: bool) -> Presence:
     memory. Then, or where machines tell who they are, one of another boot is gone, whatever any clock says.
     """
     here = this_machine()
-    id, boot, container = worker.machine.split(" ") if worker.machine.count(" ") == 2 else ("", "", "")
-    if boot and boot != here.boot:
-        is_ours = shares_kernel or (worker.host == host and id == here.id != _NAMELESS)
+    there = _read(worker.machine)
+    if there is None:
+        return Presence.UNSEEN
+    if there.boot != here.boot:
+        is_ours = shares_kernel or (worker.host == host and there.id == here.id != _NAMELESS)
         return Presence.GONE if is_ours else Presence.UNSEEN
-    if worker.host != host or (boot, container) != (here.boot, here.container):
+    if worker.host != host or there.container != here.container:
         return Presence.UNSEEN
     return Presence.HERE if is_same_process(worker.pid, worker.process_started_at) else Presence.GONE
 
 
 _NAMELESS = "-"
+
+
+def _read(text: str) -> Machine | None:
+    """Read what a worker has registered; earlier versions said nothing of the machine itself."""
+    parts = text.split(" ")
+    return Machine(*parts) if len(parts) == 3 else Machine("", *parts) if len(parts) == 2 else None
 
 
 def _machine_id() -> str:

@@ -35,7 +35,10 @@ def worker(machine, host="host", pid=None, started_at=None):
         (worker(HERE._replace(boot="another", id="other")), False, Presence.UNSEEN),
         (worker(HERE._replace(container="pid:[2]")), True, Presence.UNSEEN),
         (worker(HERE, host="elsewhere"), False, Presence.UNSEEN),
-        (worker("boot pid:[1]"), True, Presence.UNSEEN),
+        (worker("boot pid:[1]"), True, Presence.HERE),
+        (worker("another pid:[1]"), True, Presence.GONE),
+        (worker("another pid:[1]"), False, Presence.UNSEEN),
+        (worker(""), True, Presence.UNSEEN),
     ],
 )
 def test_what_is_seen_of_a_worker(registered, shares_kernel, seen):
