@@ -82,16 +82,27 @@ def worker(
 
 
 def _work(settings: Settings, automatic: bool, parent: int | None, told: Report) -> None:
+    import structlog
+
     from pitboss.bootstrap import make_worker
+    from pitboss.core.errors import PitbossError
     from pitboss.core.logs import configure_server_logs
     from pitboss.core.machine import raise_descriptor_limit
+    from pitboss.core.report import exit_code
     from pitboss.worker.processes import die_with_parent
 
     configure_server_logs(settings.log_level)
     raise_descriptor_limit()
     if parent is not None:
         die_with_parent(parent, signal.SIGTERM)
-    was_needed = told.during(lambda: make_worker(settings, automatic).run(on_ready=told.ready))
+    try:
+        was_needed = told.during(lambda: make_worker(settings, automatic).run(on_ready=told.ready))
+    except PitbossError as error:
+        if not told.is_wanted:
+            raise
+        # what started it has been told; its log is lines of JSON and nothing else
+        structlog.get_logger("pitboss.worker").critical("worker failed", because=error.message, remedy=error.remedy)
+        raise typer.Exit(exit_code(error)) from None
     if not was_needed and not automatic:
         raise typer.Exit(1)
 

@@ -138,6 +138,7 @@ class Report:
     """The other end, in the worker: says once whether it works."""
 
     def __init__(self, descriptor: int | None) -> None:
+        self.is_wanted = descriptor is not None
         self._descriptor = descriptor
 
     def ready(self) -> None:
