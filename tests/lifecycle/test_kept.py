@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from pitboss.core.errors import Conflict
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.synth import synthesize
 from support import faults
@@ -119,3 +120,17 @@ def test_a_command_that_finds_work_unattended_starts_a_worker(engine, command):
     done = pitboss(*command, data_dir=engine.settings.data_dir)
     assert done.returncode == 0, done.stdout + done.stderr
     assert engine.wait(run, seconds=30).state == "completed"
+
+
+def test_keys_that_differ_at_their_end_are_two_and_one_key_is_for_one_request(engine):
+    run = interrupted_sweep(engine)
+    engine.start_worker()
+    engine.service.cancel(run.id, keep_partial=True)
+    engine.wait(run)
+    long = "k" * 199
+    first = engine.service.resume(run.id, key=f"{long}a")
+    assert engine.service.resume(run.id, key=f"{long}a").id == first.id
+    assert engine.service.resume(run.id, key=f"{long}b").id != first.id
+    with pytest.raises(Conflict):
+        engine.service.retry(run.id, key=f"{long}a")
+    assert engine.service.resume(run.id, key="").id != engine.service.resume(run.id, key="").id
