@@ -192,7 +192,7 @@ def test_a_run_whose_worker_dies_of_memory_again_and_again_fails_of_it(engine, t
     engine.start_worker()
     ended = engine.wait(run)
     assert (ended.state, ended.error["kind"], ended.attempt) == ("failed", "memory", 3)
-    assert "too little memory" in ended.error["message"]
+    assert "for want of memory" in ended.error["message"]
 
 
 def within(group: Path, command: list[str]) -> list[str]:

@@ -36,6 +36,7 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # numba and polars load before the first request waits for them
         await asyncio.to_thread(lambda: [platform.service.kinds[name] for name in platform.service.kinds])
+        app.state.importing = asyncio.Semaphore(1)  # one file at a time: each may take half of the memory that is free
         app.state.tailer = Tailer(platform.service.log, platform.database.changes())
         app.state.tailer.start()
         gc.collect()

@@ -74,7 +74,8 @@ async def import_bars(
             async for chunk in request.stream():
                 file.write(chunk)
             file.flush()
-            return await run_in_threadpool(_import, platform, FilePath(file.name), symbol, timeframe, tz, strict)
+            async with request.app.state.importing:
+                return await run_in_threadpool(_import, platform, FilePath(file.name), symbol, timeframe, tz, strict)
     except OSError as error:
         what = f"cannot keep the upload: {error.strerror or error}"
         raise DiskFull(what, "free some disk space, then retry") from None

@@ -7,7 +7,7 @@ import gzip
 import re
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from pitboss.core.errors import InvalidInput
+from pitboss.core.machine import free_memory
 from pitboss.core.places import is_file, printable
 
 if sys.version_info >= (3, 14):
@@ -22,8 +23,12 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-MAX_UNPACKED = 4 << 30
-_PACKED: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"\x28\xb5\x2f\xfd": zstd.open}
+PIECE_BYTES = 1 << 24
+BYTES_FOR_EACH_BYTE, BYTES_FOR_EACH_ROW = (
+    4,
+    250,
+)  # of memory, to read a text and make bars of it; measured, and rounded up
+_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\x28\xb5\x2f\xfd": zstd.open}
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
 _SYNONYMS = {
     "ts": ("ts", "timestamp", "time", "datetime", "date time", "date", "gmt time", "open time", "open_time", "t"),
@@ -56,6 +61,8 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None, name: str = 
     try:
         content = _unpacked(path, name)
         if content.startswith(b"PAR1"):
+            rows = pl.scan_parquet(content).select(pl.len()).collect().item()
+            _check_room(name, len(content), int(rows), free_memory())
             return RawBars(_select(pl.read_parquet(content), columns), "Parquet")
         return _read_csv(content, columns, name)
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, zstd.ZstdError) as error:
@@ -64,16 +71,25 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None, name: str = 
 
 
 def _unpacked(path: Path, name: str) -> bytes:
+    """Answer what a file holds, unpacked piece by piece: a small one may hold more than there is memory for."""
     with path.open("rb") as file:
         start = file.read(4)
-    unpacking = next((opened for magic, opened in _PACKED.items() if start.startswith(magic)), None)
-    if unpacking is None:
-        return path.read_bytes()
-    with unpacking(path) as file:
-        content: bytes = file.read(MAX_UNPACKED + 1)
-    if len(content) > MAX_UNPACKED:
-        raise InvalidInput(f"{name} unpacks to more than {MAX_UNPACKED >> 30} GB", "split it", "file")
-    return content
+    opened = next((opened for magic, opened in _PACKED.items() if start.startswith(magic)), open)
+    room = free_memory()
+    content, rows = bytearray(), 0
+    with opened(path, "rb") as file:
+        while piece := file.read(PIECE_BYTES):
+            content += piece
+            rows += piece.count(b"\n")
+            _check_room(name, len(content), rows, room)
+    return bytes(content)
+
+
+def _check_room(name: str, size: int, rows: int, room: int) -> None:
+    """Raise InvalidInput when so much text with so many rows would take more than half of the memory that is free."""
+    if BYTES_FOR_EACH_BYTE * size + BYTES_FOR_EACH_ROW * rows > room // 2:
+        what = f"{name} is too large: more than {size >> 20:,} MB are to be read, with {room >> 20:,} MB of memory free"
+        raise InvalidInput(what, "split it by date, and import one part after the other", "file")
 
 
 def _read_csv(content: bytes, columns: Mapping[str, str] | None, name: str) -> RawBars:

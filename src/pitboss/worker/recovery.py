@@ -71,7 +71,9 @@ class Recovery:
 
         def decide(run: Run) -> Move:
             is_memory = run.worker_id in starved
-            reason = "the kernel killed its worker: there is too little memory" if is_memory else "its worker was lost"
+            # which process it was the kernel does not say
+            why = ", while the kernel killed processes for want of memory" if is_memory else ""
+            reason = f"its worker was lost{why}"
             return interrupted(run, reason, is_memory, is_resumable(run))
 
         for run in self.store.recover(lost, decide):

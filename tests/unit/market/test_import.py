@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+
 import polars as pl
 import pytest
 
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.market import readers
 from pitboss.market.catalog import Catalog, check_symbol
 from pitboss.market.frames import between, to_arrays
+from pitboss.market.readers import read_file
 
 ROWS = "1,2,0.5,1.5,10"
 
@@ -166,3 +170,28 @@ def test_a_days_bar_bears_its_sessions_date_in_every_zone(catalog, tmp_path):
 def test_bars_of_another_age_are_refused(catalog, tmp_path):
     with pytest.raises(InvalidInput, match="between 1800 and 2200"):
         imported(catalog, tmp_path, lines("9999-12-30 10:00:00", "9999-12-30 10:01:00"))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, readers.zstd.compress], ids=["plain", "gzip", "zstd"])
+def test_a_file_that_memory_would_not_hold_is_refused_before_it_is_read(tmp_path, monkeypatch, pack):
+    """A few kilobytes may unpack to gigabytes: that must end neither the server nor the machine."""
+    path = tmp_path / "bomb.csv"
+    path.write_bytes(pack(b"ts,open,high,low,close\n" + b"2024-01-01,1,1,1,1\n" * 3_000_000))
+    monkeypatch.setattr(readers, "free_memory", lambda: 400 << 20)
+    monkeypatch.setattr(readers, "PIECE_BYTES", 1 << 20)
+    monkeypatch.setattr(readers, "_read_csv", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(InvalidInput) as refused:
+        read_file(path)
+    assert "too large" in str(refused.value)
+    assert "400 MB of memory free" in str(refused.value)
+    assert "split it" in str(refused.value)
+
+
+def test_a_parquet_file_of_too_many_rows_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.parquet"
+    pl.DataFrame({"ts": pl.repeat(1, 2_000_000, eager=True)}).write_parquet(path)
+    assert path.stat().st_size < 1 << 20
+    monkeypatch.setattr(readers, "free_memory", lambda: 400 << 20)
+    monkeypatch.setattr(readers.pl, "read_parquet", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(InvalidInput, match="too large"):
+        read_file(path)
