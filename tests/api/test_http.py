@@ -320,3 +320,22 @@ def test_a_proxys_path_and_names_are_part_of_what_is_told(tmp_path):
         assert client.get("/api/v1/runs", headers={"Host": "a.b.trading.example"}).status_code == 200
         refused(client.get("/api/v1/runs", headers={"Host": "trading.example"}), 403)
     platform.close()
+
+
+def test_a_cursor_of_another_list_is_refused(http):
+    runs = [http.post("/api/v1/runs", json=body() | {"tags": [tag]}).json()["id"] for tag in ("a", "b")]
+    try:
+        assert http.get("/api/v1/runs", params={"cursor": runs[0], "tag": "a"}).status_code == 200
+        for other in ({"tag": "b"}, {"kind": "sweep"}, {"subject": "strategy/other"}):
+            assert "no cursor" in refused(http.get("/api/v1/runs", params={"cursor": runs[0], **other}), 422)["detail"]
+        saved = http.post("/api/v1/backtests", json={"name": "cursors", "params": body()["params"]}).json()
+        refused(http.get(f"/api/v1/backtests/{saved['id']}/runs", params={"cursor": runs[0]}), 422)
+    finally:
+        for run_id in runs:
+            http.post(f"/api/v1/runs/{run_id}/cancel")
+
+
+@pytest.mark.parametrize("content", [b"ts,open", b'[{"ts": 1}]'])
+def test_bars_sent_as_json_are_told_how_to_be_sent(http, content):
+    told = refused(http.put("/api/v1/data/J/1d", content=content, headers={"Content-Type": "application/json"}), 415)
+    assert "octet-stream" in told["remedy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,8 +101,10 @@ def assert_told_and_healed(home: Installation, name: str) -> None:
         assert (told.status_code, fault.reason in told.json()["detail"]) == (503, True), told.text
         if not name.startswith("an interpreter"):
             assert fault.reason in home.pitboss("queue").stdout
-            examined = home.pitboss("doctor")
-            assert (examined.returncode, fault.reason in examined.stdout) == (1, True), examined.stdout
+            examined = home.pitboss("doctor", "--json")
+            assert examined.returncode == 1
+            ill = {found["what"]: found["details"] for found in json.loads(examined.stdout) if not found["is_well"]}
+            assert fault.reason in ill["workers"], ill
         page = api.http.get(f"http://127.0.0.1:{api.port}/", headers={"Accept": "text/html"}).text
         assert fault.reason in html.unescape(page)
         assert "Traceback" not in waiting.said()

@@ -83,7 +83,7 @@ def _status(platform: Platform) -> str:
         hindrance = platform.service.obstacle()
     except StorageUnavailable as error:
         hindrance = error.message
-    return f"Runs cannot be started: {hindrance}" if hindrance else "Runs can be started."
+    return f"Not ready: {hindrance}" if hindrance else "Runs can be started."
 
 
 def _first_page(root: str, status: str) -> str:

@@ -91,6 +91,9 @@ async def _pitboss_error(_request: Request, error: Exception) -> JSONResponse:
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     kind = request.headers.get("content-type", "")
+    if request.method == "PUT" and any(item["loc"][0] == "body" for item in error.errors()):
+        remedy = "send the file itself, with Content-Type: application/octet-stream"
+        return problem(415, f"the content type is '{kind[:60]}'", remedy)
     if "json" not in kind and any(item["loc"] == ("body",) and item["type"] != "missing" for item in error.errors()):
         named = f"is '{kind[:60]}'" if kind else "is missing"
         return problem(415, f"the content type {named}", "send JSON, with Content-Type: application/json")

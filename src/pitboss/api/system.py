@@ -52,7 +52,7 @@ def readyz(platform: Wired) -> dict[str, Any]:
     snapshot = platform.service.store.queue()
     hindrance = obstacle(snapshot, platform.settings.lease_seconds)
     if hindrance:
-        raise NotReady(f"runs cannot be started: {hindrance}", "mend that; it is tried again by itself")
+        raise NotReady(hindrance, "mend that; it is tried again by itself")
     live = [worker for worker in snapshot.workers if worker.has_renewed(platform.settings.lease_seconds)]
     return {"status": "ok", "workers": len(live), "queued": len(snapshot.queued)}
 

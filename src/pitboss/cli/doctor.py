@@ -33,7 +33,9 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from rich.text import Text
 
     from pitboss.cli.render import console
+    from pitboss.core.logs import configure_logs
 
+    configure_logs("ERROR")
     findings = examine(settings_of(data_dir))
     if as_json:
         print_json([finding.__dict__ for finding in findings])

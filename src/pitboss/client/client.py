@@ -211,9 +211,14 @@ def _opened(url: str, timeout: float) -> httpx.Client:
 def _host_of(url: str) -> str:
     try:
         parsed = httpx.URL(url)
-        if parsed.scheme in ("http", "https") and parsed.host:
+        if parsed.scheme not in ("http", "https"):
+            reason = "it does not begin with http://"
+        elif not parsed.host:
+            reason = "it names no host"
+        elif parsed.query or parsed.fragment:
+            reason = "it has a query or a fragment"
+        else:
             return parsed.host
-        reason = "it names no host" if parsed.scheme in ("http", "https") else "it does not begin with http://"
     except (httpx.InvalidURL, TypeError) as error:
         reason = str(error)
     raise InvalidInput(f"'{str(url)[:80]}' is no address of a server: {reason}", "write http://127.0.0.1:8000", "url")

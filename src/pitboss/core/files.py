@@ -6,6 +6,7 @@ under its name but by being replaced as a whole.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -24,6 +25,7 @@ from pitboss.core.places import literally
 
 Write = Callable[[Path], None]
 LOCK = ".lock"
+_IN_THE_WAY = frozenset((errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS))
 TRIM_SECONDS = 3600.0
 CACHE_SECONDS = 7 * 86_400.0  # without use, after which a copy of what is in a bucket goes
 
@@ -92,7 +94,11 @@ def _made(name: str, temporary: Path, write: Write) -> Stored:
         # the libraries that write files wrap what the system said in errors of their own
         if isinstance(error, OSError) or "os error" in str(error) or "No space left" in str(error):
             reason = getattr(error, "strerror", None) or error
-            raise DiskFull(f"cannot write {Path(name).name}: {reason}", "free some disk space, then retry") from None
+            what = f"cannot write {Path(name).name}: {reason}"
+            if getattr(error, "errno", None) in _IN_THE_WAY:
+                remedy = f"look at what is in the place of {temporary.parent}, then retry"
+                raise StorageUnavailable(what, remedy) from None
+            raise DiskFull(what, "free some disk space, then retry") from None
         raise
 
 

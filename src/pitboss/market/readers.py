@@ -56,6 +56,10 @@ def read_file(path: Path, columns: Mapping[str, str] | None = None, name: str = 
     for what cannot be read as bars.
     """
     if not is_file(path, "file"):
+        if path.exists():
+            raise InvalidInput(
+                f"{printable(str(path))} is no plain file", "pipe it in, and write - for the file", "file"
+            )
         raise InvalidInput(f"there is no file {printable(str(path))}", "check the path", "file")
     name = name or printable(path.name)
     try:

@@ -137,6 +137,11 @@ class RunQuery:
     cursor: str | None = None
     limit: int = 50
 
+    def may_hold(self, run: Run) -> bool:
+        """Answer whether a run is of this list, or was when it was in one of the states asked for."""
+        asked = ((self.kind, run.kind), (self.subject, run.subject), (self.owner, run.owner))
+        return all(wanted in (None, found) for wanted, found in asked) and self.tag in (None, *run.tags)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:

@@ -140,7 +140,7 @@ class RunService:
             raise InvalidInput(f"the limit {query.limit} is out of range", "1 to 1000", "limit")
         if query.cursor:
             known = self.store.get(query.cursor)
-            if known is None or query.owner not in (None, known.owner):
+            if known is None or not query.may_hold(known):
                 what = f"'{query.cursor[:64]}' is no cursor of this list"
                 raise InvalidInput(what, "send the next_cursor of the page before, or none", "cursor")
         return self.store.find(query)

@@ -15,7 +15,20 @@ def plain_environment(monkeypatch):
         monkeypatch.delenv(name.lower(), raising=False)
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "localhost", "", "ftp://server", "http://", "http://[::1", None])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:8000",
+        "localhost",
+        "",
+        "ftp://server",
+        "http://",
+        "http://[::1",
+        "http://h:1?x=1",
+        "http://h:1#f",
+        None,
+    ],
+)
 def test_an_address_that_is_none_says_what_to_write(url):
     with pytest.raises(InvalidInput) as refused:
         Client(url)
