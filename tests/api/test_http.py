@@ -339,3 +339,14 @@ def test_a_cursor_of_another_list_is_refused(http):
 def test_bars_sent_as_json_are_told_how_to_be_sent(http, content):
     told = refused(http.put("/api/v1/data/J/1d", content=content, headers={"Content-Type": "application/json"}), 415)
     assert "octet-stream" in told["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(gzip.compress(b"{}"), "parsing"), (b'{"kind":', "at character"), (b"", "is missing")]
+)
+def test_a_broken_body_is_told_what_to_send(http, content, message):
+    answer = http.post("/api/v1/runs", content=content, headers={"Content-Type": "application/json"} if content else {})
+    told = refused(answer, answer.status_code)
+    assert answer.status_code in (400, 422)
+    assert message in told["detail"]
+    assert "JSON" in told["remedy"] or "json" in told["remedy"]

@@ -104,8 +104,8 @@ MISTAKES = {
     "a name that is too long": (lambda folder: folder / ("x" * 300), "too long"),
     "a circle of links": (lambda folder: circle(folder), "circle"),
     "a name that is not UTF-8": (lambda folder: Path(os.fsdecode(os.fsencode(folder) + b"/\xff")), "not UTF-8"),
-    "a file": (lambda folder: file_in(folder), "plain"),
-    "a folder in a file": (lambda folder: file_in(folder) / "x", "Not a directory"),
+    "a file": (lambda folder: file_in(folder), "is a file, not a folder"),
+    "a folder in a file": (lambda folder: file_in(folder) / "x", "is a file, not a folder"),
 }
 
 
@@ -124,7 +124,13 @@ def file_in(folder: Path) -> Path:
 def test_a_place_that_cannot_be_used_is_named_with_what_to_do(tmp_path, name):
     make, reason = MISTAKES[name]
     place = make(tmp_path)
-    for command in (("runs", "list"), ("data", "synth", "-s", "S", "-t", "1h"), ("serve", "--port", free_port())):
+    for command in (
+        ("runs", "list"),
+        ("data", "list"),
+        ("doctor",),
+        ("data", "synth", "-s", "S", "-t", "1h"),
+        ("serve", "--port", free_port()),
+    ):
         done = (pitboss if "serve" in command else pitboss_here)(*command, data_dir=place)
         assert done.returncode in (2, 5), (command, done.stderr)
         assert reason in done.stderr, (command, done.stderr)
@@ -242,6 +248,32 @@ def test_a_folder_that_a_group_shares_can_be_used_by_all_of_it(open_folder, umas
         mode = path.lstat().st_mode
         assert mode & stat.S_IWGRP, (path, oct(mode))
         assert not mode & stat.S_IWOTH, (path, oct(mode))
+
+
+def test_a_folder_called_like_home_is_not_home(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    for text, place in (("./~", tmp_path / "~"), ("~/deep", home / "deep"), ("~", home)):
+        for how in ({"flag": text}, {"variable": text}):
+            flags = ("--data-dir", text) if "flag" in how else ()
+            variables = {"PITBOSS_DATA_DIR": text} if "variable" in how else {}
+            done = pitboss(
+                "config", "show", "--json", *flags, cwd=tmp_path, env=os.environ | {"HOME": str(home)} | variables
+            )
+            assert done.returncode == 0, done.stderr
+            shown = {setting["name"]: setting["value"] for setting in json.loads(done.stdout)}
+            assert shown["data_dir"] == str(place), how
+
+
+@pytest.mark.parametrize(("name", "value", "hint"), [
+    ("ROOT_PATH", "/pitboss/", "none behind"), ("ROOT_PATH", "pitboss", "slash before"), ("ALLOWED_HOSTS", '["*"]', "names alone"),
+    ("ALLOWED_HOSTS", '["http://a.com"]', "without scheme"), ("ALLOWED_HOSTS", "a.com", "pitboss.example.com"),
+    ("TRUSTED_PROXIES", '["nope"]', "10.0.0.0/8"),
+])  # fmt: skip
+def test_a_setting_that_does_not_fit_says_what_would(tmp_path, name, value, hint):
+    done = pitboss("config", "show", data_dir=tmp_path, env=os.environ | {f"PITBOSS_{name}": value})
+    assert (done.returncode, hint in done.stderr) == (2, True), done.stderr
+    assert "pattern" not in done.stderr
 
 
 def test_a_private_folder_stays_private(tmp_path):

@@ -94,6 +94,12 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     if request.method == "PUT" and any(item["loc"][0] == "body" for item in error.errors()):
         remedy = "send the file itself, with Content-Type: application/octet-stream"
         return problem(415, f"the content type is '{kind[:60]}'", remedy)
+    broken = next((item for item in error.errors() if item["type"] == "json_invalid"), None)
+    if broken is not None:
+        detail = f"the body is no JSON: {broken['ctx']['error']} at character {broken['loc'][-1]}"
+        return problem(422, detail, "mend it, and send it with Content-Type: application/json")
+    if [(item["loc"], item["type"]) for item in error.errors()] == [(("body",), "missing")]:
+        return problem(422, "the body is missing", "send a JSON object, with Content-Type: application/json")
     if "json" not in kind and any(item["loc"] == ("body",) and item["type"] != "missing" for item in error.errors()):
         named = f"is '{kind[:60]}'" if kind else "is missing"
         return problem(415, f"the content type {named}", "send JSON, with Content-Type: application/json")
@@ -116,7 +122,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(allowed_methods(request))
-    return problem(error.status_code, str(error.detail), headers=headers)
+    remedy = "send JSON in UTF-8, not packed" if error.status_code == 400 else ""
+    return problem(error.status_code, str(error.detail), remedy, headers=headers)
 
 
 def allowed_methods(request: Request) -> list[str]:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 def _named_path(text: str) -> Path:
     if not text:
         raise typer.BadParameter("the path is empty: name a folder, or leave the flag out")
-    return Path(text)
+    from pitboss.core.places import at_home
+
+    return at_home(text)
 
 
 DataDir = Annotated[

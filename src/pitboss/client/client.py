@@ -21,6 +21,7 @@ TERMINAL_EVENTS = frozenset({"completed", "failed", "cancelled"})
 POLL_SECONDS = 0.5
 RECONNECT_SECONDS = 0.2
 STREAM_FAILURES_BEFORE_POLLING = 3
+_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 _STREAM_TIMEOUT = httpx.Timeout(10.0, read=40.0)  # the server says something every 15 s
 
 
@@ -195,20 +196,17 @@ class Client:
 
 
 def _opened(url: str, timeout: float) -> httpx.Client:
-    host = _host_of(url)
+    parsed = _parsed(url)
+    base, uses_tls = f"{url.rstrip('/')}/api/v1", parsed.scheme == "https"
     try:
-        return httpx.Client(base_url=f"{url.rstrip('/')}/api/v1", timeout=timeout, trust_env=not _is_here(host))
-    except (
-        httpx.InvalidURL,
-        ValueError,
-        OSError,
-        ImportError,
-    ) as error:  # what variables name
-        remedy = "mend or unset HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        # without TLS no certificate is asked for, and none of the variables that name one may be in the way
+        return httpx.Client(base_url=base, timeout=timeout, verify=uses_tls, trust_env=not _is_here(parsed.host))
+    except (ValueError, OSError, ImportError, httpx.InvalidURL) as error:
+        remedy = f"mend or unset {', '.join(_VARIABLES)}"
         raise InvalidInput(f"the environment's proxy or certificates cannot be used: {error}", remedy, "url") from None
 
 
-def _host_of(url: str) -> str:
+def _parsed(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
         if parsed.scheme not in ("http", "https"):
@@ -218,7 +216,7 @@ def _host_of(url: str) -> str:
         elif parsed.query or parsed.fragment:
             reason = "it has a query or a fragment"
         else:
-            return parsed.host
+            return parsed
     except (httpx.InvalidURL, TypeError) as error:
         reason = str(error)
     raise InvalidInput(f"'{str(url)[:80]}' is no address of a server: {reason}", "write http://127.0.0.1:8000", "url")

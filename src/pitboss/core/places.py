@@ -26,7 +26,7 @@ def absolute(path: Path, where: str) -> Path:
     if "\0" in text or not _is_utf8(text):
         raise InvalidInput(f"the name {text!a} is not UTF-8", "rename it, or choose another place", where)
     try:
-        found = _at_home(Path(text)).resolve()
+        found = Path(text).resolve()
         found.exists()  # asked for what the system says of it
         return found
     except FileNotFoundError:
@@ -48,8 +48,18 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _at_home(path: Path) -> Path:
-    return path.expanduser() if path.parts[:1] == ("~",) else path
+def at_home(text: str) -> Path:
+    """Answer the path that a user has written: `~` and `~/…` lie at home, `./~` is a folder of that name."""
+    return Path(text).expanduser() if text == "~" or text.startswith("~/") else Path(text)
+
+
+def folder(path: Path, where: str) -> Path:
+    """The same as `absolute` for what is, or is to be, a folder: no part of it may be something else."""
+    found = absolute(path, where)
+    nearest = next(place for place in (found, *found.parents) if place.exists())
+    if not nearest.is_dir():
+        raise InvalidInput(f"{str(nearest)[-80:]} is a file, not a folder", "name a folder", where)
+    return found
 
 
 def _is_utf8(text: str) -> bool:

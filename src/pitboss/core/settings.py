@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeInt, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,7 +26,7 @@ from pydantic_settings import (
 
 from pitboss.core.errors import InvalidInput, Problem
 from pitboss.core.machine import cores
-from pitboss.core.places import absolute
+from pitboss.core.places import absolute, at_home, folder
 
 DEFAULT_DATA_DIR = Path("pitboss-data")
 LEAST_LEASE_MARGIN_SECONDS = 1.5
@@ -30,6 +39,26 @@ Host = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9
 Resource = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
 
+Place = Annotated[Path, BeforeValidator(lambda given: at_home(given) if isinstance(given, str) else given)]
+
+
+def _checked_address(text: str) -> str:
+    ip_network(text, strict=False)  # raises ValueError that says what is wrong
+    return text
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+_SEE = "see docs/reference/settings.md"
+_HINTS = {
+    "root_path": "write /pitboss: with a slash before it, and none behind",
+    "allowed_hosts": 'write ["pitboss.example.com"] or ["*.example.com"]: names alone, without scheme, path or port',
+    "trusted_proxies": 'write ["127.0.0.1"] or ["10.0.0.0/8"]',
+    "resources": 'write ["default", "gpu"]',
+    "python_path": 'write ["/opt/jobs"]',
+    "kind_limits": 'write {"sweep": 1}',
+}
+
+
 class Settings(BaseSettings):
     """Everything an operator can set. Durations are seconds, sizes megabytes."""
 
@@ -37,7 +66,7 @@ class Settings(BaseSettings):
         env_prefix="PITBOSS_", env_ignore_empty=True, extra="forbid", frozen=True, allow_inf_nan=False
     )
 
-    data_dir: Path = Field(DEFAULT_DATA_DIR, description="folder of the database, bars, artifacts and logs")
+    data_dir: Place = Field(DEFAULT_DATA_DIR, description="folder of the database, bars, artifacts and logs")
     database_url: str = Field("", description="SQLAlchemy address; empty means SQLite in the data folder")
     listen_url: str = Field("", description="PostgreSQL address for LISTEN past a pooler; empty means database_url")
     files_url: str = Field(
@@ -53,9 +82,9 @@ class Settings(BaseSettings):
     resources: list[Resource] = Field(
         ["default"], min_length=1, description="what a worker serves, such as default, gpu"
     )
-    python_path: list[Path] = Field([], description="folders whose modules jobs may import; no other way leads in")
+    python_path: list[Place] = Field([], description="folders whose modules jobs may import; no other way leads in")
     allowed_hosts: list[Host] = Field([], description="names under which a proxy serves the API, such as *.example.com")
-    trusted_proxies: list[str] = Field(
+    trusted_proxies: list[Address] = Field(
         ["127.0.0.1", "::1"], description="addresses whose X-Forwarded-For and -Proto are believed"
     )
     root_path: str = Field(
@@ -104,8 +133,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        folder = Path(init_settings().get("data_dir") or env_settings().get("data_dir") or DEFAULT_DATA_DIR)
-        toml = TomlConfigSettingsSource(settings_cls, absolute(folder, "data_dir") / "pitboss.toml")
+        given = init_settings().get("data_dir") or env_settings().get("data_dir") or DEFAULT_DATA_DIR
+        place = folder(at_home(given) if isinstance(given, str) else given, "data_dir")
+        toml = TomlConfigSettingsSource(settings_cls, place / "pitboss.toml")
         return init_settings, env_settings, toml
 
 
@@ -116,20 +146,25 @@ def load_settings(**flags: Any) -> Settings:
     """
     given = {name: value for name, value in flags.items() if value is not None}
     if "data_dir" in given:
-        given["data_dir"] = absolute(given["data_dir"], "--data-dir")
+        given["data_dir"] = folder(given["data_dir"], "--data-dir")
     try:
         return _with_absolute_paths(Settings(**given))
     except ValidationError as error:
         raise InvalidInput(
             [
-                Problem(item["msg"], "see docs/reference/settings.md", where=".".join(str(p) for p in item["loc"]))
+                Problem(
+                    _told(item),
+                    _HINTS.get(str(item["loc"][0] if item["loc"] else ""), _SEE),
+                    where=".".join(str(part) for part in item["loc"]),
+                )
                 for item in error.errors()
             ]
         ) from None
     except SettingsError as error:  # a variable that should hold JSON
         name = re.search(r'field "(\w+)"', str(error))
         where = f"PITBOSS_{name[1].upper()}" if name else "a PITBOSS_ variable"
-        raise InvalidInput(f"{where} holds no JSON", 'write it like ["gpu"] or {"sweep": 1}', where=where) from None
+        hint = _HINTS.get(name[1] if name else "", _SEE)
+        raise InvalidInput("it holds no JSON", hint, where=where) from None
     except ValueError as error:  # a pitboss.toml that is no TOML
         raise InvalidInput(f"cannot read pitboss.toml: {error}", "mend or remove it", where="pitboss.toml") from None
     except OSError as error:
@@ -137,10 +172,16 @@ def load_settings(**flags: Any) -> Settings:
         raise InvalidInput(f"cannot read pitboss.toml: {reason}", "make it readable", where="pitboss.toml") from None
 
 
+def _told(item: Any) -> str:
+    """Say what is wrong with a setting; that it does not match an expression tells nobody anything."""
+    is_pattern = item["type"] == "string_pattern_mismatch"
+    return f"'{str(item['input'])[:60]}' does not fit" if is_pattern else str(item["msg"])
+
+
 def _with_absolute_paths(settings: Settings) -> Settings:
     """Answer the settings as they hold wherever a process stands."""
     changed: dict[str, Any] = {
-        "data_dir": absolute(settings.data_dir, "data_dir"),
+        "data_dir": folder(settings.data_dir, "data_dir"),
         "python_path": [absolute(folder, "python_path") for folder in settings.python_path],
     }
     if settings.database_url.startswith(SQLITE):

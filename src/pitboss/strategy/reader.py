@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from pitboss.core.errors import InvalidInput, Problem, suggest
+from pitboss.core.places import absolute
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.strategy.binding import fold
 from pitboss.strategy.check import Checker
@@ -50,16 +51,17 @@ def read_document(text: str) -> Document:
 
 def read_document_file(path: Path) -> Document:
     """Read and check the document in a file. Raises InvalidInput when it cannot be read or has mistakes."""
+    path, named = absolute(path, "strategy"), str(path)[:80]
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InvalidInput(_too_large(path.stat().st_size))
         return read_document(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InvalidInput(f"there is no file {path}", "check the path", "strategy") from None
+        raise InvalidInput(f"there is no file {named}", "check the path", "strategy") from None
     except UnicodeDecodeError:
-        raise InvalidInput(f"{path} is not UTF-8 text", "save it as UTF-8", "strategy") from None
+        raise InvalidInput(f"{named} is not UTF-8 text", "save it as UTF-8", "strategy") from None
     except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}", "check the path", "strategy") from None
+        raise InvalidInput(f"cannot read {named}: {error.strerror}", "check the path", "strategy") from None
 
 
 def inspect_document(text: str) -> tuple[Document | None, list[Problem]]:

@@ -55,3 +55,9 @@ def test_variables_that_cannot_be_used_are_named(monkeypatch, variable, value):
     with pytest.raises(InvalidInput) as refused:
         Client("https://pitboss.example.com")
     assert variable in str(refused.value)
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSLKEYLOGFILE"])
+def test_without_tls_no_certificate_is_in_the_way(monkeypatch, variable):
+    monkeypatch.setenv(variable, "/nowhere/at/all")
+    Client("http://127.0.0.1:9").close()
