@@ -219,7 +219,7 @@ def test_a_killed_fork_server_is_replaced(engine):
     os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
     ended = engine.wait(run)
     assert (ended.state, ended.error["kind"]) == ("failed", "lost")
-    assert is_gone(pid)
+    until(lambda: is_gone(pid), 2, "what the fork server ran is gone")
     assert engine.wait(engine.submit("nothing")).state == "completed"
     assert worker.poll() is None
     assert psutil.STATUS_ZOMBIE not in {child.status() for child in psutil.Process(worker.pid).children()}

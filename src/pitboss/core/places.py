@@ -58,7 +58,7 @@ def folder(path: Path, where: str) -> Path:
     found = absolute(path, where)
     nearest = next(place for place in (found, *found.parents) if place.exists())
     if not nearest.is_dir():
-        raise InvalidInput(f"{str(nearest)[-80:]} is a file, not a folder", "name a folder", where)
+        raise InvalidInput(f"{nearest} is a file, not a folder", "name a folder", where)
     return found
 
 
