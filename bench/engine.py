@@ -14,6 +14,7 @@ import psutil
 from table import Row
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from pitboss.core.principal import LOCAL
 from pitboss.worker.doorbell import ring
 from support.engine import Engine, is_gone, until
 from support.jobs import HOSTILE
@@ -68,7 +69,7 @@ def cancelling(engine):
 
 def cancel(engine, run):
     before = time.monotonic()
-    engine.service.cancel(run.id, keep_partial=True)
+    engine.service.cancel(LOCAL, run.id, keep_partial=True)
     ring(engine.settings.data_dir)
     engine.wait(run, seconds=5)
     return time.monotonic() - before

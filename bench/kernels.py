@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from table import Row
 
-from pitboss.backtesting.engine import resolve, rules_of, signals_and_levels
+from pitboss.backtesting.engine import rules_of, signals_and_levels
 from pitboss.backtesting.library import backtest, universe_of
+from pitboss.backtesting.options import resolve
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.kernel.panel import new_panel
 from pitboss.kernel.simulate import new_log, new_state, simulate

@@ -14,6 +14,7 @@ import engine as figures
 import psutil
 from table import Row
 
+from pitboss.core.principal import LOCAL
 from support.engine import Engine, is_gone, until
 
 HERE = Path(__file__).parent
@@ -57,7 +58,7 @@ def own_figures():
             run = figures.submit(engine, "deaf_loop")
             pid = engine.wait_progress(run).pid
             asked = time.monotonic()
-            engine.service.cancel(run.id, keep_partial=False)
+            engine.service.cancel(LOCAL, run.id, keep_partial=False)
             until(lambda pid=pid: is_gone(pid), 5, "the loop is gone")
             gone.append(time.monotonic() - asked)
         return {
@@ -79,7 +80,7 @@ def killed_to_known(engine, worker):
         except ProcessLookupError:
             continue
     killed = time.monotonic()
-    until(lambda: engine.service.get(victim.id).attempt == 2, OBSERVE_SECONDS, "the death is known")
+    until(lambda: engine.service.get(LOCAL, victim.id).attempt == 2, OBSERVE_SECONDS, "the death is known")
     return time.monotonic() - killed
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -11,13 +10,16 @@ from typing import TYPE_CHECKING
 from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches, unusable
+from pitboss.core.principal import Principal
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
 from pitboss.launch.local import LocalLauncher, WorkerKeeper
 from pitboss.launch.reconciler import Reconciler
+from pitboss.market.catalog import Catalog
+from pitboss.runs.kinds import Family, Kinds
 from pitboss.runs.model import Limits
-from pitboss.runs.ports import JobKind, Launcher
-from pitboss.runs.service import Engine, Policy, RunService
+from pitboss.runs.ports import Launcher
+from pitboss.runs.service import Policy, Ports, RunService
 from pitboss.storage.database import Database
 from pitboss.storage.documents import BacktestShelf, StrategyShelf
 from pitboss.storage.events import SqlEventLog
@@ -26,46 +28,40 @@ from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
-from pitboss.worker.config import Entry, Upkeep, WorkerConfig
+from pitboss.worker.config import Upkeep, WorkerConfig
 from pitboss.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from pitboss.jobs.saved import SavedBacktests
-    from pitboss.market.catalog import Catalog
+    from pitboss.kinds.backtest.saved import SavedBacktests
+    from pitboss.market.store import BarStore
 
 SETTLE_SECONDS = 2.0
-ENTRIES = {
-    "backtest": Entry("pitboss.jobs.backtest:run", is_resumable=True),
-    "sweep": Entry("pitboss.jobs.sweep:run", is_resumable=True),
+_NUMERIC = ("numpy", "polars", "talib", "pitboss.backtesting.warming", "pitboss.kinds.documents.bars")
+FAMILIES: dict[Family, tuple[str, ...]] = {
+    Family.BARE: (),
+    Family.NUMERIC: _NUMERIC,
+    Family.LEARNING: _NUMERIC,
+    Family.AGENTS: (),
 }
 
 
-class Kinds(Mapping[str, JobKind]):
-    """The kinds of run by name. Their libraries (numba, polars) load at the first look, not with the program."""
+@dataclass(frozen=True)
+class Strategies:
+    """Somebody's stored documents."""
 
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
+    shelf: StrategyShelf
+    who: Principal
 
-    @cached_property
-    def _kinds(self) -> dict[str, JobKind]:
-        from pitboss.jobs.backtest import BacktestKind
-        from pitboss.jobs.sweep import SweepKind
+    def text_of(self, name: str) -> str:
+        return self.shelf.get(self.who.name, name).text
 
-        strategies = self._platform.strategies
 
-        def lookup(name: str) -> str:
-            return strategies.get(name).text
+@dataclass(frozen=True)
+class Sources:
+    """Where kinds find what somebody's params name."""
 
-        return {kind.name: kind(self._platform.catalog, lookup) for kind in (BacktestKind, SweepKind)}
-
-    def __getitem__(self, name: str) -> JobKind:
-        return self._kinds[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(ENTRIES)
-
-    def __len__(self) -> int:
-        return len(ENTRIES)
+    strategies: Strategies
+    bars: Catalog
 
 
 @dataclass(frozen=True)
@@ -102,17 +98,21 @@ class Platform:
         """What a server runs beside itself, so that somebody works on what is queued."""
         if isinstance(self.launcher, LocalLauncher) and self.settings.local_worker:
             return WorkerKeeper(self.launcher)
-        return Reconciler(self.service)
+        return Reconciler(self.service, self.launcher)
+
+    @cached_property
+    def log(self) -> SqlEventLog:
+        return SqlEventLog(self.database)
 
     @cached_property
     def service(self) -> RunService:
         database = self.database
-        engine = Engine(
-            SqlRunStore(database), SqlEventLog(database), SqlWorkerRegistry(database), SqlFigures(database),
-            self.launcher, Kinds(self),
+        ports = Ports(
+            store=SqlRunStore(database), log=self.log, registry=SqlWorkerRegistry(database),
+            figures=SqlFigures(database), launcher=self.launcher, kinds=self.kinds, sources=self.sources,
         )  # fmt: skip
         policy = Policy(limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds)
-        return RunService(engine, policy, self.check_room)
+        return RunService(ports, policy, self.check_room)
 
     def check_schema(self) -> None:
         """Raise SchemaMismatch when the database was migrated since it was opened."""
@@ -138,15 +138,29 @@ class Platform:
     def strategies(self) -> StrategyShelf:
         return StrategyShelf(self.database)
 
+    def sources(self, who: Principal) -> Sources:
+        """Answer where kinds find what somebody's params name."""
+        return Sources(Strategies(self.strategies, who), self.catalog)
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """The kinds of run that are installed; packages load at the first look."""
+        return Kinds()
+
     @cached_property
     def catalog(self) -> Catalog:
-        from pitboss.market.catalog import Catalog
-
         return Catalog(self.files)
 
     @cached_property
+    def bars(self) -> BarStore:
+        """The catalog with its rows, for which polars and numba load."""
+        from pitboss.market.store import BarStore
+
+        return BarStore(self.files)
+
+    @cached_property
     def backtests(self) -> SavedBacktests:
-        from pitboss.jobs.saved import SavedBacktests
+        from pitboss.kinds.backtest.saved import SavedBacktests
 
         return SavedBacktests(BacktestShelf(self.database), self.service)
 
@@ -174,12 +188,12 @@ def _open(settings: Settings) -> Database:
     return database
 
 
-def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry] | None = None) -> Worker:
+def make_worker(settings: Settings, is_automatic: bool, kinds: Kinds | None = None) -> Worker:
     """Answer a worker; an automatic one is the only one of its host and ends when it has been idle for long."""
     database = _open(settings)
     config = WorkerConfig(
         data_dir=settings.data_dir,
-        slots=settings.slots,
+        slots=settings.capacity,
         lease_seconds=settings.lease_seconds,
         renew_seconds=settings.renew_seconds,
         cancel_grace_seconds=settings.cancel_grace_seconds,
@@ -192,15 +206,16 @@ def make_worker(settings: Settings, is_automatic: bool, entries: dict[str, Entry
         limits=limits_of(settings),
         version=VERSION,
         is_sole=is_automatic,
-        resources=tuple(settings.resources),
         checkpoint_seconds=settings.checkpoint_seconds,
         files_url=settings.files_url,
         python_path=tuple(map(str, settings.python_path)),
         shares_kernel=database.is_sqlite,
+        database_url=settings.url,
+        families=FAMILIES,
     )
     pruner = Pruner(database, open_files(settings.data_dir, settings.files_url), settings.thin_seconds)
     return Worker(
-        config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), entries or ENTRIES,
+        config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), kinds or Kinds(),
         Upkeep(partial(obstacle, database), database.check_place, pruner.thin),
     )  # fmt: skip
 

@@ -16,28 +16,36 @@ from pitboss.storage.tables import metadata
 
 def test_every_version_of_a_strategy_is_kept(database):
     shelf = StrategyShelf(database)
-    assert [shelf.add("a", text, "local").version for text in ("one", "one", "two", "one")] == [1, 1, 2, 3]
-    assert shelf.get("a").text == "one"
-    assert shelf.get("a", 2).text == "two"
-    assert [s.version for s in shelf.versions("a")] == [1, 2, 3]
-    shelf.add("b", "x", "local")
-    assert [(s.name, s.version) for s in shelf.list()] == [("a", 3), ("b", 1)]
-    for ask in (lambda: shelf.get("c"), lambda: shelf.get("a", 9), lambda: shelf.versions("c")):
+    assert [shelf.add("local", "a", text).version for text in ("one", "one", "two", "one")] == [1, 1, 2, 3]
+    assert shelf.get("local", "a").text == "one"
+    assert shelf.get("local", "a", 2).text == "two"
+    assert [s.version for s in shelf.versions("local", "a")] == [1, 2, 3]
+    shelf.add("local", "b", "x")
+    assert [(s.name, s.version) for s in shelf.all("local")] == [("a", 3), ("b", 1)]
+    for ask in (
+        lambda: shelf.get("local", "c"),
+        lambda: shelf.get("local", "a", 9),
+        lambda: shelf.versions("local", "c"),
+    ):
         with pytest.raises(NotFound):
             ask()
 
 
 def test_saved_backtests_are_created_changed_and_deleted(database):
     shelf = BacktestShelf(database)
-    one, two = shelf.create("one", {"a": 1}, "local"), shelf.create("two", {}, "local")
+    one, two = shelf.create("local", "one", {"a": 1}), shelf.create("local", "two", {})
     with pytest.raises(Conflict):
-        shelf.create("one", {}, "local")
+        shelf.create("local", "one", {})
     with pytest.raises(Conflict):
-        shelf.change(two.id, "one", {})
-    assert shelf.change(one.id, "uno", {"a": 2}).params == {"a": 2}
-    assert [s.name for s in shelf.list()] == ["two", "uno"]
-    shelf.delete(one.id)
-    for ask in (lambda: shelf.get(one.id), lambda: shelf.delete(one.id), lambda: shelf.change(one.id, "x", {})):
+        shelf.change("local", two.id, "one", {})
+    assert shelf.change("local", one.id, "uno", {"a": 2}).params == {"a": 2}
+    assert [s.name for s in shelf.all("local")] == ["two", "uno"]
+    shelf.delete("local", one.id)
+    for ask in (
+        lambda: shelf.get("local", one.id),
+        lambda: shelf.delete("local", one.id),
+        lambda: shelf.change("local", one.id, "x", {}),
+    ):
         with pytest.raises(NotFound):
             ask()
 

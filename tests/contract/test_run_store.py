@@ -54,7 +54,10 @@ def registry(database):
 
 
 def submit(store, subject="strategy/a", kind="backtest", owner="local", limit=1000, run_id=None, **fields):
-    return store.submit(NewRun(run_id or new_id(), kind, subject, owner, {"x": 1}, {"s": 2}, **fields), limit)
+    new = NewRun(
+        id=run_id or new_id(), kind=kind, subject=subject, owner=owner, params={"x": 1}, snapshot={"s": 2}, **fields
+    )
+    return store.submit(new, limit)
 
 
 def claim(
@@ -66,7 +69,7 @@ def claim(
     resources=("default",),
     kinds=KINDS,
 ):
-    return store.claim(worker, count, lease, limits, Serves(kinds, resources))
+    return store.claim(worker, lease, limits, Serves(kinds, dict.fromkeys(resources, count)))
 
 
 def numbered(claimed, *parts, **fields):
@@ -357,11 +360,11 @@ def test_statistics_count_completed_runs_alone(store):
         if end is State.CANCELLED:
             store.request_cancel(claimed.run.id, False, "")
         move(store, claimed, end, result={}, error={"kind": "error", "message": "", "remedy": ""})
-    figures = SqlFigures(store.database).statistics()
+    figures = SqlFigures(store.database).statistics("local")
     assert figures["completed"] == 1
     assert (figures["by_state"]["failed"], figures["by_state"]["cancelled"]) == (1, 1)
     assert figures["longest_seconds"] >= figures["mean_seconds"] >= 0
-    assert SqlFigures(store.database).statistics("nothing")["completed"] == 0
+    assert SqlFigures(store.database).statistics("local", "nothing")["completed"] == 0
 
 
 def test_the_log_is_read_after_a_position_and_in_pages(store, log):
@@ -391,7 +394,9 @@ def test_an_address_to_listen_at_that_never_answers_holds_nobody_up():
 
 
 def worker(name, host="h", pid=1):
-    return WorkerInfo(name, host, pid, 1.0, 2, "0", 0.0, 0.0)
+    return WorkerInfo(
+        id=name, host=host, pid=pid, process_started_at=1.0, slots=2, version="0", started_at=0.0, renewed_at=0.0
+    )
 
 
 def test_a_sole_worker_is_added_unless_a_live_one_serves_its_host(registry):
@@ -402,7 +407,7 @@ def test_a_sole_worker_is_added_unless_a_live_one_serves_its_host(registry):
     registry.remove("a")
     registry.remove("d")
     assert registry.register(worker("b"), True, 15.0)
-    assert {w.id for w in registry.list()} == {"b", "c"}
+    assert {w.id for w in registry.all()} == {"b", "c"}
 
 
 def test_a_stale_worker_does_not_keep_a_new_one_out(registry):
@@ -514,8 +519,8 @@ def test_runs_beyond_a_limit_do_not_hide_those_behind_them(store):
 def test_a_drained_worker_reads_so_in_the_registry(store, registry):
     registry.register(worker("a"), False, 15.0)
     registry.drain(["a"])
-    assert [w.is_draining for w in registry.list()] == [True]
-    assert 0 <= registry.list()[0].silent_seconds < 5
+    assert [w.is_draining for w in registry.all()] == [True]
+    assert 0 <= registry.all()[0].silent_seconds < 5
 
 
 def test_a_value_that_the_database_refuses_is_told_from_a_database_that_is_away(store, database):

@@ -57,8 +57,18 @@ def completed(database, files, number=1, progresses=5):
     """A completed run with an artifact and a few events."""
     store = SqlRunStore(database)
     run_id = f"run-{number}"
-    store.submit(NewRun(run_id, "backtest", "strategy/ä", "local", {"x": 1.5}, {"s": [1, None]}), 1000)
-    (claim,) = store.claim("w", 1, 60.0, LIMITS, Serves(("backtest",)))
+    store.submit(
+        NewRun(
+            id=run_id,
+            kind="backtest",
+            subject="strategy/ä",
+            owner="local",
+            params={"x": 1.5},
+            snapshot={"s": [1, None]},
+        ),
+        1000,
+    )
+    (claim,) = store.claim("w", 60.0, LIMITS, Serves(("backtest",)))
     stored = put(files, f"artifacts/{run_id}/trades.parquet", f"trades of {number}")
     writes = [
         RunWrite(run_id, claim.token, 1, move=Move(State.RUNNING, pid=1)),
@@ -77,7 +87,12 @@ def test_a_copy_into_the_other_kind_of_database_is_equal_row_by_row(database, ot
     assert counts["runs"] == 1
     assert SqlRunStore(other).get(run_id) == SqlRunStore(database).get(run_id)
     assert SqlEventLog(other).read(run_id) == SqlEventLog(database).read(run_id)
-    assert SqlRunStore(other).submit(NewRun("n", "backtest", "strategy/ä", "local", {}, {}), 10).number == 2
+    assert (
+        SqlRunStore(other)
+        .submit(NewRun(id="n", kind="backtest", subject="strategy/ä", owner="local", params={}, snapshot={}), 10)
+        .number
+        == 2
+    )
 
 
 def test_a_copy_into_a_database_that_is_not_empty_is_refused(database, other, files):
@@ -89,8 +104,8 @@ def test_a_copy_into_a_database_that_is_not_empty_is_refused(database, other, fi
 
 def test_a_copy_is_refused_while_runs_are_active(database, other):
     store = SqlRunStore(database)
-    store.submit(NewRun("r", "backtest", "s", "local", {}, {}), 10)
-    store.claim("w", 1, 60.0, LIMITS, Serves(("backtest",)))
+    store.submit(NewRun(id="r", kind="backtest", subject="s", owner="local", params={}, snapshot={}), 10)
+    store.claim("w", 60.0, LIMITS, Serves(("backtest",)))
     with pytest.raises(Conflict, match="drain"):
         copy_database(database, other)
     bring_up_to_date(other)
@@ -139,7 +154,9 @@ def test_a_checkpoint_that_is_replaced_during_a_check_is_no_damage(database, fil
     store = SqlRunStore(database)
     stored = put(files, "checkpoints/run/1.1", "state")
     saved = Checkpoint(1, 1, stored.name, stored.size, stored.digest, {})
-    store.submit(NewRun("run", "backtest", "s", "local", {}, {}, checkpoints=(saved,)), 10)
+    store.submit(
+        NewRun(id="run", kind="backtest", subject="s", owner="local", params={}, snapshot={}, checkpoints=(saved,)), 10
+    )
 
     class Meanwhile(LocalFiles):
         def fetch(self, name):
@@ -207,9 +224,13 @@ def test_pruning_keeps_a_checkpoint_that_another_run_goes_on_from(database, file
     store = SqlRunStore(database)
     stored = put(files, "checkpoints/old/1.1", "state")
     saved = Checkpoint(1, 1, stored.name, stored.size, stored.digest, {})
-    store.submit(NewRun("old", "backtest", "s", "local", {}, {}, checkpoints=(saved,)), 10)
+    store.submit(
+        NewRun(id="old", kind="backtest", subject="s", owner="local", params={}, snapshot={}, checkpoints=(saved,)), 10
+    )
     store.request_cancel("old", True, "")
-    store.submit(NewRun("new", "backtest", "s", "local", {}, {}, checkpoints=(saved,)), 10)
+    store.submit(
+        NewRun(id="new", kind="backtest", subject="s", owner="local", params={}, snapshot={}, checkpoints=(saved,)), 10
+    )
     Pruner(database, files, age_seconds=0.0).prune()
     assert store.checkpoints("old") == []
     assert store.checkpoints("new") == [saved]
@@ -221,7 +242,7 @@ def test_damage_is_found_and_named(database, files):
     with database.writing() as connection:
         connection.execute(sa.delete(run_events).where(run_events.c.seq == 4))
     store = SqlRunStore(database)
-    store.submit(NewRun("stuck", "backtest", "s", "local", {}, {}), 10)
-    store.claim("w", 1, -100.0, LIMITS, Serves(("backtest",)))
+    store.submit(NewRun(id="stuck", kind="backtest", subject="s", owner="local", params={}, snapshot={}), 10)
+    store.claim("w", -100.0, LIMITS, Serves(("backtest",)))
     assert [damage.what for damage in broken_logs(database, 3600.0)] == [f"the log of run {run_id} has 9 of 10 events"]
     assert [damage.what for damage in stuck_runs(database, 15.0)] == ["run stuck is starting, but nobody holds it"]

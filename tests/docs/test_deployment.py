@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from pitboss.bootstrap import open_platform
+from pitboss.core.principal import LOCAL
 from pitboss.core.settings import load_settings
 from pitboss.runs.service import Submission
 from support import faults
@@ -66,10 +67,10 @@ def test_what_compose_starts_works_together(tmp_path, postgres_url):
             started.append(subprocess.Popen([sys.executable, "-m", "pitboss.cli.main", *command], env=environment,
                                             stderr=subprocess.DEVNULL))  # fmt: skip
         until(lambda: len(platform.service.workers()) == 2, 40, "both workers sign on")
-        runs = [platform.service.submit(Submission("sweep", faults.sweep_params() | {"grid": {"fast_period": [5, 9]}}))
+        runs = [platform.service.submit(LOCAL, Submission(kind="sweep", params=faults.sweep_params() | {"grid": {"fast_period": [5, 9]}}))
                 for _ in range(4)]  # fmt: skip
         for run in runs:
-            until(lambda run=run: platform.service.get(run.id).state == "completed", 30, "the run completes")
+            until(lambda run=run: platform.service.get(LOCAL, run.id).state == "completed", 30, "the run completes")
     finally:
         for process in started:
             process.terminate()
@@ -127,7 +128,7 @@ def test_the_command_for_administrators_has_the_settings_of_the_units(tmp_path):
     told = subprocess.run([ROOT / "deploy" / "pitboss", "config", "show", "--json"], env=environment,
                           capture_output=True, text=True, check=True)  # fmt: skip
     values = {setting["name"]: setting["value"] for setting in json.loads(told.stdout)}
-    assert (values["data_dir"], values["slots"]) == (str(tmp_path / "data"), 7)
+    assert (values["data_dir"], values["slots"]) == (str(tmp_path / "data"), {"default": 7, "session": 50})
 
 
 @pytest.mark.parametrize("page", ["one-machine", "several-machines", "upgrade"])

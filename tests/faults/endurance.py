@@ -23,6 +23,7 @@ import psutil
 from faults import journal
 from faults.scenarios import check_log, every_run, patiently, retry_or_resume
 from faults.streams import Stream
+from pitboss.core.principal import LOCAL
 from pitboss.storage.pruning import Pruner
 from support import faults
 from support.engine import Engine, until
@@ -124,9 +125,9 @@ class Endurance:
             chance = rng.random()
             victim = run.id if kind == "sleeping" else rng.choice(self.submitted[-8:])
             if chance < 0.25 or kind == "sleeping":
-                patiently(lambda victim=victim, keep=chance < 0.15: self.engine.service.cancel(victim, keep))
+                patiently(lambda victim=victim, keep=chance < 0.15: self.engine.service.cancel(LOCAL, victim, keep))
             elif chance < 0.30:
-                now = self.engine.service.get(victim)
+                now = self.engine.service.get(LOCAL, victim)
                 if now.state in ("failed", "cancelled") and now.kind != "sleeping":
                     self.submitted.append(retry_or_resume(self.engine, victim).id)
 
@@ -211,7 +212,7 @@ class Endurance:
             assert self._left() > -180, "streams do not end"
 
     def _compare(self, run_id: str, stream: Stream) -> None:
-        truth = [(event.seq, event.type) for event in self.engine.service.events(run_id, limit=100_000)]
+        truth = [(event.seq, event.type) for event in self.engine.service.events(LOCAL, run_id, limit=100_000)]
         if [seq for seq, _ in truth] == list(range(1, len(truth) + 1)):  # not thinned meanwhile
             assert stream.events == truth, run_id
         self.streamed += 1
@@ -265,7 +266,7 @@ class Endurance:
                 **self._growth()}  # fmt: skip
 
     def _is_whole(self, run) -> bool:
-        events = self.engine.service.events(run.id, limit=100_000)
+        events = self.engine.service.events(LOCAL, run.id, limit=100_000)
         return len(events) == run.last_seq
 
     def _complaints(self) -> list[dict]:

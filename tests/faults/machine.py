@@ -29,7 +29,7 @@ from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.tables import metadata, run_events, runs
 
 LIMITS = Limits(3, {"b": 1}, 100, 60.0)
-SERVES = Serves(("a", "b"))
+KINDS = ("a", "b")
 WORKERS = ("w1", "w2")
 PICK = st.integers(0, 99)
 AT = st.none() | st.sampled_from((0, 0, 1, 2, 3, 4, 5, 6))  # where the next write fails
@@ -120,7 +120,16 @@ class LifeCycle(RuleBasedStateMachine):
         key = f"k{self.keys}"
 
         def ask() -> Any:
-            new = NewRun(new_id(), kind, "subject", "local", {}, {}, priority, idempotency_key=key)
+            new = NewRun(
+                id=new_id(),
+                kind=kind,
+                subject="subject",
+                owner="local",
+                params={},
+                snapshot={},
+                priority=priority,
+                idempotency_key=key,
+            )
             return self.store.submit(new, 1000)
 
         self.ids.append(self.survive(ask).id)
@@ -144,7 +153,7 @@ class LifeCycle(RuleBasedStateMachine):
     def claim(self, worker: str, count: int, at: int | None = None) -> None:
         self.database.crash_at = at
         try:
-            claims = self.store.claim(worker, count, 60.0, LIMITS, SERVES)
+            claims = self.store.claim(worker, 60.0, LIMITS, Serves(KINDS, {"default": count}))
         except StorageUnavailable:
             self.recover(worker, [])  # whatever was claimed without an answer is given up
             ours = {run.id for run in self.store.queue().active if run.worker_id == worker}
@@ -238,7 +247,7 @@ class LifeCycle(RuleBasedStateMachine):
         """The worker is killed; another one sees it."""
         for run_id in list(self.held[worker]):
             self.forget(worker, run_id)
-        self.survive(lambda: self.store.recover(Lost(SERVES.kinds, [worker]), again_or_lost))
+        self.survive(lambda: self.store.recover(Lost(KINDS, [worker]), again_or_lost))
 
     @precondition(lambda self: self.holders())
     @rule(pick=PICK)
@@ -249,7 +258,7 @@ class LifeCycle(RuleBasedStateMachine):
         with self.database.writing() as connection:
             connection.execute(sa.update(runs).where(runs.c.lease_token == holder.claim.token).values(lease_until=1.0))
         self.database.crash_at = armed
-        self.survive(lambda: self.store.recover(Lost(SERVES.kinds), again_or_lost))
+        self.survive(lambda: self.store.recover(Lost(KINDS), again_or_lost))
         self.claim(WORKERS[worker == WORKERS[0]], 3)
 
     @rule(worker=st.sampled_from(WORKERS))
@@ -258,7 +267,7 @@ class LifeCycle(RuleBasedStateMachine):
 
     def recover(self, worker: str, tokens: list[str]) -> None:
         known = [holder.claim.token for holder in self.held[worker].values()]
-        self.survive(lambda: self.store.recover(Lost(SERVES.kinds, (), worker, tokens or known), again_or_lost))
+        self.survive(lambda: self.store.recover(Lost(KINDS, (), worker, tokens or known), again_or_lost))
 
     def forget(self, worker: str, run_id: str) -> None:
         holder = self.held[worker].pop(run_id)

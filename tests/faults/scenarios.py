@@ -21,6 +21,7 @@ import psutil
 
 from faults import journal
 from pitboss.core.errors import Conflict, StorageUnavailable
+from pitboss.core.principal import LOCAL
 from pitboss.runs.model import RunQuery
 from pitboss.runs.service import Submission
 from pitboss.runs.states import State
@@ -79,9 +80,9 @@ def kill_workers(engine: Engine, path: Path, kills: int, seed: int, within: floa
         again.append(time.monotonic() - killed)
         assert again[-1] <= within, f"kill {attempt}: going again after {again[-1]:.2f} s"
     for run in load:
-        engine.service.cancel(run.id, keep_partial=True)
+        engine.service.cancel(LOCAL, run.id, keep_partial=True)
         assert engine.wait(run).state == "cancelled"
-        check_log(engine, engine.service.get(run.id))
+        check_log(engine, engine.service.get(LOCAL, run.id))
     until(lambda: not engine.store.queue().queued and not engine.store.queue().active, 30, "the queue is done")
     attempts = journal.assert_no_overlap(path)
     assert not marked_processes()
@@ -126,7 +127,7 @@ def one_race(engine: Engine, path: Path, rng: random.Random):
     run = engine.submit(kind, {"count": length, "seconds": 0.01, "journal": str(path)})
     time.sleep(rng.choice((0, 0.01, 0.03, 0.08, 0.15, 0.3)) * rng.random())
     if rng.random() < 0.1:
-        now = engine.service.get(run.id)
+        now = engine.service.get(LOCAL, run.id)
         if now.pid and now.state is State.RUNNING:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(now.pid, signal.SIGKILL)
@@ -141,10 +142,10 @@ def one_race(engine: Engine, path: Path, rng: random.Random):
     seconds = time.monotonic() - asked
     check_log(engine, ended)
     assert ended.pid is None or is_gone(ended.pid)
-    assert bool(engine.service.artifacts(run.id)) <= (ended.state is State.COMPLETED or ended.partial)
+    assert bool(engine.service.artifacts(LOCAL, run.id)) <= (ended.state is State.COMPLETED or ended.partial)
     if rng.random() < 0.05 and ended.state is not State.COMPLETED:
-        again = engine.service.retry(run.id)
-        engine.service.cancel(again.id, keep_partial=True)
+        again = engine.service.retry(LOCAL, run.id)
+        engine.service.cancel(LOCAL, again.id, keep_partial=True)
         check_log(engine, wait_end(engine, again, 5.0))
     return ended, seconds
 
@@ -152,7 +153,7 @@ def one_race(engine: Engine, path: Path, rng: random.Random):
 def wait_end(engine: Engine, run, seconds: float):
     """Like `Engine.wait`, asking less often: many wait at once."""
     deadline = time.monotonic() + seconds
-    while not (now := engine.service.get(run.id)).state.is_terminal:
+    while not (now := engine.service.get(LOCAL, run.id)).state.is_terminal:
         assert time.monotonic() < deadline, f"{run.id} is {now.state} {seconds} s after its cancel"
         time.sleep(0.03)
     return now
@@ -170,7 +171,7 @@ def check_statistics(engine: Engine) -> None:
 
 def every_run(engine: Engine) -> list:
     found: list = []
-    while page := engine.service.find(RunQuery(limit=1000, cursor=found[-1].id if found else None)):
+    while page := engine.service.find(LOCAL, RunQuery(limit=1000, cursor=found[-1].id if found else None)):
         found += page
     return found
 
@@ -191,12 +192,14 @@ def restart_database(engine: Engine, postgres, path: Path, seconds: float, runs:
             key = f"{seed}-{len(submitted)}"
             params = {"count": mine.randint(1, 60), "seconds": 0.05, "journal": str(path)}
             run = patiently(
-                lambda k=key, p=params: engine.service.submit(Submission("journaled", p, idempotency_key=k))
+                lambda k=key, p=params: engine.service.submit(
+                    LOCAL, Submission(kind="journaled", params=p, idempotency_key=k)
+                )
             )
             submitted.append(run.id)
             if mine.random() < 0.3:
                 victim = mine.choice(submitted[-5:])
-                patiently(lambda v=victim: engine.service.cancel(v, keep_partial=True))
+                patiently(lambda v=victim: engine.service.cancel(LOCAL, v, keep_partial=True))
                 cancelled.add(victim)
             time.sleep(max(0.05, seconds / runs * mine.uniform(0.4, 1.4)))
 
@@ -242,14 +245,14 @@ def started_again(engine: Engine) -> float:
     """Answer how long after the database's return a new run starts."""
     patiently(lambda: engine.store.queue())
     returned = time.monotonic()
-    probe = patiently(lambda: engine.service.submit(Submission("nothing", {}, priority=1000)))
-    until(lambda: patiently(lambda: engine.service.get(probe.id)).started_at, 30, "a new run starts")
+    probe = patiently(lambda: engine.service.submit(LOCAL, Submission(kind="nothing", params={}, priority=1000)))
+    until(lambda: patiently(lambda: engine.service.get(LOCAL, probe.id)).started_at, 30, "a new run starts")
     return time.monotonic() - returned
 
 
 def wait_for_end_of(engine: Engine, run_id: str, seconds: float = 120.0):
     return until(
-        lambda: (run := patiently(lambda: engine.service.get(run_id))).state.is_terminal and run,
+        lambda: (run := patiently(lambda: engine.service.get(LOCAL, run_id))).state.is_terminal and run,
         seconds,
         f"{run_id} ends",
     )
@@ -258,9 +261,9 @@ def wait_for_end_of(engine: Engine, run_id: str, seconds: float = 120.0):
 def retry_or_resume(engine: Engine, run_id: str):
     """Go on with an ended run as a user would."""
     try:
-        return engine.service.resume(run_id)
+        return engine.service.resume(LOCAL, run_id)
     except Conflict:
-        return engine.service.retry(run_id)
+        return engine.service.retry(LOCAL, run_id)
 
 
 def keep_what_was_saved(engine: Engine, times: int, seed: int) -> dict:
@@ -278,15 +281,15 @@ def keep_what_was_saved(engine: Engine, times: int, seed: int) -> dict:
         if rng.random() < 0.5:
             engine.start_worker(waits=False)
             time.sleep(rng.uniform(0.0, 1.5))
-        saved = sum(event.type == "item_completed" for event in engine.service.events(run.id, limit=100_000))
+        saved = sum(event.type == "item_completed" for event in engine.service.events(LOCAL, run.id, limit=100_000))
         asked = time.monotonic()
-        engine.service.cancel(run.id, keep_partial=True)
+        engine.service.cancel(LOCAL, run.id, keep_partial=True)
         engine.start_worker(waits=False)
         ended = engine.wait(run, seconds=30)
         slowest = max(slowest, time.monotonic() - asked)
         outcomes[f"{ended.state.value}{' with partial results' if ended.result and ended.partial else ''}"] += 1
         now = sum(event.type == "item_completed" and not event.payload.get("discarded")
-                  for event in engine.service.events(run.id, limit=100_000))  # fmt: skip
+                  for event in engine.service.events(LOCAL, run.id, limit=100_000))  # fmt: skip
         assert now >= saved, (run.id, saved, now)
         assert ended.state == "completed" or ended.partial == bool(now or ended.checkpointed_attempt), run.id
         for left in engine.workers:

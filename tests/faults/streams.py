@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 from pitboss.core.ids import new_id
+from pitboss.core.principal import LOCAL
 from pitboss.runs import events as ev
 from pitboss.runs.model import Limits, NewRun, Serves
 from pitboss.runs.ports import Move, RunWrite
@@ -67,8 +68,12 @@ class Writer(threading.Thread):
         super().__init__()
         self.store, self.seconds, self.pause = engine.store, seconds, 1 / per_second
         for _ in range(runs):
-            self.store.submit(NewRun(new_id(), "told", "test/told", "local", {}, {}), 10_000)
-        self.claims = self.store.claim("writer", runs, 3600.0, Limits(10_000, {}, 10_000, 60.0), Serves(("told",)))
+            self.store.submit(
+                NewRun(id=new_id(), kind="told", subject="test/told", owner="local", params={}, snapshot={}), 10_000
+            )
+        self.claims = self.store.claim(
+            "writer", 3600.0, Limits(10_000, {}, 10_000, 60.0), Serves(("told",), {"default": runs})
+        )
         self.number = 0
         self.slowest = 0.0
         self._write([Move(State.RUNNING, pid=1)] * runs)
@@ -145,7 +150,7 @@ def _fan_out(engine, servers, clients, runs, seconds, seed, life) -> dict:
         asyncio.run(asyncio.wait_for(everybody(), seconds + 120))
     writer.join()
     truth = {
-        claim.run.id: [(e.seq, e.type) for e in engine.service.events(claim.run.id, limit=100_000)]
+        claim.run.id: [(e.seq, e.type) for e in engine.service.events(LOCAL, claim.run.id, limit=100_000)]
         for claim in writer.claims
     }
     for stream in streams:

@@ -16,6 +16,7 @@ import pytest
 from faults import journal
 from faults.scenarios import check_log
 from pitboss.core.errors import DiskFull, StorageUnavailable
+from pitboss.core.principal import LOCAL
 from pitboss.worker import runfile
 from support import faults
 from support.engine import Engine, is_gone, until
@@ -60,7 +61,7 @@ def test_a_full_disk_fails_nothing_silently_and_heals_by_itself(small_disk, tmp_
                 engine.submit("nothing", {"text": "x" * 10_000})
         assert "disk" in refused.value.message
         time.sleep(2.0)
-        assert engine.service.get(going.id).state != "completed"
+        assert engine.service.get(LOCAL, going.id).state != "completed"
         (small_disk / "ballast").unlink()
         ended = engine.wait(going, seconds=40)
         assert ended.state == "completed", ended.error
@@ -81,7 +82,7 @@ def test_results_that_do_not_fit_fail_the_run_and_say_so(small_disk):
         assert (ended.state, ended.result) == ("failed", None)
         assert "cannot write big.bin" in ended.error["message"]
         assert "disk" in ended.error["remedy"]
-        assert engine.service.artifacts(run.id) == []
+        assert engine.service.artifacts(LOCAL, run.id) == []
         assert engine.wait(engine.submit("heavy_artifact", {"megabytes": 1})).state == "completed"
 
 
@@ -157,7 +158,7 @@ def test_a_worker_without_descriptors_says_so_and_works_again_when_it_has_some(t
         resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, before)
         assert engine.wait(run).state == "completed"
         assert engine.wait(engine.submit("nothing")).state == "completed"
-        check_log(engine, engine.service.get(run.id))
+        check_log(engine, engine.service.get(LOCAL, run.id))
         assert worker.poll() is None
 
 

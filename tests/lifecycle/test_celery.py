@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from pitboss.core.principal import LOCAL
 from pitboss.launch.celery import WAKE, make_app
 from pitboss.runs.service import Submission
 from support import faults
@@ -53,7 +54,7 @@ def test_a_hundred_doorbells_for_each_run_start_it_once(cluster):
         app.send_task(WAKE, queue="default")
     for run in runs:
         assert cluster.wait(run).state == "completed"
-        events = [event.type for event in cluster.service.events(run.id)]
+        events = [event.type for event in cluster.service.events(LOCAL, run.id)]
         assert events.count("claimed") == events.count("started") == events.count("completed") == 1
     app.close()
 
@@ -62,7 +63,7 @@ def test_messages_reach_the_worker_that_serves_the_resource(cluster):
     cluster.start_worker("--resource", "gpu")
     plain = cluster.submit()
     assert cluster.wait(cluster.submit(options={"resource": "gpu"})).state == "completed"
-    assert cluster.service.place(cluster.service.get(plain.id)).waiting_reason == "needs a default worker"
+    assert cluster.service.place(cluster.service.get(LOCAL, plain.id)).waiting_reason == "needs a default worker"
     cluster.start_worker()
     assert cluster.wait(plain).state == "completed"
 
@@ -70,26 +71,26 @@ def test_messages_reach_the_worker_that_serves_the_resource(cluster):
 @pytest.mark.parametrize("is_hung", [False, True], ids=["broker up", "broker hung"])
 def test_sigterm_suspends_what_runs_though_the_broker_hangs(cluster, is_hung):
     worker = cluster.start_worker()
-    run = cluster.service.submit(Submission("sweep", faults.sweep_params()))
-    until(lambda: (cluster.service.get(run.id).progress or {}).get("done", 0) > 20, 20, "the sweep gets on")
+    run = cluster.service.submit(LOCAL, Submission(kind="sweep", params=faults.sweep_params()))
+    until(lambda: (cluster.service.get(LOCAL, run.id).progress or {}).get("done", 0) > 20, 20, "the sweep gets on")
     if is_hung:
         cluster.redis.pause()
     worker.terminate()
     worker.wait(timeout=20)
-    waiting = cluster.service.get(run.id)
+    waiting = cluster.service.get(LOCAL, run.id)
     assert (waiting.state, waiting.checkpointed_attempt) == ("queued", 1)
     assert cluster.service.workers() == []
 
 
 def test_a_killed_celery_process_leaves_nothing_running(cluster):
     worker = cluster.start_worker()
-    run = cluster.service.submit(Submission("sweep", faults.sweep_params()))
-    until(lambda: (cluster.service.get(run.id).progress or {}).get("done", 0) > 20, 20, "the sweep gets on")
+    run = cluster.service.submit(LOCAL, Submission(kind="sweep", params=faults.sweep_params()))
+    until(lambda: (cluster.service.get(LOCAL, run.id).progress or {}).get("done", 0) > 20, 20, "the sweep gets on")
     family = psutil.Process(worker.pid).children(recursive=True)
     worker.kill()
     worker.wait()
     until(lambda: all(is_gone(p.pid) for p in family), 12, "its worker and that one's runs are gone")
-    assert cluster.service.get(run.id).state == "queued"
+    assert cluster.service.get(LOCAL, run.id).state == "queued"
 
 
 def test_a_killed_supervisor_is_started_again(cluster):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pitboss.core.errors import Conflict
+from pitboss.core.principal import LOCAL
 from support import faults
 from support.engine import Engine, until
 
@@ -57,7 +58,7 @@ def test_sigterm_saves_the_state_and_the_next_worker_goes_on_there(engine, tmp_p
     engine.wait_progress(run, "stepping", 5)
     worker.terminate()
     assert worker.wait(timeout=10) == 0
-    assert engine.service.get(run.id).state == "queued"
+    assert engine.service.get(LOCAL, run.id).state == "queued"
     engine.start_worker()
     assert engine.wait(run).result == {"done": 40}
     steps = [int(step) for *_, step in journal_of(journal)]
@@ -79,7 +80,7 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(engine, tmp_path):
     engine.start_worker()
     run, _ = careful(engine, tmp_path, count=60)
     engine.wait_progress(run, "stepping", 10)
-    pid = engine.service.get(run.id).pid
+    pid = engine.service.get(LOCAL, run.id).pid
     os.kill(pid, signal.SIGSTOP)
     newest, _ = until(lambda: settled(lambda: engine.store.checkpoints(run.id)), 5, "all it said is recorded")
     path = engine.settings.data_dir / newest.path
@@ -97,10 +98,10 @@ def test_a_cancelled_run_is_resumed_as_a_new_one(engine):
     whole = engine.wait(engine.submit("sweep", faults.sweep_params()), seconds=60)
     run = engine.submit("sweep", faults.sweep_params())
     engine.wait_progress(run, "sweeping", 100)
-    engine.service.cancel(run.id, keep_partial=True)
+    engine.service.cancel(LOCAL, run.id, keep_partial=True)
     cancelled = engine.wait(run)
     assert cancelled.partial
-    again = engine.service.resume(run.id)
+    again = engine.service.resume(LOCAL, run.id)
     ended = engine.wait(again, seconds=60)
     assert (ended.parent, ended.state, ended.number) == (run.id, "completed", run.number + 1)
     assert faults.digests(engine, again) == faults.digests(engine, whole)
@@ -115,11 +116,11 @@ def test_a_resume_is_refused_when_what_it_was_made_from_has_changed(engine):
     engine.start_worker()
     run = engine.submit("sweep", faults.sweep_params())
     engine.wait_progress(run, "sweeping", 50)
-    engine.service.cancel(run.id, keep_partial=True)
+    engine.service.cancel(LOCAL, run.id, keep_partial=True)
     engine.wait(run)
     faults.make_bars(engine, seed=2)
     with pytest.raises(Conflict) as refused:
-        engine.service.resume(run.id)
+        engine.service.resume(LOCAL, run.id)
     assert "the bars of SHORT was" in refused.value.message
     assert "retry" in refused.value.remedy
 
@@ -129,22 +130,22 @@ def test_a_run_that_kept_nothing_cannot_be_resumed(engine):
     run = engine.submit("broken")
     engine.wait(run)
     with pytest.raises(Conflict, match="no checkpoint"):
-        engine.service.resume(run.id)
+        engine.service.resume(LOCAL, run.id)
     done = engine.submit("nothing")
     engine.wait(done)
     with pytest.raises(Conflict, match="completed"):
-        engine.service.resume(done.id)
+        engine.service.resume(LOCAL, done.id)
 
 
 def test_a_state_made_from_something_else_is_not_used(engine, tmp_path):
     engine.start_worker()
     run, journal = careful(engine, tmp_path, count=30)
     engine.wait_progress(run, "stepping", 10)
-    engine.service.cancel(run.id, keep_partial=True)
+    engine.service.cancel(LOCAL, run.id, keep_partial=True)
     engine.wait(run)
     saved = engine.store.checkpoints(run.id)
     assert saved[0].identity == {"version": "1"}
-    again = engine.service.resume(run.id)
+    again = engine.service.resume(LOCAL, run.id)
     ended = engine.wait(again)
     assert ended.result == {"done": 30}
     assert len(journal_of(journal)) < 2 * 30

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from pitboss.core.errors import Conflict
+from pitboss.core.principal import LOCAL
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.synth import synthesize
 from support import faults
@@ -23,12 +24,12 @@ def engine(tmp_path):
     with Engine(tmp_path, slots=1, checkpoint_seconds=0.1) as engine:
         timeframe = parse_timeframe("5m")
         frame = synthesize(timeframe, datetime(2022, 1, 1, tzinfo=UTC), 365, seed=1)
-        engine.platform.catalog.store(frame, "SHORT", timeframe, "synthetic", is_synthetic=True)
+        engine.platform.bars.store(frame, "SHORT", timeframe, "synthetic", is_synthetic=True)
         yield engine
 
 
 def items(engine, run):
-    return [e for e in engine.service.events(run.id, limit=100_000) if e.type == "item_completed"]
+    return [e for e in engine.service.events(LOCAL, run.id, limit=100_000) if e.type == "item_completed"]
 
 
 def interrupted_sweep(engine, least=200):
@@ -39,7 +40,7 @@ def interrupted_sweep(engine, least=200):
     until(lambda: len(items(engine, run)) > least and engine.store.checkpoints(run.id), 60, "variants are saved")
     worker.kill()
     worker.wait()
-    return engine.service.get(run.id)
+    return engine.service.get(LOCAL, run.id)
 
 
 def assert_kept(engine, run, least):
@@ -61,11 +62,11 @@ def test_a_run_that_waits_between_two_attempts_keeps_what_it_saved(engine):
     engine.wait_progress(blocker)
     engine.wait(run, "queued")
     asked = time.monotonic()
-    assert engine.service.cancel(run.id, keep_partial=True).message == "cancel requested"
+    assert engine.service.cancel(LOCAL, run.id, keep_partial=True).message == "cancel requested"
     ended = engine.wait(run, seconds=10)
     assert time.monotonic() - asked < 4.0, "its results are made though the slot is taken"
     assert_kept(engine, ended, saved // 2)
-    assert engine.service.get(blocker.id).state == "running"
+    assert engine.service.get(LOCAL, blocker.id).state == "running"
 
 
 def test_a_cancel_of_a_run_whose_worker_died_starts_a_worker_and_keeps_what_was_saved(engine):
@@ -81,7 +82,7 @@ def test_a_worker_that_dies_while_it_cancels_leaves_that_to_the_next(engine):
     run = engine.submit("sweep", faults.sweep_params())
     until(lambda: len(items(engine, run)) > 200 and engine.store.checkpoints(run.id), 60, "variants are saved")
     os.kill(worker.pid, signal.SIGSTOP)
-    engine.service.cancel(run.id, keep_partial=True)
+    engine.service.cancel(LOCAL, run.id, keep_partial=True)
     worker.kill()
     worker.wait()
     engine.start_worker()
@@ -94,7 +95,7 @@ def test_discarding_discards_what_was_saved_too(engine):
     engine.start_worker()
     engine.wait_progress(blocker)
     engine.wait(run, "queued")
-    ended = engine.service.cancel(run.id, keep_partial=False).run
+    ended = engine.service.cancel(LOCAL, run.id, keep_partial=False).run
     assert (ended.state, ended.partial, ended.result) == ("cancelled", False, None)
     assert engine.store.checkpoints(run.id) == []
     assert all(event.payload["discarded"] for event in items(engine, run))
@@ -104,7 +105,7 @@ def test_what_is_finished_is_kept_where_no_worker_can_make_results_of_it(engine)
     run = interrupted_sweep(engine)
     with engine.platform.database.writing() as connection:  # as after its lease, when no worker is left to look
         connection.exec_driver_sql("UPDATE runs SET state='queued', worker_id=NULL, lease_token=NULL, lease_until=NULL")
-    assert engine.service.cancel(run.id, keep_partial=True).run.state == "cancelling"
+    assert engine.service.cancel(LOCAL, run.id, keep_partial=True).run.state == "cancelling"
     time.sleep(3.2)  # nobody takes it up in time
     engine.start_worker()
     ended = engine.wait(run, seconds=20)
@@ -125,12 +126,12 @@ def test_a_command_that_finds_work_unattended_starts_a_worker(engine, command):
 def test_keys_that_differ_at_their_end_are_two_and_one_key_is_for_one_request(engine):
     run = interrupted_sweep(engine)
     engine.start_worker()
-    engine.service.cancel(run.id, keep_partial=True)
+    engine.service.cancel(LOCAL, run.id, keep_partial=True)
     engine.wait(run)
     long = "k" * 199
-    first = engine.service.resume(run.id, key=f"{long}a")
-    assert engine.service.resume(run.id, key=f"{long}a").id == first.id
-    assert engine.service.resume(run.id, key=f"{long}b").id != first.id
+    first = engine.service.resume(LOCAL, run.id, key=f"{long}a")
+    assert engine.service.resume(LOCAL, run.id, key=f"{long}a").id == first.id
+    assert engine.service.resume(LOCAL, run.id, key=f"{long}b").id != first.id
     with pytest.raises(Conflict):
-        engine.service.retry(run.id, key=f"{long}a")
-    assert engine.service.resume(run.id, key="").id != engine.service.resume(run.id, key="").id
+        engine.service.retry(LOCAL, run.id, key=f"{long}a")
+    assert engine.service.resume(LOCAL, run.id, key="").id != engine.service.resume(LOCAL, run.id, key="").id

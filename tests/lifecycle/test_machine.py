@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pitboss.core.principal import LOCAL
 from support.engine import Engine, is_gone, until
 from support.privileges import control_group, may_group, may_mount, needs
 from support.server import STRATEGY, ApiServer, pitboss
@@ -84,7 +85,7 @@ def test_a_fork_server_that_is_stopped_is_replaced(engine, tmp_path, asks):
     stopped.suspend()
     asked = time.monotonic()
     if asks == "cancel":
-        engine.service.cancel(run.id, keep_partial=True)
+        engine.service.cancel(LOCAL, run.id, keep_partial=True)
         ended = engine.wait(run, seconds=10)
         assert time.monotonic() - asked < 5.0
         assert (ended.state, ended.partial) == ("cancelled", True)
@@ -184,7 +185,7 @@ def test_a_run_whose_worker_dies_of_memory_again_and_again_fails_of_it(engine, t
         with control_group("memory", "memory.limit_in_bytes", str(900 << 20)) as group:
             worker = engine.start_worker(on=lambda command, group=group: within(group, command))
             engine.wait_progress(engine.wait_attempt(run, attempt), "stepping", 3)
-            assert engine.service.get(run.id).memory_kills == attempt - 1
+            assert engine.service.get(LOCAL, run.id).memory_kills == attempt - 1
             Path(f"/proc/{worker.pid}/oom_score_adj").write_text("1000")  # the kernel will choose the worker
             hog = within(group, [sys.executable, "-c", "hoard = bytearray(1 << 30)"])
             subprocess.run(hog, check=False, capture_output=True)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from pitboss.bootstrap import open_platform
 from pitboss.core.logs import run_log
+from pitboss.core.principal import LOCAL
 from pitboss.core.settings import load_settings
 from pitboss.runs.service import Submission
 from pitboss.storage.database import Database
@@ -41,9 +42,9 @@ def test_draining_finishes_what_runs_and_leaves_what_waits(engine):
     done = pitboss("worker", "--drain", data_dir=engine.settings.data_dir)
     assert (done.returncode, done.stdout) == (0, "1 workers have ended\n")
     assert worker.wait(timeout=5) == 0
-    assert [engine.service.get(run.id).attempt for run in running] == [1, 1]
-    assert all(engine.service.get(run.id).state == "completed" for run in running)
-    assert engine.service.get(waiting.id).state == "queued"
+    assert [engine.service.get(LOCAL, run.id).attempt for run in running] == [1, 1]
+    assert all(engine.service.get(LOCAL, run.id).state == "completed" for run in running)
+    assert engine.service.get(LOCAL, waiting.id).state == "queued"
     assert pitboss("worker", "--drain", data_dir=engine.settings.data_dir).stdout == "No worker was running.\n"
     engine.start_worker()
     assert engine.wait(waiting).state == "completed"
@@ -76,7 +77,7 @@ def test_a_worker_that_is_older_than_the_schema_claims_nothing_and_says_why(engi
     run = engine.submit("nothing")
     assert "schema 9999" in engine.service.place(run).waiting_reason
     assert engine.wait(busy).state == "completed", "what runs is finished"
-    assert engine.service.get(run.id).state == "queued"
+    assert engine.service.get(LOCAL, run.id).state == "queued"
     set_schema(database, HEAD)
     assert engine.wait(run).state == "completed"
 
@@ -119,8 +120,8 @@ def test_runs_that_were_queued_before_a_migration_are_run_after_it(tmp_path):
     with Engine(tmp_path) as engine:
         assert schema_version(engine.platform.database) == HEAD
         engine.start_worker()
-        assert engine.wait(engine.service.get("old")).state == "completed"
-        engine.events(engine.service.get("old"))
+        assert engine.wait(engine.service.get(LOCAL, "old")).state == "completed"
+        engine.events(engine.service.get(LOCAL, "old"))
 
 
 def test_a_folder_moves_to_postgresql_with_all_its_runs(engine, postgres_url):
@@ -150,7 +151,7 @@ def test_a_backup_taken_while_runs_go_on_is_restored_and_they_go_on(engine, tmp_
     engine.wait_progress(sweep, "sweeping", 100)
     until(lambda: engine.store.checkpoints(sweep.id), 10, "the sweep has saved its state")
     backup = tmp_path / "backup.tar"
-    pid = engine.service.get(sweep.id).pid
+    pid = engine.service.get(LOCAL, sweep.id).pid
     os.kill(pid, signal.SIGSTOP)  # so that it is not over before the backup is taken
     taken = pitboss("db", "backup", backup, data_dir=engine.settings.data_dir)
     os.kill(pid, signal.SIGCONT)
@@ -161,7 +162,7 @@ def test_a_backup_taken_while_runs_go_on_is_restored_and_they_go_on(engine, tmp_
     assert restored.returncode == 0, restored.stderr
     assert pitboss("db", "restore", backup, data_dir=target).returncode == 4, "only into an empty database"
     with Engine(target) as other:
-        assert other.service.get(done.id) == done
+        assert other.service.get(LOCAL, done.id) == done
         with other.platform.database.writing() as connection:  # the lease ends in fifteen seconds; here at once
             connection.execute(sa.text("UPDATE runs SET lease_until = 1 WHERE state = 'running'"))
         other.start_worker()
@@ -187,7 +188,7 @@ def test_the_doctor_looks_at_the_database_that_is_set(tmp_path):
 
 def test_a_worker_thins_the_progress_of_what_has_ended(tmp_path):
     def types() -> list[str]:
-        return [event.type for event in engine.service.events(run.id)]
+        return [event.type for event in engine.service.events(LOCAL, run.id)]
 
     with Engine(tmp_path, thin_seconds=0.0) as engine:
         worker = engine.start_worker()
@@ -215,7 +216,7 @@ def test_old_runs_are_pruned_and_their_events_still_read(engine):
     assert told["runs"] == 2
     assert told["files"] == 2, "an artifact and a log"
     assert not logs[1].exists()
-    assert engine.service.artifacts(run.id) == []
+    assert engine.service.artifacts(LOCAL, run.id) == []
     watched = pitboss("runs", "watch", run.id, "--json", data_dir=engine.settings.data_dir)
     assert json.loads(watched.stdout.splitlines()[-1])["type"] == "completed"
 
@@ -240,7 +241,7 @@ def test_bars_results_and_checkpoints_live_in_a_bucket(tmp_path, bucket):
         run = engine.submit("sweep", faults.sweep_params())
         engine.wait_progress(run, "sweeping", 200)
         until(lambda: engine.store.checkpoints(run.id), 10, "the sweep has saved its state")
-        os.kill(engine.service.get(run.id).pid, 9)
+        os.kill(engine.service.get(LOCAL, run.id).pid, 9)
         ended = engine.wait(run, seconds=60)
         assert (ended.state, ended.attempt) == ("completed", 2), ended.error
         assert faults.digests(engine, run) == faults.digests(engine, whole)
@@ -279,7 +280,7 @@ def test_limits_hold_under_a_race_of_workers(tmp_path):
             most = max(most, len(active))
             most_steps = max(most_steps, sum(run.kind == "steps" for run in active))
         assert (most, most_steps) == (4, 2)
-        assert all(engine.service.get(run.id).state == "completed" for run in runs)
+        assert all(engine.service.get(LOCAL, run.id).state == "completed" for run in runs)
 
 
 def test_two_servers_without_workers_ring_for_those_elsewhere(tmp_path):
@@ -289,13 +290,15 @@ def test_two_servers_without_workers_ring_for_those_elsewhere(tmp_path):
     command = [sys.executable, "-m", "pitboss.cli.main", "serve", "--no-worker", "--data-dir", str(tmp_path)]
     servers = [subprocess.Popen([*command, "--port", str(free_port())], stderr=subprocess.DEVNULL) for _ in range(2)]
     try:
-        run = platform.service.submit(Submission("backtest", faults.backtest_params() | {"symbols": ["SHORT"]}))
+        run = platform.service.submit(
+            LOCAL, Submission(kind="backtest", params=faults.backtest_params() | {"symbols": ["SHORT"]})
+        )
         platform.launcher.ensure()
         time.sleep(1.0)
         assert platform.service.workers() == []
         assert platform.service.place(run).waiting_reason == "no worker is running"
         worker = subprocess.Popen([*command[:3], "worker", "--data-dir", str(tmp_path)], stderr=subprocess.DEVNULL)
-        until(lambda: platform.service.get(run.id).state == "completed", 20, "the worker does it")
+        until(lambda: platform.service.get(LOCAL, run.id).state == "completed", 20, "the worker does it")
         worker.terminate()
         assert worker.wait(timeout=10) == 0
     finally:

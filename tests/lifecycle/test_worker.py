@@ -9,6 +9,7 @@ import time
 import psutil
 import pytest
 
+from pitboss.core.principal import LOCAL
 from support.engine import Engine, is_gone, marked_processes, until
 from support.jobs import HOSTILE
 from support.postgres import new_postgres_database
@@ -30,7 +31,7 @@ def test_a_run_does_its_work_and_tells(engine):
     assert types[:3] == ["queued", "claimed", "started"]
     assert types.count("item_completed") == 5
     assert types[-1] == "completed"
-    (artifact,) = engine.service.artifacts(run.id)
+    (artifact,) = engine.service.artifacts(LOCAL, run.id)
     assert (engine.settings.data_dir / artifact.path).read_text() == "5\n"
 
 
@@ -38,7 +39,7 @@ def test_the_slots_are_never_exceeded(engine):
     engine.start_worker()
     runs = [engine.submit("steps", {"count": 10, "seconds": 0.02}) for _ in range(6)]
     most = 0
-    while not all(engine.service.get(run.id).state.is_terminal for run in runs):
+    while not all(engine.service.get(LOCAL, run.id).state.is_terminal for run in runs):
         most = max(most, len(engine.store.queue().active))
     assert most == 2
 
@@ -50,7 +51,7 @@ def test_cancel_ends_whatever_the_code_does_within_two_seconds(engine, kind, kee
     run = engine.submit(kind)
     pid = engine.wait_progress(run).pid
     asked = time.monotonic()
-    engine.service.cancel(run.id, keep_partial=keep)
+    engine.service.cancel(LOCAL, run.id, keep_partial=keep)
     ended = engine.wait(run, seconds=5)
     assert time.monotonic() - asked <= 2.0
     assert (ended.state, ended.partial, ended.result) == ("cancelled", False, None)
@@ -66,7 +67,7 @@ def test_a_cooperative_cancel_keeps_or_discards_what_is_done(engine, keep):
     run = engine.submit("steps", {"count": 1000, "seconds": 0.01})
     engine.wait_progress(run, "stepping", 5)
     asked = time.monotonic()
-    engine.service.cancel(run.id, keep_partial=keep)
+    engine.service.cancel(LOCAL, run.id, keep_partial=keep)
     ended = engine.wait(run)
     assert time.monotonic() - asked < 1.0
     assert (ended.state, ended.partial) == ("cancelled", keep)
@@ -76,7 +77,7 @@ def test_a_cooperative_cancel_keeps_or_discards_what_is_done(engine, keep):
         assert (folder / "steps.txt").read_text() == f"{ended.result['done']}\n"
     else:
         assert ended.result is None
-        assert engine.service.artifacts(run.id) == []
+        assert engine.service.artifacts(LOCAL, run.id) == []
         until(lambda: not folder.exists(), 1, "the files are gone")
 
 
@@ -84,9 +85,9 @@ def test_cancel_of_a_finished_run_says_so_and_changes_nothing(engine):
     engine.start_worker()
     run = engine.submit("nothing")
     before = engine.wait(run)
-    answer = engine.service.cancel(run.id, keep_partial=True)
+    answer = engine.service.cancel(LOCAL, run.id, keep_partial=True)
     assert "already finished" in answer.message
-    assert engine.service.get(run.id) == before
+    assert engine.service.get(LOCAL, run.id) == before
 
 
 def test_a_killed_run_is_known_within_a_second_with_its_signal(engine):
@@ -177,13 +178,13 @@ def test_a_cancel_that_no_worker_confirms_says_so_until_the_lease_ends_it(tmp_pa
         worker = engine.start_worker()
         run = engine.wait_progress(engine.submit("sleeping"))
         os.kill(worker.pid, signal.SIGSTOP)
-        assert engine.service.cancel(run.id, keep_partial=True).message == "cancel requested"
-        assert engine.service.cancel(run.id, keep_partial=True).message == "already being cancelled"
-        until(lambda: engine.service.unconfirmed(engine.service.get(run.id)), 4, "it is known to take too long")
-        assert "cancel unconfirmed after" in engine.service.cancel(run.id, keep_partial=True).message
+        assert engine.service.cancel(LOCAL, run.id, keep_partial=True).message == "cancel requested"
+        assert engine.service.cancel(LOCAL, run.id, keep_partial=True).message == "already being cancelled"
+        until(lambda: engine.service.unconfirmed(engine.service.get(LOCAL, run.id)), 4, "it is known to take too long")
+        assert "cancel unconfirmed after" in engine.service.cancel(LOCAL, run.id, keep_partial=True).message
         engine.start_worker()
         assert engine.wait(run).state == "cancelled"
-        assert engine.service.unconfirmed(engine.service.get(run.id)) == ""
+        assert engine.service.unconfirmed(engine.service.get(LOCAL, run.id)) == ""
 
 
 def test_sigterm_requeues_what_runs_and_the_next_worker_takes_it_up(engine):
@@ -192,7 +193,7 @@ def test_sigterm_requeues_what_runs_and_the_next_worker_takes_it_up(engine):
     engine.wait_progress(run, "stepping", 3)
     worker.terminate()
     assert worker.wait(timeout=10) == 0
-    waiting = engine.service.get(run.id)
+    waiting = engine.service.get(LOCAL, run.id)
     assert (waiting.state, waiting.attempt) == ("queued", 2)
     assert engine.service.workers() == []
     engine.start_worker()
@@ -207,7 +208,7 @@ def test_sigterm_to_everything_at_once_loses_nothing(engine, tmp_path):
     for process in family:  # as a machine that shuts down does
         process.terminate()
     assert worker.wait(timeout=10) == 0
-    assert engine.service.get(run.id).state == "queued"
+    assert engine.service.get(LOCAL, run.id).state == "queued"
     engine.start_worker()
     assert engine.wait(run).state == "completed"
 
@@ -230,7 +231,7 @@ def test_a_worker_without_room_says_why_runs_wait(tmp_path):
         engine.start_worker()
         run = engine.submit("nothing")
         until(lambda: "free memory" in engine.service.place(run).waiting_reason, 5, "the reason is told")
-        assert engine.service.get(run.id).state == "queued"
+        assert engine.service.get(LOCAL, run.id).state == "queued"
 
 
 def test_busy_slots_are_named_as_the_reason_with_an_estimate(engine):
@@ -248,7 +249,7 @@ def test_the_engine_works_the_same_over_postgresql(tmp_path, postgres_url):
         run = engine.submit("steps", {"count": 1000, "seconds": 0.01})
         engine.wait_progress(run, "stepping", 3)
         asked = time.monotonic()
-        engine.service.cancel(run.id, keep_partial=True)
+        engine.service.cancel(LOCAL, run.id, keep_partial=True)
         assert engine.wait(run).partial
         assert time.monotonic() - asked < 2.0
         run = engine.submit("steps", {"count": 50, "seconds": 0.02})

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitboss.backtesting.engine import Simulation, resolve, rules_of
+from pitboss.backtesting.engine import Simulation, rules_of
 from pitboss.backtesting.metrics import compute_metrics
+from pitboss.backtesting.options import resolve
 from pitboss.backtesting.tables import equity_frame, orders_frame, trades_frame
 from pitboss.backtesting.universe import Universe
 from pitboss.core.timeframe import parse_timeframe

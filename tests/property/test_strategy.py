@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.kernel.bars import BarArrays, resample
+from pitboss.strategy import signals as computed
+from pitboss.strategy.compute import apply as compute
 from pitboss.strategy.evaluate import ArrayCache, Scope
 from pitboss.strategy.functions import function_names, lookup
-from pitboss.strategy.program import Stepper, compile_document
+from pitboss.strategy.program import compile_document
 from pitboss.strategy.reader import inspect_document, read_document, read_document_file
-from pitboss.strategy.types import Kind
+from pitboss.strategy.signals import Stepper
+from pitboss.strategy.valuetype import ValueType
 from support.bars import HOUR, random_bars
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "strategies").glob("*.yaml"))
@@ -28,7 +31,7 @@ def document(condition: str, indicators: str = "{}"):
 
 def signals_of(program, bars, timeframe=H1, other=None):
     universe = {"A": bars} | ({"SPY": other} if other is not None else {})
-    return program.signals(Scope(universe, "A", timeframe, ArrayCache()))
+    return computed.signals_of(program, Scope(universe, "A", timeframe, ArrayCache()))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -122,8 +125,8 @@ def test_no_function_looks_ahead(name):
         conditions = iter((part.close > part.open,))
         given = [
             getattr(part, price) if price in BarArrays._fields else np.full(count, 5.0) for price in function.implicit
-        ] or [next(conditions) if kind is Kind.CONDITION else next(prices) for kind in function.inputs]
-        return function.apply(part, tuple(given), constants)
+        ] or [next(conditions) if kind is ValueType.CONDITION else next(prices) for kind in function.inputs]
+        return compute(function, part, tuple(given), constants)
 
     whole = apply(200)
     for count in (1, 2, 3, 50, 117, 118, 119, 199):

@@ -9,6 +9,7 @@ import sys
 import psutil
 
 from pitboss.bootstrap import open_platform
+from pitboss.core.principal import LOCAL
 from pitboss.core.settings import load_settings
 from pitboss.runs.service import Submission
 from support import faults
@@ -41,10 +42,14 @@ class Cluster:
         return worker
 
     def submit(self, **fields):
-        return self.service.submit(Submission("backtest", faults.backtest_params() | {"symbols": ["SHORT"]}, **fields))
+        return self.service.submit(
+            LOCAL, Submission(kind="backtest", params=faults.backtest_params() | {"symbols": ["SHORT"]}, **fields)
+        )
 
     def wait(self, run, seconds=20.0):
-        return until(lambda: (now := self.service.get(run.id)).state.is_terminal and now, seconds, "the run ends")
+        return until(
+            lambda: (now := self.service.get(LOCAL, run.id)).state.is_terminal and now, seconds, "the run ends"
+        )
 
     def started_after(self, run) -> float:
         ended = self.wait(run)

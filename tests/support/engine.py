@@ -12,21 +12,21 @@ from pathlib import Path
 
 import psutil
 
-from pitboss.bootstrap import ENTRIES, Kinds, Platform, limits_of, make_worker, open_platform
+from pitboss.bootstrap import Platform, limits_of, make_worker, open_platform
 from pitboss.core.logs import configure_logs
+from pitboss.core.principal import LOCAL
 from pitboss.core.settings import Settings, load_settings
+from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import Run
-from pitboss.runs.service import Engine as Ports
-from pitboss.runs.service import Policy, RunService, Submission
+from pitboss.runs.service import Policy, Ports, RunService, Submission
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
-from pitboss.worker.config import Entry
 from support.jobs import KINDS, MARK
 
 TESTS = Path(__file__).parents[1]
-ALL_ENTRIES = ENTRIES | {name: Entry(f"support.jobs:{name}", name != "sleeping") for name in KINDS}
+ALL_KINDS = Kinds([*Kinds().values(), *KINDS.values()])
 
 
 class NoLauncher:
@@ -56,8 +56,8 @@ class Engine:
         self.store = SqlRunStore(database)
         self.figures = SqlFigures(database)
         ports = Ports(
-            self.store, SqlEventLog(database), SqlWorkerRegistry(database), self.figures, NoLauncher(),
-            dict(Kinds(self.platform)) | KINDS,
+            store=self.store, log=SqlEventLog(database), registry=SqlWorkerRegistry(database), figures=self.figures,
+            launcher=NoLauncher(), kinds=ALL_KINDS, sources=self.platform.sources,
         )  # fmt: skip
         policy = Policy(limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds)
         self.service = RunService(ports, policy)
@@ -92,13 +92,13 @@ class Engine:
         return worker
 
     def submit(self, kind: str, params: dict | None = None, **fields: object) -> Run:
-        return self.service.submit(Submission(kind, params or {}, **fields))
+        return self.service.submit(LOCAL, Submission(kind=kind, params=params or {}, **fields))
 
     def wait(self, run: Run, *states: str, seconds: float = 20.0) -> Run:
         """Wait until the run is in one of the states, by default any terminal one."""
 
         def reached() -> Run | None:
-            now = self.service.get(run.id)
+            now = self.service.get(LOCAL, run.id)
             return now if (now.state.value in states if states else now.state.is_terminal) else None
 
         found = until(reached, seconds, f"{run.kind} gets to {states or 'its end'}")
@@ -109,7 +109,7 @@ class Engine:
         """Wait until the run has reported that much of a stage."""
 
         def reached() -> Run | None:
-            now = self.service.get(run.id)
+            now = self.service.get(LOCAL, run.id)
             progress = now.progress or {}
             return now if progress.get("stage", "").startswith(stage) and progress.get("done", -1) >= done else None
 
@@ -121,7 +121,7 @@ class Engine:
         """Wait until that attempt of the run is under way."""
 
         def reached() -> Run | None:
-            now = self.service.get(run.id)
+            now = self.service.get(LOCAL, run.id)
             return now if now.attempt == attempt and now.state.value == "running" else None
 
         found = until(reached, seconds, f"attempt {attempt} of {run.kind} runs")
@@ -130,7 +130,7 @@ class Engine:
 
     def events(self, run: Run) -> list:
         """Answer all events of a run, after checking that their numbers have no gap."""
-        found = self.service.events(run.id, limit=100_000)
+        found = self.service.events(LOCAL, run.id, limit=100_000)
         assert [event.seq for event in found] == list(range(1, len(found) + 1))
         return found
 
@@ -164,7 +164,7 @@ def is_gone(pid: int) -> bool:
 def main() -> None:
     settings = Settings.model_validate_json(sys.argv[1])
     configure_logs("INFO", as_json=True)
-    make_worker(settings, is_automatic=False, entries=ALL_ENTRIES).run()
+    make_worker(settings, is_automatic=False, kinds=ALL_KINDS).run()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import polars as pl
 
 from pitboss.core.files import digest_of_file
 from pitboss.core.logs import configure_logs
+from pitboss.core.principal import LOCAL
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.synth import synthesize
 from pitboss.worker.doorbell import ring
@@ -34,7 +35,7 @@ def make_bars(engine: Engine, seed: int = 1) -> None:
     """Store a series long enough for a backtest of a second, and a short one for sweeps."""
     for symbol, days in (("LONG", 5000), ("SHORT", 100)):
         frame = synthesize(parse_timeframe("5m"), datetime(2005, 1, 1, tzinfo=UTC), days, seed=seed, session="always")
-        engine.platform.catalog.store(frame, symbol, parse_timeframe("5m"), "synthetic", is_synthetic=True)
+        engine.platform.bars.store(frame, symbol, parse_timeframe("5m"), "synthetic", is_synthetic=True)
 
 
 def sweep_params() -> dict:
@@ -58,7 +59,9 @@ def long_backtest_params(engine: Engine) -> dict:
 
 def digests(engine: Engine, run) -> dict[str, str]:
     """Answer the digests of a run's files, as they are on the disk."""
-    return {a.name: digest_of_file(engine.platform.files.fetch(a.path)) for a in engine.service.artifacts(run.id)}
+    return {
+        a.name: digest_of_file(engine.platform.files.fetch(a.path)) for a in engine.service.artifacts(LOCAL, run.id)
+    }
 
 
 class Throttle(threading.Thread):
@@ -71,7 +74,7 @@ class Throttle(threading.Thread):
 
     def run(self) -> None:
         while not self.is_over.is_set():
-            now = self.engine.service.get(self.run_id)
+            now = self.engine.service.get(LOCAL, self.run_id)
             if now.state.is_terminal:
                 return
             if now.state != "running" or (now.progress or {}).get("stage") != "simulating":
@@ -86,10 +89,10 @@ class Throttle(threading.Thread):
 
 def make_many_bars(engine: Engine, symbols: int) -> list[str]:
     """Store the long series under many names: a backtest of them all takes a while."""
-    frame = engine.platform.catalog.frame("LONG", parse_timeframe("5m"))
+    frame = engine.platform.bars.frame("LONG", parse_timeframe("5m"))
     names = [f"L{i}" for i in range(symbols)]
     for name in names:
-        engine.platform.catalog.store(frame, name, parse_timeframe("5m"), "synthetic", is_synthetic=True)
+        engine.platform.bars.store(frame, name, parse_timeframe("5m"), "synthetic", is_synthetic=True)
     return names
 
 
@@ -105,7 +108,7 @@ def kill_runs(engine: Engine, kind: str, params: dict, kills: int, least: float,
     while attempt <= kills:
         started = engine.wait_attempt(run, attempt, seconds=60)
         time.sleep(rng.uniform(least, most))
-        now = engine.service.get(run.id)
+        now = engine.service.get(LOCAL, run.id)
         if now.state.is_terminal:
             break
         if now.attempt == attempt and now.pid == started.pid:
@@ -130,7 +133,7 @@ def random_cancels(engine: Engine, count: int, seed: int) -> dict:
         ring(engine.settings.data_dir)
         time.sleep(rng.random() ** 2 * 1.5)
         asked = time.monotonic()
-        answer = engine.service.cancel(run.id, keep_partial=keep)
+        answer = engine.service.cancel(LOCAL, run.id, keep_partial=keep)
         ended = engine.wait(run, seconds=30)
         if answer.message == "cancel requested":
             seconds.append(time.monotonic() - asked)
@@ -149,11 +152,11 @@ def check_end(engine: Engine, run, keep: bool) -> None:
     folder = engine.settings.data_dir / "artifacts" / run.id
     if run.result is None:
         assert not run.partial
-        assert not engine.service.artifacts(run.id)
+        assert not engine.service.artifacts(LOCAL, run.id)
         until(lambda: not folder.exists(), 2, "discarded files are gone")
         return
     assert run.state.value == "completed" or (keep and run.partial)
-    for artifact in engine.service.artifacts(run.id):
+    for artifact in engine.service.artifacts(LOCAL, run.id):
         pl.read_parquet(engine.settings.data_dir / artifact.path)
     if run.kind == "sweep":
         assert len(pl.read_parquet(folder / "variants.parquet")) == run.result["variants"]
@@ -169,7 +172,7 @@ def hostile_cancels(engine: Engine, count: int) -> dict:
         pids = [engine.wait_progress(run).pid for run in runs]
         asked = time.monotonic()
         for run in runs:
-            engine.service.cancel(run.id, keep_partial=True)
+            engine.service.cancel(LOCAL, run.id, keep_partial=True)
         for run in runs:
             ended = engine.wait(run, seconds=5)
             assert (ended.state.value, ended.partial) == ("cancelled", False)
@@ -196,10 +199,10 @@ def crowd(engine: Engine, processes: int, seconds: float, seed: int) -> dict:
         assert client.returncode == 0, complaints
         submitted += json.loads(out)
     for run_id in submitted:
-        until(lambda run_id=run_id: engine.service.get(run_id).state.is_terminal, 120, f"{run_id} ends")
+        until(lambda run_id=run_id: engine.service.get(LOCAL, run_id).state.is_terminal, 120, f"{run_id} ends")
     outcomes = Counter()
     for run_id in submitted:
-        run = engine.service.get(run_id)
+        run = engine.service.get(LOCAL, run_id)
         outcomes[run.state.value] += 1
         engine.events(run)
     assert "failed" not in outcomes, outcomes
@@ -220,12 +223,12 @@ def be_one_of_the_crowd(data_dir: Path, seconds: float, seed: int) -> list[str]:
             submitted.append(run.id)
             if rng.random() < 0.4:
                 time.sleep(rng.random() * 0.2)
-                engine.service.cancel(rng.choice(submitted[-5:]), keep_partial=rng.random() < 0.5)
+                engine.service.cancel(LOCAL, rng.choice(submitted[-5:]), keep_partial=rng.random() < 0.5)
             if rng.random() < 0.3:
-                engine.service.events(rng.choice(submitted))
+                engine.service.events(LOCAL, rng.choice(submitted))
                 engine.service.places()
             # a client waits for its runs now and then, so that the queue does not outgrow the workers
-            while sum(not engine.service.get(run_id).state.is_terminal for run_id in submitted[-4:]) > 2:
+            while sum(not engine.service.get(LOCAL, run_id).state.is_terminal for run_id in submitted[-4:]) > 2:
                 time.sleep(0.05)
     return submitted
 

@@ -10,9 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+from pydantic import ConfigDict
+
 from faults import journal
 from pitboss.core.errors import RunCancelled
-from pitboss.runs.ports import Prepared
+from pitboss.runs.kinds import Family, Kind, Params, Prepared
 
 # in the command line of every grandchild, so that a test can look for its survivors, and not those of its neighbours
 MARK = f"31415.9{os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')}"
@@ -156,22 +158,34 @@ def silent_exit(params, context):
     os._exit(3)
 
 
-class Kind:
+class Anything(Params):
+    """Params that a job reads by name, as it likes."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def __getitem__(self, name):
+        return getattr(self, name)
+
+    def __contains__(self, name):
+        return name in (self.model_extra or {})
+
+    def get(self, name, default=None):
+        return getattr(self, name, default)
+
+
+def kind_of(job):
     """A kind whose params need no preparation."""
-
-    is_resumable = True
-
-    def __init__(self, name):
-        self.name = name
-
-    def prepare(self, params):
-        return Prepared(f"test/{self.name}", dict(params), {})
-
-    def identity(self, snapshot):
-        return {"version": "1"}
-
-    def pinned(self, params, snapshot):
-        return dict(params)
+    name = job.__name__
+    return Kind(
+        name=name,
+        title=name,
+        params=Anything,
+        entry=f"support.jobs:{name}",
+        is_resumable=name != "sleeping",
+        preload=Family.NUMERIC,
+        prepare=lambda params, sources: Prepared(f"test/{name}", {}, {"version": "1"}),
+        address=f"support.jobs:KIND_{name}",
+    )
 
 
 JOBS = (
@@ -190,4 +204,5 @@ JOBS = (
     silent_exit,
 )
 HOSTILE = ("deaf_loop", "locked", "sleeping", "grandchildren")
-KINDS = {job.__name__: Kind(job.__name__) for job in JOBS}
+KINDS = {job.__name__: kind_of(job) for job in JOBS}
+globals().update({f"KIND_{name}": kind for name, kind in KINDS.items()})

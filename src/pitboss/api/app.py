@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from pitboss.api import backtests, data, events, runs, strategies, system
+from pitboss.api import backtests, data, events, kinds, runs, strategies, system
 from pitboss.api.docs import serve_pages
 from pitboss.api.guard import LOOPBACK, Guard
 from pitboss.api.head import HeadRequests
@@ -34,10 +34,9 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # numba and polars load before the first request waits for them
-        await asyncio.to_thread(lambda: [platform.service.kinds[name] for name in platform.service.kinds])
+        await asyncio.to_thread(lambda: list(platform.kinds))  # packages load before the first request waits for them
         app.state.importing = asyncio.Semaphore(1)  # one file at a time: each may take half of the memory that is free
-        app.state.tailer = Tailer(platform.service.log, platform.database.changes())
+        app.state.tailer = Tailer(platform.log, platform.database.changes())
         app.state.tailer.start()
         gc.collect()
         gc.freeze()  # what is loaded stays: searching it for garbage would hold up every stream for a fifth of a second
@@ -50,12 +49,13 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
     )  # fmt: skip
     app.state.platform = platform
     router = APIRouter(responses=RESPONSES)
-    for module in (runs, events, backtests, strategies, data, system):
+    for module in (runs, events, kinds, backtests, strategies, data, system):
         router.include_router(module.router)
     router.include_router(system.probes)
     app.include_router(router, prefix="/api/v1")
     app.include_router(router, prefix="/api", include_in_schema=False)
     app.include_router(system.probes, include_in_schema=False)
+    kinds.describe_requests(app, platform.kinds)
     serve_pages(app)
     handle_errors(app)
     app.add_middleware(Guard, hosts=hosts, root_path=root_path)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from pitboss.api.deps import IdempotencyKey, Locate, Owner, Wired
+from pitboss.api.deps import IdempotencyKey, Locate, Who, Wired
 from pitboss.api.runs import queued
 from pitboss.api.schemas import (
     BacktestCancelRequest,
@@ -20,64 +20,65 @@ from pitboss.api.schemas import (
 )
 from pitboss.bootstrap import Platform
 from pitboss.core.clock import to_iso
+from pitboss.core.principal import Principal
 
 router = APIRouter(tags=["backtests"])
 BacktestId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A saved backtest's id.")]
 
 
-def described(platform: Platform, saved: Any) -> dict[str, Any]:
+def described(platform: Platform, who: Principal, saved: Any) -> dict[str, Any]:
     return {
         "id": saved.id,
         "name": saved.name,
         "params": saved.params,
-        "is_running": platform.backtests.is_running(saved.id),
+        "is_running": platform.backtests.is_running(who, saved.id),
         "created_at": to_iso(saved.created_at),
         "updated_at": to_iso(saved.updated_at),
     }
 
 
 @router.post("/backtests", status_code=201, response_model=SavedBacktestModel)
-def create(request: BacktestRequest, locate: Locate, platform: Wired, owner: Owner) -> Any:
+def create(request: BacktestRequest, locate: Locate, platform: Wired, who: Who) -> Any:
     """Save a configuration under a name of its own."""
-    saved = platform.backtests.create(request.name, request.params, owner)
+    saved = platform.backtests.create(who, request.name, request.params)
     locate(f"/backtests/{saved.id}")
-    return described(platform, saved)
+    return described(platform, who, saved)
 
 
 @router.get("/backtests", response_model=list[SavedBacktestModel])
-def list_backtests(platform: Wired) -> Any:
+def list_backtests(platform: Wired, who: Who) -> Any:
     """List the saved configurations, by name."""
-    return [described(platform, saved) for saved in platform.backtests.shelf.list()]
+    return [described(platform, who, saved) for saved in platform.backtests.all(who)]
 
 
 @router.get("/backtests/{backtest_id}", response_model=SavedBacktestModel)
-def get(backtest_id: BacktestId, platform: Wired) -> Any:
+def get(backtest_id: BacktestId, platform: Wired, who: Who) -> Any:
     """Answer a saved configuration."""
-    return described(platform, platform.backtests.shelf.get(backtest_id))
+    return described(platform, who, platform.backtests.get(who, backtest_id))
 
 
 @router.patch("/backtests/{backtest_id}", response_model=SavedBacktestModel)
-def change(backtest_id: BacktestId, request: BacktestChange, platform: Wired) -> Any:
+def change(backtest_id: BacktestId, request: BacktestChange, platform: Wired, who: Who) -> Any:
     """Change the name or some of the params; runs that were made keep theirs."""
-    return described(platform, platform.backtests.change(backtest_id, request.name, request.params))
+    return described(platform, who, platform.backtests.change(who, backtest_id, request.name, request.params))
 
 
 @router.delete("/backtests/{backtest_id}", status_code=204)
-def delete(backtest_id: BacktestId, platform: Wired) -> None:
+def delete(backtest_id: BacktestId, platform: Wired, who: Who) -> None:
     """Remove a configuration; its runs stay."""
-    platform.backtests.shelf.delete(backtest_id)
+    platform.backtests.delete(who, backtest_id)
 
 
 @router.post("/backtests/{backtest_id}/run", status_code=202, response_model=RunModel)
-def run(backtest_id: BacktestId, locate: Locate, platform: Wired, owner: Owner, key: IdempotencyKey = None) -> Any:
+def run(backtest_id: BacktestId, locate: Locate, platform: Wired, who: Who, key: IdempotencyKey = None) -> Any:
     """Queue a run of the configuration; it may be running already, each run is one of its own."""
-    return queued(platform.backtests.run(backtest_id, owner, key), locate, platform)
+    return queued(platform.backtests.run(who, backtest_id, key), locate, platform)
 
 
 @router.get("/backtests/{backtest_id}/progress", response_model=BacktestProgress)
-def progress(backtest_id: BacktestId, platform: Wired) -> Any:
+def progress(backtest_id: BacktestId, platform: Wired, who: Who) -> Any:
     """Answer how far the newest run is that has not ended, else the newest."""
-    latest = platform.backtests.latest(backtest_id)
+    latest = platform.backtests.latest(who, backtest_id)
     described = latest.as_dict(platform.service.place(latest))
     return {
         "run_id": latest.id,
@@ -86,10 +87,10 @@ def progress(backtest_id: BacktestId, platform: Wired) -> Any:
 
 
 @router.post("/backtests/{backtest_id}/cancel", response_model=CancelledRun)
-def cancel(backtest_id: BacktestId, platform: Wired, request: BacktestCancelRequest | None = None) -> Any:
+def cancel(backtest_id: BacktestId, platform: Wired, who: Who, request: BacktestCancelRequest | None = None) -> Any:
     """Cancel the newest run that has not ended, or the one that is named."""
     request = request or BacktestCancelRequest()
-    answer = platform.backtests.cancel(backtest_id, request.keep_partial_results, request.run_id)
+    answer = platform.backtests.cancel(who, backtest_id, request.keep_partial_results, request.run_id)
     return answer.run.as_dict() | {"message": answer.message}
 
 
@@ -97,11 +98,12 @@ def cancel(backtest_id: BacktestId, platform: Wired, request: BacktestCancelRequ
 def runs(
     backtest_id: BacktestId,
     platform: Wired,
+    who: Who,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")] = None,
 ) -> Any:
     """List the runs of the configuration, newest first."""
-    found = platform.backtests.runs(backtest_id, limit, cursor)
+    found = platform.backtests.runs(who, backtest_id, limit, cursor)
     return {
         "items": [run.as_dict() for run in found],
         "next_cursor": found[-1].id if len(found) == limit else None,

@@ -25,7 +25,7 @@ Moment = Annotated[str | None, Query(max_length=40, pattern=r"^[^\x00]*$")]
 @router.get("/data", response_model=list[SeriesModel])
 def list_series(platform: Wired) -> Any:
     """List the stored series."""
-    return [series.as_dict() for series in platform.catalog.list()]
+    return [series.as_dict() for series in platform.catalog.all()]
 
 
 @router.get("/data/{symbol}/{timeframe}", response_model=SeriesModel)
@@ -40,7 +40,7 @@ def bars(
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
 ) -> Any:  # fmt: skip
     """Answer bars of a range, the first `limit` of it; longer timeframes are made of shorter ones."""
-    found = between(platform.catalog.load(symbol, parse_timeframe(timeframe)), start, end)
+    found = between(platform.bars.load(symbol, parse_timeframe(timeframe)), start, end)
     return [row | {"ts": row["ts"].isoformat()} for row in to_frame(found.head(limit)).iter_rows(named=True)]
 
 
@@ -52,7 +52,7 @@ def gaps(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> Any:
     """List where bars are missing, the largest gaps first."""
-    found = sorted(platform.catalog.gaps(symbol, parse_timeframe(timeframe)), key=lambda gap: -gap.missing)
+    found = sorted(platform.bars.gaps(symbol, parse_timeframe(timeframe)), key=lambda gap: -gap.missing)
     return [{"after": gap.after, "before": gap.before, "missing": gap.missing} for gap in found[:limit]]
 
 
@@ -84,7 +84,7 @@ async def import_bars(
 def _import(platform: Platform, path: FilePath, symbol: str, timeframe: str, tz: str | None, strict: bool) -> Any:
     if not path.stat().st_size:
         raise InvalidInput("the body is empty", "send the file as the request's body", "body")
-    series, report = platform.catalog.import_file(
+    series, report = platform.bars.import_file(
         path, symbol, parse_timeframe(timeframe), tz, None, strict, source="the upload"
     )
     return {"series": series.as_dict(), "report": report.as_dict()}

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Request, Response
 
 from pitboss.bootstrap import Platform
-from pitboss.runs.service import LOCAL_OWNER
+from pitboss.core.principal import LOCAL, Principal
 
 
 def platform_of(request: Request) -> Platform:
@@ -27,14 +27,14 @@ def locator(request: Request, response: Response) -> Callable[[str], None]:
     return locate
 
 
-def owner_of() -> str:
+def principal_of() -> Principal:
     """Answer who asks; without accounts that is always the same."""
-    return LOCAL_OWNER
+    return LOCAL
 
 
 Wired = Annotated[Platform, Depends(platform_of)]
 Locate = Annotated[Callable[[str], None], Depends(locator)]
-Owner = Annotated[str, Depends(owner_of)]
+Who = Annotated[Principal, Depends(principal_of)]
 RunId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A run's id.")]
 IdempotencyKey = Annotated[
     str | None,

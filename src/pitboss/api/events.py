@@ -9,11 +9,12 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse
 
-from pitboss.api.deps import Owner, RunId, Wired
+from pitboss.api.deps import RunId, Who, Wired
 from pitboss.api.schemas import EventPage
 from pitboss.api.tailer import Tailer
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import InvalidInput
+from pitboss.core.principal import Principal
 from pitboss.runs.model import StoredEvent
 
 router = APIRouter(tags=["events"])
@@ -36,16 +37,16 @@ _SSE = {
 
 @router.get("/runs/{run_id}/events", response_model=EventPage, responses=_SSE)  # type: ignore[arg-type]
 def run_events(
-    run_id: RunId, request: Request, platform: Wired, owner: Owner,
+    run_id: RunId, request: Request, platform: Wired, who: Who,
     after: Annotated[str | None, Query(max_length=20, description="Events after this seq.")] = None,
     limit: Limit = 1000, last_event_id: LastEventId = None, accept: Accept = "text/event-stream",
 ) -> Response:  # fmt: skip
     """Stream the events of a run, or answer a page of them."""
-    run = platform.service.get(run_id, owner)
+    run = platform.service.get(who, run_id)
     (position,) = read_cursor(last_event_id if last_event_id is not None else after, 1)
     position = min(position, run.last_seq)
     if wants_json(accept):
-        events = platform.service.events(run_id, position, limit)
+        events = platform.service.events(who, run_id, position, limit)
         return page(events, str(events[-1].seq if events else position))
     if run.state.is_terminal and position >= run.last_seq:
         return Response(status_code=204)
@@ -54,7 +55,7 @@ def run_events(
 
 @router.get("/events", response_model=EventPage, responses=_SSE)  # type: ignore[arg-type]
 def many_events(
-    request: Request, platform: Wired, owner: Owner,
+    request: Request, platform: Wired, who: Who,
     runs: Annotated[str, Query(description="Ids of runs with commas between.", max_length=40 * MAX_RUNS)],
     after: Annotated[str | None, Query(max_length=12 * MAX_RUNS, description="The cursor of the last event.")] = None,
     limit: Limit = 1000, last_event_id: LastEventId = None, accept: Accept = "text/event-stream",
@@ -63,12 +64,12 @@ def many_events(
     ids = list(dict.fromkeys(part.strip() for part in runs.split(",") if part.strip()))
     if not 1 <= len(ids) <= MAX_RUNS:
         raise InvalidInput(f"{len(ids)} runs are none or too many", f"1 to {MAX_RUNS} ids", "runs")
-    found = [platform.service.get(run_id, owner) for run_id in ids]
+    found = [platform.service.get(who, run_id) for run_id in ids]
     positions = dict(
         zip(ids, read_cursor(last_event_id if last_event_id is not None else after, len(ids)), strict=True)
     )
     if wants_json(accept):
-        return several_pages(platform, positions, limit)
+        return several_pages(platform, who, positions, limit)
     positions = {run.id: min(positions[run.id], run.last_seq) for run in found}
     ended = {run.id for run in found if run.state.is_terminal and positions[run.id] >= run.last_seq}
     if len(ended) == len(found):
@@ -76,11 +77,13 @@ def many_events(
     return stream(request, positions, ended)
 
 
-def several_pages(platform: Platform, positions: dict[str, int], limit: int) -> Response:
+def several_pages(platform: Platform, who: Principal, positions: dict[str, int], limit: int) -> Response:
     """Answer the next events of several runs, oldest first within each, with the cursor after them."""
     events: list[StoredEvent] = []
     for run_id in positions:
-        part = platform.service.events(run_id, positions[run_id], limit - len(events)) if len(events) < limit else []
+        part = (
+            platform.service.events(who, run_id, positions[run_id], limit - len(events)) if len(events) < limit else []
+        )
         events += part
         positions[run_id] = part[-1].seq if part else positions[run_id]
     return page(events, ".".join(map(str, positions.values())))

@@ -6,32 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
+from pitboss.kinds.backtest.params import EXAMPLE
+from pitboss.runs.states import FailureKind, State
+
 Json = dict[str, Any]
 
-BACKTEST_EXAMPLE: Json = {
-    "kind": "backtest",
-    "params": {
-        "strategy": "ema-cross",
-        "symbols": ["EURUSD"],
-        "timeframe": "5m",
-        "start": "2018-01-01",
-        "cash": 10000,
-        "parameters": {"fast_period": 10},
-    },
-    "priority": "normal",
-    "tags": ["first"],
-    "options": {"max_execution_seconds": 600},
-}
-SWEEP_EXAMPLE: Json = {
-    "kind": "sweep",
-    "params": {
-        "strategy": "ema-cross",
-        "symbols": ["EURUSD"],
-        "timeframe": "5m",
-        "grid": {"fast_period": {"low": 5, "high": 50, "step": 5}},
-        "metric": "sharpe",
-    },
-}
 STRATEGY_EXAMPLE = """name: ema-cross
 timeframe: 5m
 indicators: {fast: "ema(close, fast_period)", slow: "ema(close, 26)"}
@@ -50,7 +29,6 @@ class Strict(BaseModel):
 class RunRequest(Strict):
     """A run to queue."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [BACKTEST_EXAMPLE, SWEEP_EXAMPLE]})
     kind: StrictStr
     params: Json
     priority: Annotated[int, Field(strict=True, ge=-1000, le=1000)] | Literal["low", "normal", "high"] = "normal"
@@ -90,7 +68,7 @@ class BacktestRequest(Strict):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"name": "EUR/USD trend", "params": BACKTEST_EXAMPLE["params"]}]},
+        json_schema_extra={"examples": [{"name": "EUR/USD trend", "params": EXAMPLE}]},
     )
     name: StrictStr = Field(min_length=1, max_length=64)
     params: Json
@@ -136,7 +114,7 @@ class CancelInfo(BaseModel):
 class RunError(BaseModel):
     """Why a run failed and what to do."""
 
-    kind: Literal["error", "timeout", "memory", "lost", "invalid"]
+    kind: FailureKind
     message: str
     remedy: str
 
@@ -148,7 +126,7 @@ class RunModel(BaseModel):
     number: int
     kind: str
     subject: str
-    state: Literal["queued", "starting", "running", "completing", "cancelling", "completed", "failed", "cancelled"]
+    state: State
     priority: int
     owner: str
     tags: list[str]
@@ -171,6 +149,33 @@ class CancelledRun(RunModel):
     """A run after a cancel was asked for, and in words what that did."""
 
     message: str
+
+
+class KindModel(BaseModel):
+    """A kind of run: `params` is the JSON Schema of what it is asked to do, `source` the package it comes from."""
+
+    name: str
+    title: str
+    resource: str
+    is_resumable: bool
+    source: str
+    params: Json
+    examples: list[Json]
+
+
+class KindFault(BaseModel):
+    """A kind that is left out, or whose report fails."""
+
+    name: str
+    source: str
+    reason: str
+
+
+class KindsModel(BaseModel):
+    """The kinds of run that are installed, and what is wrong with any."""
+
+    kinds: list[KindModel]
+    faults: list[KindFault]
 
 
 class RunPage(BaseModel):
@@ -203,6 +208,7 @@ class ArtifactModel(BaseModel):
     name: str
     size: int
     digest: str
+    media_type: str
 
 
 class StatisticsModel(BaseModel):
@@ -228,6 +234,7 @@ class WorkerModel(BaseModel):
     host: str
     pid: int
     slots: int
+    capacity: dict[str, int]
     resources: list[str]
     version: str
     is_draining: bool

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from pitboss.api.deps import Owner, Wired
+from pitboss.api.deps import Who, Wired
 from pitboss.api.schemas import StoredStrategyModel, StrategyText, Validation
 from pitboss.core.clock import to_iso
 from pitboss.strategy.reader import inspect_document, read_document
@@ -26,10 +26,10 @@ def described(stored: Any) -> dict[str, Any]:
 
 
 @router.post("/strategies", status_code=201, response_model=StoredStrategyModel)
-def add(request: StrategyText, platform: Wired, owner: Owner) -> Any:
+def add(request: StrategyText, platform: Wired, who: Who) -> Any:
     """Store a document under its name; a changed text is a new version, and every version is kept."""
     document = read_document(request.text)
-    return described(platform.strategies.add(document.name, document.text, owner))
+    return described(platform.strategies.add(who.name, document.name, document.text))
 
 
 @router.post("/strategies/validate", response_model=Validation)
@@ -44,18 +44,18 @@ def validate(request: StrategyText) -> Any:
 
 
 @router.get("/strategies", response_model=list[StoredStrategyModel])
-def list_strategies(platform: Wired) -> Any:
+def list_strategies(platform: Wired, who: Who) -> Any:
     """List the newest version of every strategy."""
-    return [described(stored) for stored in platform.strategies.list()]
+    return [described(stored) for stored in platform.strategies.all(who.name)]
 
 
 @router.get("/strategies/{name}", response_model=StoredStrategyModel)
-def get(name: Name, platform: Wired, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None) -> Any:
+def get(name: Name, platform: Wired, who: Who, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None) -> Any:
     """Answer a version of a strategy, the newest unless one is named."""
-    return described(platform.strategies.get(name, version))
+    return described(platform.strategies.get(who.name, name, version))
 
 
 @router.get("/strategies/{name}/versions", response_model=list[StoredStrategyModel])
-def versions(name: Name, platform: Wired) -> Any:
+def versions(name: Name, platform: Wired, who: Who) -> Any:
     """List every version of a strategy, oldest first."""
-    return [described(stored) for stored in platform.strategies.versions(name)]
+    return [described(stored) for stored in platform.strategies.versions(who.name, name)]

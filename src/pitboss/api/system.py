@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from pitboss.api.deps import Wired
+from pitboss.api.deps import Who, Wired
 from pitboss.api.schemas import QueueModel, WorkerModel
 from pitboss.api.tailer import Lag
 from pitboss.bootstrap import Platform
@@ -24,18 +24,18 @@ probes = APIRouter(tags=["system"])
 
 
 @router.get("/queue", response_model=QueueModel)
-def queue(platform: Wired) -> Any:
+def queue(platform: Wired, who: Who) -> Any:
     """Answer what waits, in claiming order with the reason, and what is active."""
     return {
-        "queued": [run.as_dict(place) for run, place in platform.service.queued()],
-        "active": [run.as_dict() for run in platform.service.store.queue().active],
+        "queued": [run.as_dict(place) for run, place in platform.service.queued(who)],
+        "active": [run.as_dict() for run in platform.service.active(who)],
     }
 
 
 @router.get("/workers", response_model=list[WorkerModel])
 def workers(platform: Wired) -> Any:
     """List the workers and what they run."""
-    snapshot = platform.service.store.queue()
+    snapshot = platform.service.snapshot()
     return [worker_document(worker, snapshot) for worker in snapshot.workers]
 
 
@@ -49,7 +49,7 @@ def healthz() -> dict[str, str]:
 def readyz(platform: Wired) -> dict[str, Any]:
     """Answer that runs can be taken and started; 503 with the reason when they cannot."""
     platform.check_schema()
-    snapshot = platform.service.store.queue()
+    snapshot = platform.service.snapshot()
     hindrance = obstacle(snapshot, platform.settings.lease_seconds)
     if hindrance:
         raise NotReady(hindrance, "mend that; it is tried again by itself")
@@ -83,7 +83,7 @@ class PlatformCollector(Collector):
         yield database
 
     def _runs(self) -> Iterator[Metric]:
-        measures = self.platform.service.figures.measures()
+        measures = self.platform.service.measures()
         runs = GaugeMetricFamily("pitboss_runs", "Runs by state and kind.", labels=["state", "kind"])
         for (state, kind), count in measures.by_state_and_kind.items():
             runs.add_metric([state, kind], count)
@@ -93,7 +93,7 @@ class PlatformCollector(Collector):
         yield _quantiles("pitboss_cancel_seconds", "From a cancel to the end, of recent runs.", measures.cancels)
 
     def _queue(self) -> Iterator[Metric]:
-        snapshot = self.platform.service.store.queue()
+        snapshot = self.platform.service.snapshot()
         lease = self.platform.settings.lease_seconds
         active = GaugeMetricFamily("pitboss_active_runs", "Active runs by kind.", labels=["kind"])
         for kind, count in Counter(run.kind for run in snapshot.active).items():

@@ -11,10 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from pitboss.backtesting.engine import Outcome, resolve, rules_of, run
+from pitboss.backtesting.engine import Outcome, rules_of, run
+from pitboss.backtesting.grid import check_metric, read_grid
 from pitboss.backtesting.metrics import compute_metrics
+from pitboss.backtesting.options import check_cash, resolve
 from pitboss.backtesting.summary import summarize
-from pitboss.backtesting.sweep import SweepJob, Variant, check_metric, rank, read_grid, run_sweep
+from pitboss.backtesting.sweep import SweepJob, Variant, rank, run_sweep
 from pitboss.backtesting.tables import equity_frame, orders_frame, trades_frame
 from pitboss.backtesting.universe import Universe, infer_timeframe
 from pitboss.core.errors import InvalidInput
@@ -24,7 +26,8 @@ from pitboss.kernel.panel import new_panel
 from pitboss.market.frames import resampled, to_arrays
 from pitboss.strategy.document import Document
 from pitboss.strategy.program import compile_document
-from pitboss.strategy.reader import read_document, read_document_file
+from pitboss.strategy.reader import read_document
+from pitboss.strategy.reference import StrategyRef
 
 BarFrames = pl.DataFrame | Mapping[str, pl.DataFrame]
 
@@ -118,15 +121,7 @@ def load(strategy: str | Path) -> Document:
     """Read a document from its text, or from a path when it is one line that names a file."""
     if not isinstance(strategy, str | Path):
         raise InvalidInput("the strategy is no text and no path", "give a document's text or its file", "strategy")
-    if isinstance(strategy, Path) or ("\n" not in strategy and strategy.endswith((".yaml", ".yml"))):
-        return read_document_file(Path(strategy))
-    return read_document(strategy)
-
-
-def check_cash(cash: float) -> float:
-    if isinstance(cash, bool) or not isinstance(cash, int | float) or not 0 < cash < 1e15:
-        raise InvalidInput(f"the starting cash {cash!r} is no amount", "write a number greater than 0", "cash")
-    return float(cash)
+    return read_document(StrategyRef.local(strategy).text())
 
 
 def universe_of(document: Document, bars: BarFrames) -> Universe:

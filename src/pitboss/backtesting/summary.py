@@ -1,27 +1,61 @@
-"""A backtest's metrics as lines for people."""
+"""A backtest's chief metrics: what they mean, which way is better, and how they read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-_PERCENT = frozenset(
-    {
-        "total_return", "annual_return", "volatility", "max_drawdown", "win_rate", "buy_and_hold_return",
-        "exposure", "value_at_risk", "conditional_value_at_risk", "probabilistic_sharpe", "alpha",
-    }
-)  # fmt: skip
-SHOWN = (
-    "start", "end", "bars", "final_equity", "total_return", "annual_return", "volatility", "sharpe", "sortino",
-    "calmar", "omega", "max_drawdown", "longest_under_water_days", "trade_count", "win_rate", "profit_factor",
-    "expectancy", "average_win", "average_loss", "exposure", "turnover", "commission", "buy_and_hold_return",
-    "alpha", "beta", "value_at_risk", "conditional_value_at_risk", "probabilistic_sharpe",
-)  # fmt: skip
+Good = Literal["high", "low"]
 
 
-def words(name: str) -> str:
-    """Answer a metric's name as people write it."""
-    return name.replace("_", " ").capitalize()
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: `unit` is that of `runs.report.Unit`, `good` which way is better where there is one."""
+
+    name: str
+    unit: str
+    meaning: str
+    good: Good | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name.replace("_", " ").capitalize()
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("start", "moment", "opening of the first bar, UTC"),
+        Metric("end", "moment", "opening of the last bar, UTC"),
+        Metric("bars", "count", "bars of the timeline"),
+        Metric("final_equity", "money", "cash and positions at the last close", "high"),
+        Metric("total_return", "percent", "final equity over the cash at the start, less 1", "high"),
+        Metric("annual_return", "percent", "the same, compounded to a year", "high"),
+        Metric("volatility", "percent", "standard deviation of daily returns, of a year", "low"),
+        Metric("sharpe", "ratio", "mean over standard deviation of daily returns, of a year; risk-free rate 0", "high"),
+        Metric("sortino", "ratio", "mean over downside deviation of daily returns, of a year", "high"),
+        Metric("calmar", "ratio", "annual return over maximum drawdown", "high"),
+        Metric("omega", "ratio", "sum of daily gains over sum of daily losses", "high"),
+        Metric("max_drawdown", "percent", "deepest fall of equity from a peak", "high"),
+        Metric("longest_under_water_days", "days", "longest time below an earlier peak", "low"),
+        Metric("trade_count", "count", "trades closed"),
+        Metric("win_rate", "percent", "share of trades with a profit", "high"),
+        Metric("profit_factor", "ratio", "profits over losses", "high"),
+        Metric("expectancy", "money", "mean profit of a trade", "high"),
+        Metric("average_win", "money", "mean profit of the winning trades", "high"),
+        Metric("average_loss", "money", "mean loss of the losing trades", "high"),
+        Metric("exposure", "percent", "share of bars with an open position"),
+        Metric("turnover", "ratio", "notional traded over mean equity"),
+        Metric("commission", "money", "commission paid", "low"),
+        Metric("buy_and_hold_return", "percent", "equal parts bought at the first open and held"),
+        Metric("alpha", "percent", "return of a year that buying and holding does not explain (Jensen 1968)", "high"),
+        Metric("beta", "ratio", "sensitivity to buying and holding"),
+        Metric("value_at_risk", "percent", "loss that one day in twenty exceeds", "low"),
+        Metric("conditional_value_at_risk", "percent", "mean loss of those days", "low"),
+        Metric("probabilistic_sharpe", "percent", "probability that the true Sharpe ratio is above 0", "high"),
+    )
+}
 
 
 def shown(name: str, value: Any) -> str:
@@ -30,12 +64,12 @@ def shown(name: str, value: Any) -> str:
         return "–"
     if isinstance(value, str):
         return value.replace("T", " ").removesuffix("Z")
-    if name in _PERCENT:
+    if name in METRICS and METRICS[name].unit == "percent":
         return f"{100 * value:,.2f} %"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
 def summarize(metrics: Mapping[str, Any]) -> str:
     """Answer the chief metrics as aligned lines."""
-    lines = [f"{words(name):<28}{shown(name, metrics.get(name)):>22}" for name in SHOWN if name in metrics]
-    return "\n".join(lines)
+    known = (metric for metric in METRICS.values() if metric.name in metrics)
+    return "\n".join(f"{metric.label:<28}{shown(metric.name, metrics[metric.name]):>22}" for metric in known)

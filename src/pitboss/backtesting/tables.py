@@ -1,4 +1,4 @@
-"""Trades, orders, equity and drawdown of a backtest as Polars frames."""
+"""What a backtest leaves behind as Polars frames: trades, orders, equity, drawdown, months, candles."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pitboss.kernel import simulate as k
 from pitboss.kernel.series import drawdown_of
 
 _TS = pl.Datetime("us", "UTC")
+MOST_CANDLES = 2000  # of a symbol: more than a screen has columns
 _ORDER_TYPES = {"stop_loss": "stop", "trailing_stop": "stop", "take_profit": "limit"}
 
 
@@ -92,3 +93,39 @@ def equity_frame(outcome: Outcome) -> pl.DataFrame:
             "drawdown": drawdown_of(equity, outcome.cash),
         }
     )
+
+
+def monthly_frame(equity: pl.DataFrame, cash: float) -> pl.DataFrame:
+    """Answer `year, month, return` of each calendar month (UTC) in `equity_frame`: a fraction of its first equity."""
+    ends = (
+        equity.group_by(pl.col("ts").dt.year().alias("year"), pl.col("ts").dt.month().alias("month"))
+        .agg(pl.col("equity").last())
+        .sort("year", "month")
+    )
+    before = pl.col("equity").shift(1, fill_value=cash)
+    growth = pl.when(before > 0).then(pl.col("equity") / before - 1.0).otherwise(0.0)
+    return ends.select("year", "month", growth.alias("return"))
+
+
+def candles_frame(outcome: Outcome) -> pl.DataFrame:
+    """Answer `symbol, ts, open, high, low, close` of what was traded: as many bars joined as make a chart, not more."""
+    frames = []
+    end = int(outcome.universe.timeline[outcome.bars - 1]) if outcome.bars else 0
+    for symbol in outcome.universe.symbols:
+        bars = outcome.universe.bars[symbol]
+        seen = int(np.searchsorted(bars.ts, end, "right")) if outcome.bars else 0
+        starts = np.arange(0, seen, max(1, -(-seen // MOST_CANDLES)))
+        lasts = np.append(starts[1:], seen) - 1 if len(starts) else starts
+        frames.append(
+            pl.DataFrame(
+                {
+                    "symbol": pl.repeat(symbol, len(starts), dtype=pl.String, eager=True),
+                    "ts": pl.Series(bars.ts[starts]).cast(_TS),
+                    "open": bars.open[starts],
+                    "high": np.maximum.reduceat(bars.high[:seen], starts) if seen else bars.high[:0],
+                    "low": np.minimum.reduceat(bars.low[:seen], starts) if seen else bars.low[:0],
+                    "close": bars.close[lasts],
+                }
+            )
+        )
+    return pl.concat(frames)

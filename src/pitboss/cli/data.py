@@ -12,24 +12,39 @@ import typer
 from pitboss.cli.options import AsJson, DataDir, pairs, print_json, settings_of
 
 if TYPE_CHECKING:
+    from pitboss.core.files import Files
     from pitboss.market.catalog import Catalog
+    from pitboss.market.store import BarStore
 
 app = typer.Typer(help="Import, list and export bars.", no_args_is_help=True)
 Symbol = Annotated[str, typer.Option("--symbol", "-s", help="The symbol, such as EURUSD.")]
 TimeframeFlag = Annotated[str, typer.Option("--timeframe", "-t", help="The length of a bar: 5m, 1h, 1d.")]
 
 
-def catalog_of(data_dir: Path | None) -> Catalog:
-    """Answer the catalog of the data folder."""
+def files_of(data_dir: Path | None) -> Files:
+    """Answer where the bars are."""
     from pitboss.core.files import open_files
     from pitboss.core.places import follow_folder, place_caches
 
     settings = settings_of(data_dir)
     follow_folder(settings.data_dir)
     place_caches(settings.data_dir)
+    return open_files(settings.data_dir, settings.files_url)
+
+
+def catalog_of(data_dir: Path | None) -> Catalog:
+    """Answer what there is of bars."""
     from pitboss.market.catalog import Catalog
 
-    return Catalog(open_files(settings.data_dir, settings.files_url))
+    return Catalog(files_of(data_dir))
+
+
+def store_of(data_dir: Path | None) -> BarStore:
+    """Answer the bars themselves."""
+    files = files_of(data_dir)  # first: it says where compiled kernels are kept
+    from pitboss.market.store import BarStore
+
+    return BarStore(files)
 
 
 @contextmanager
@@ -71,8 +86,8 @@ def import_bars(
 
     named = pairs(columns.split(","), "--columns") if columns else None
     with given_file(file) as (path, source):
-        catalog = catalog_of(data_dir)
-        series, report = catalog.import_file(path, symbol, parse_timeframe(timeframe), tz, named, strict, source)
+        store = store_of(data_dir)
+        series, report = store.import_file(path, symbol, parse_timeframe(timeframe), tz, named, strict, source)
     if as_json:
         print_json({"series": series.as_dict(), "report": report.as_dict()})
         return
@@ -91,7 +106,7 @@ def list_series(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List what is stored."""
     from pitboss.cli.render import short_time, table
 
-    found = catalog_of(data_dir).list()
+    found = catalog_of(data_dir).all()
     if as_json:
         print_json([series.as_dict() for series in found])
     elif found:
@@ -110,14 +125,14 @@ def show(symbol: Symbol, timeframe: TimeframeFlag, data_dir: DataDir = None, as_
     """Show a series: its range, its digest and its first and last bars."""
     from pitboss.core.timeframe import parse_timeframe
 
-    catalog = catalog_of(data_dir)
-    series = catalog.exact(symbol, parse_timeframe(timeframe))
+    store = store_of(data_dir)
+    series = store.exact(symbol, parse_timeframe(timeframe))
     if as_json:
         print_json(series.as_dict())
         return
     for name, value in series.as_dict().items():
         print(f"{name:<14}{value}")
-    print(catalog.frame(symbol, parse_timeframe(timeframe)))
+    print(store.frame(symbol, parse_timeframe(timeframe)))
 
 
 @app.command()
@@ -132,7 +147,7 @@ def gaps(
     from pitboss.cli.render import short_time, table
     from pitboss.core.timeframe import parse_timeframe
 
-    found = catalog_of(data_dir).gaps(symbol, parse_timeframe(timeframe))
+    found = store_of(data_dir).gaps(symbol, parse_timeframe(timeframe))
     largest = sorted(found, key=lambda gap: -gap.missing)[:limit]
     if as_json:
         print_json([{"after": gap.after, "before": gap.before, "missing": gap.missing} for gap in largest])
@@ -156,7 +171,7 @@ def export(
     from pitboss.cli.runs import write_frame
     from pitboss.core.timeframe import parse_timeframe
 
-    frame = catalog_of(data_dir).frame(symbol, parse_timeframe(timeframe))
+    frame = store_of(data_dir).frame(symbol, parse_timeframe(timeframe))
     write_frame(frame, to)
     print_json({"rows": len(frame), "file": str(to)}) if as_json else print(f"{len(frame):,} bars → {to}")
 
@@ -195,5 +210,5 @@ def synth(
         raise InvalidInput(f"'{start[:40]}' is no date", "write 2022-01-31", "--from") from None
     length = parse_timeframe(timeframe)
     frame = synthesize(length, first, days, seed, session, price)
-    series = catalog_of(data_dir).store(frame, symbol, length, f"synthetic, seed {seed}", is_synthetic=True)
+    series = store_of(data_dir).store(frame, symbol, length, f"synthetic, seed {seed}", is_synthetic=True)
     print_json(series.as_dict()) if as_json else print(f"{symbol} {timeframe}: {series.rows:,} synthetic bars")

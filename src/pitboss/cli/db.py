@@ -50,7 +50,7 @@ def check(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         problems += [f"{damage.what} → {damage.remedy}" for damage in damages]
         problems += [f"{name} is missing or damaged → restore a backup, or rerun"
                      for name in damaged_files(platform.database, platform.files)]  # fmt: skip
-        problems += [f"{name} is damaged → restore a backup, or import it again" for name in platform.catalog.damaged()]
+        problems += [f"{name} is damaged → restore a backup, or import it again" for name in platform.bars.damaged()]
         with snapshot(platform.database) as reading:
             counts = counts_of(reading)
     if as_json:

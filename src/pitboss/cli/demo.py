@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pitboss.cli.options import DataDir, platform_of
+from pitboss.core.principal import LOCAL
 
 if TYPE_CHECKING:
     from pitboss.bootstrap import Platform
@@ -42,7 +43,7 @@ LARGE_GRID = {
 
 def demo(data_dir: DataDir = None) -> None:
     """Make bars, run a backtest and a sweep, cancel a second sweep half-way, and show the history."""
-    from pitboss.cli.render import RUN_COLUMNS, run_rows, table
+    from pitboss.cli.reports import list_runs
     from pitboss.cli.watching import follow
     from pitboss.runs.model import RunQuery
 
@@ -58,7 +59,7 @@ def demo(data_dir: DataDir = None) -> None:
         _say("A sweep of 3,000 variants, cancelled on the way; what is done is kept")
         _show(platform, _cancel_on_the_way(platform, _submit(platform, "sweep", [SYMBOLS[0]], grid=LARGE_GRID)))
         _say("The history")
-        table(RUN_COLUMNS, run_rows(platform.service.find(RunQuery(limit=10))))
+        list_runs(platform, platform.service.find(LOCAL, RunQuery(limit=10)))
         folder = platform.settings.data_dir
     print(f"\nThe API and its documentation: script/serve --data-dir {folder}, then http://127.0.0.1:8000/docs")
 
@@ -76,7 +77,7 @@ def _make_bars(platform: Platform) -> None:
     timeframe = parse_timeframe("5m")
     for seed, symbol in enumerate(SYMBOLS, start=1):
         frame = synthesize(timeframe, datetime(2022, 1, 1, tzinfo=UTC), 730, seed)
-        series = platform.catalog.store(frame, symbol, timeframe, f"synthetic, seed {seed}", is_synthetic=True)
+        series = platform.bars.store(frame, symbol, timeframe, f"synthetic, seed {seed}", is_synthetic=True)
         print(f"{symbol}: {series.rows:,} bars")
 
 
@@ -84,13 +85,13 @@ def _submit(platform: Platform, kind: str, symbols: list[str], **more: Any) -> R
     from pitboss.runs.service import Submission
 
     params = {"strategy": STRATEGY, "symbols": symbols, "timeframe": "5m", **more}
-    run = platform.service.submit(Submission(kind, params, tags=("demo",)))
+    run = platform.service.submit(LOCAL, Submission(kind=kind, params=params, tags=("demo",)))
     platform.launcher.ensure()
     return run
 
 
 def _show(platform: Platform, run: Run) -> None:
-    from pitboss.cli.runs import show_run
+    from pitboss.cli.reports import show_run
 
     show_run(platform, run)
 
@@ -101,12 +102,12 @@ def _cancel_on_the_way(platform: Platform, run: Run) -> Run:
 
     is_cancelled = False
     with LiveLine(is_quiet=False) as line:
-        for event in platform.service.watch(run.id):
+        for event in platform.service.watch(LOCAL, run.id):
             if event is None:
                 platform.launcher.ensure()
                 continue
             line.show(event.type, event.payload)
             if event.type == "progress" and event.payload["done"] >= 300 and not is_cancelled:
                 is_cancelled = True
-                print(platform.service.cancel(run.id, keep_partial=True, reason="the demo has seen enough").message)
-    return platform.service.get(run.id)
+                print(platform.service.cancel(LOCAL, run.id, True, "the demo has seen enough").message)
+    return platform.service.get(LOCAL, run.id)

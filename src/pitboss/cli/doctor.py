@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
+from pitboss.core.principal import LOCAL
 
 if TYPE_CHECKING:
     from pitboss.bootstrap import Platform
@@ -60,6 +61,7 @@ def examine(settings: Settings) -> list[Finding]:
         "database": _database,
         "workers": _workers,
         "runs": _runs,
+        "kinds": _kinds,
         "leases": _leases,
         "events": _events,
         "artifacts": _artifacts,
@@ -163,8 +165,20 @@ def _workers(settings: Settings) -> Finding:
 
 def _runs(settings: Settings) -> Finding:
     with _opened(settings) as platform:
-        counts = platform.service.figures.statistics()["by_state"] if platform else {}
+        counts = platform.service.statistics(LOCAL)["by_state"] if platform else {}
     return Finding("runs", True, ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "none yet")
+
+
+def _kinds(settings: Settings) -> Finding:
+    from pitboss.runs.kinds import Kinds
+
+    with _opened(settings) as platform:
+        kinds = platform.kinds if platform else Kinds()
+        faults = platform.service.kind_faults(LOCAL) if platform else kinds.faults
+    if not faults:
+        return Finding("kinds", True, ", ".join(kinds))
+    told = "; ".join(f"{fault.name} of {fault.source or '?'}: {fault.reason}" for fault in faults)
+    return Finding("kinds", False, told, "update or remove that package; the other kinds work without it")
 
 
 def _leases(settings: Settings) -> Finding:

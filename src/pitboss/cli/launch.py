@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +16,13 @@ from pitboss.cli.options import (
     platform_of,
     print_json,
 )
+from pitboss.cli.render import subject
+from pitboss.cli.reports import show_run
+from pitboss.cli.watching import EXIT_CODES, follow
+from pitboss.core.errors import InvalidInput, NotFound
+from pitboss.core.principal import LOCAL
+from pitboss.runs.service import Submission
+from pitboss.strategy.reference import Means, StrategyRef
 
 if TYPE_CHECKING:
     from pitboss.bootstrap import Platform
@@ -43,7 +49,7 @@ def backtest(
 ) -> None:  # fmt: skip
     """Backtest a strategy document over stored bars."""
     params = _params(symbol, timeframe, start, end, cash, parameter, cost, size)
-    options = _options(max_seconds, max_memory)
+    options = options_of(max_seconds, max_memory)
     with platform_of(data_dir) as platform:
         _submit(platform, "backtest", strategy, params, priority, tag or [], options, as_json, detach)
 
@@ -60,7 +66,7 @@ def sweep(
     """Backtest every combination of a grid of parameters."""
     params = _params(symbol, timeframe, start, end, cash, parameter, cost, size)
     params |= {"grid": read_grid_option(grid), "metric": metric}
-    options = _options(max_seconds, max_memory)
+    options = options_of(max_seconds, max_memory)
     with platform_of(data_dir) as platform:
         _submit(platform, "sweep", strategy, params, priority, tag or [], options, as_json, detach)
 
@@ -76,15 +82,14 @@ def _params(
     return {name: value for name, value in given.items() if value not in (None, {})}
 
 
-def _options(max_seconds: float | None, max_memory: float | None) -> dict[str, Any]:
-    given = {"max_execution_seconds": max_seconds, "memory_limit_mb": max_memory}
+def options_of(max_seconds: float | None, max_memory: float | None, resource: str | None = None) -> dict[str, Any]:
+    """Answer the options of a run that were given."""
+    given = {"max_execution_seconds": max_seconds, "memory_limit_mb": max_memory, "resource": resource}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def read_grid_option(given: list[str]) -> dict[str, Any]:
     """Read `fast=5:50:5` and `fast=5,10,20`."""
-    from pitboss.core.errors import InvalidInput
-
     grid: dict[str, Any] = {}
     for name, text in pairs(given, "--grid").items():
         parts = text.split(":")
@@ -97,30 +102,36 @@ def read_grid_option(given: list[str]) -> dict[str, Any]:
     return grid
 
 
-def strategy_reference(platform: Platform, strategy: str) -> str:
-    """Answer the text of a strategy file, or a stored name as it is."""
-    from pitboss.core.errors import InvalidInput
-    from pitboss.core.places import is_file
-    from pitboss.strategy.reader import read_document_file
-
-    path = Path(strategy)
-    if not is_file(path, "strategy") and path.suffix not in (".yaml", ".yml"):
-        if any(stored.name == strategy for stored in platform.strategies.list()):
-            return strategy
-        raise InvalidInput(f"there is no file and no stored strategy '{strategy[:60]}'", "check the path", "strategy")
-    return read_document_file(path).text
-
-
 def _submit(
     platform: Platform, kind: str, strategy: str, params: dict[str, Any], priority: str, tags: list[str],
     options: dict[str, Any], as_json: bool, detach: bool,
 ) -> None:  # fmt: skip
-    from pitboss.runs.service import Submission
+    reference = StrategyRef.local(strategy)
+    if reference.means is Means.NAME:
+        _require_stored(platform, strategy)
+    text = reference.text() if reference.means is Means.FILE else strategy
+    request = Submission(kind=kind, params={"strategy": text, **params}, priority=priority, tags=tags, options=options)
+    run = platform.service.submit(LOCAL, request)
+    if reference.means is Means.FILE:  # a file that was run is kept, as the next version of its name
+        platform.strategies.add(run.owner, subject(run.subject), text)
+    follow_submitted(platform, run, as_json, detach)
 
-    reference = strategy_reference(platform, strategy)
-    run = platform.service.submit(Submission(kind, {"strategy": reference, **params}, priority, tags, options))
-    if "\n" in reference:  # a file that was run is kept, as the next version of its name
-        platform.strategies.add(run.subject.removeprefix("strategy/"), reference, run.owner)
+
+def _require_stored(platform: Platform, name: str) -> None:
+    try:
+        platform.strategies.get(LOCAL.name, name)
+    except NotFound:
+        what = f"there is no file and no stored strategy '{name[:60]}'"
+        raise InvalidInput(what, "check the path", "strategy") from None
+
+
+def submit_and_follow(platform: Platform, request: Submission, as_json: bool, detach: bool) -> None:
+    """Submit a run and watch it to its end, unless it is left to itself."""
+    follow_submitted(platform, platform.service.submit(LOCAL, request), as_json, detach)
+
+
+def follow_submitted(platform: Platform, run: Run, as_json: bool, detach: bool) -> None:
+    """Have somebody work on a run; watch it to its end, unless it is left to itself."""
     platform.launcher.ensure()
     if detach:
         print_json({"id": run.id, "number": run.number}) if as_json else print(run.id)
@@ -130,9 +141,6 @@ def _submit(
 
 def finish(platform: Platform, run: Run, as_json: bool) -> None:
     """Watch a run to its end, show what came of it and leave with its exit code."""
-    from pitboss.cli.runs import show_run
-    from pitboss.cli.watching import EXIT_CODES, follow
-
     run = follow(platform, run, is_quiet=as_json)
     if as_json:
         print_json(run.as_dict())

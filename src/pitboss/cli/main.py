@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from pitboss.cli import config, data, db, demo, doctor, launch, runs, server, strategy
+from pitboss.cli import config, data, db, demo, doctor, kinds, launch, runs, server, strategy
 from pitboss.cli.streams import end_of_output, prepare_streams
 from pitboss.core.errors import DiskFull
 
@@ -25,6 +25,8 @@ app = typer.Typer(
 )
 app.command("backtest")(launch.backtest)
 app.command("sweep")(launch.sweep)
+app.command("run")(kinds.run)
+app.add_typer(kinds.app, name="kinds")
 app.add_typer(runs.app, name="runs")
 app.command("queue")(runs.queue)
 app.add_typer(strategy.app, name="strategy")

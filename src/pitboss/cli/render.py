@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pitboss.core.clock import to_iso
+from pitboss.runs.model import Run
+
 WIDTH_IN_FILES = 1000  # where there is no terminal to ask, a line of a listing must not be cut
 
 console = Console()
@@ -73,42 +76,23 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def run_rows(runs: Iterable[Any]) -> list[list[Any]]:
-    """Answer runs as rows of `RUN_COLUMNS`."""
+def run_row(run: Run, outcome: str) -> list[Any]:
+    """Answer a run as a row of `RUN_COLUMNS`."""
     return [
-        [
-            run.id[-12:], run.number, run.kind, run.subject.removeprefix("strategy/"), state(run.state.value),
-            _percent(run.progress), outcome(run), short_time(_iso(run.created_at)),
-            duration((run.ended_at - run.started_at) if run.ended_at and run.started_at else None),
-        ]
-        for run in runs
+        run.id[-12:], run.number, run.kind, subject(run.subject), state(run.state.value), _percent(run.progress),
+        outcome, short_time(to_iso(run.created_at)),
+        duration((run.ended_at - run.started_at) if run.ended_at and run.started_at else None),
     ]  # fmt: skip
+
+
+def subject(name: str) -> str:
+    """Answer what a run is numbered within, without what sort of thing it is: `ema-cross` for `strategy/ema-cross`."""
+    return name.rpartition("/")[2]
 
 
 RUN_COLUMNS = ("id", "no.", "kind", "subject", "state", "done", "result", "created (UTC)", "took")
 
 
-def _iso(seconds: float) -> str | None:
-    from pitboss.core.clock import to_iso
-
-    return to_iso(seconds)
-
-
 def _percent(progress: Mapping[str, Any] | None) -> str:
     percent = (progress or {}).get("percent")
     return "" if percent is None else f"{percent:.0f} %"
-
-
-def outcome(run: Any) -> str:
-    """Answer what came of a run in a few words."""
-    if run.error:
-        return str(run.error["message"])[:44]
-    result = run.result or {}
-    partial = " (partial)" if run.partial else ""
-    if "final_equity" in result:
-        total = (result.get("metrics") or {}).get("total_return")
-        change = f"{100 * total:+.2f} %, " if total is not None else ""
-        return f"{change}{result['trades']} trades{partial}"
-    if "variants" in result:
-        return f"{result['variants']} of {result['total']} variants{partial}"
-    return ""

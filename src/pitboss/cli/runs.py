@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pitboss.cli.options import AsJson, DataDir, pairs, platform_of, print_json
-
-if TYPE_CHECKING:
-    from pitboss.bootstrap import Platform
-    from pitboss.runs.model import Run
+from pitboss.core.principal import LOCAL
 
 app = typer.Typer(help="List, watch, cancel, retry and export runs.", no_args_is_help=True)
 Reference = Annotated[str, typer.Argument(help="A run's id, the start or the end of it, or 'latest'.")]
@@ -27,19 +24,19 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
-    from pitboss.cli.render import RUN_COLUMNS, run_rows, table
+    from pitboss.cli import reports
     from pitboss.runs.model import RunQuery
 
     query = RunQuery(states=read_states(state), kind=kind, tag=tag, limit=limit)
     with platform_of(data_dir) as platform:
-        found = platform.service.find(query)
+        found = platform.service.find(LOCAL, query)
         if as_json:
             print_json([run.as_dict() for run in found])
         elif found:
-            table(RUN_COLUMNS, run_rows(found))
+            reports.list_runs(platform, found)
         else:
             narrowed = any((state, kind, tag))
-            print("No run matches." if narrowed else "There are no runs yet: start one with 'pitboss backtest'.")
+            print("No run matches." if narrowed else "There are no runs yet: start one with 'pitboss run'.")
 
 
 def read_states(text: str | None) -> tuple[Any, ...]:
@@ -63,9 +60,11 @@ def show(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one run: its state, result, metrics and trades."""
+    """Show one run: how it stands, and its report."""
+    from pitboss.cli import reports
+
     with platform_of(data_dir) as platform:
-        found = platform.service.resolve(run)
+        found = platform.service.resolve(LOCAL, run)
         if log:
             from pitboss.core.logs import run_log
 
@@ -74,81 +73,7 @@ def show(
         elif as_json:
             print_json(found.as_dict(platform.service.place(found)))
         else:
-            show_run(platform, found)
-
-
-def show_run(platform: Platform, run: Run) -> None:
-    """Print a run for people."""
-    from rich.text import Text
-
-    from pitboss.cli import render
-
-    title = Text.assemble(
-        (f"{run.kind} {run.number}", "bold"), f" of {run.subject.removeprefix('strategy/')}  ",
-        render.state(run.state.value), f"{' (partial)' if run.partial else ''}  attempt {run.attempt}  {run.id}",
-    )  # fmt: skip
-    render.console.print(title)
-    place = platform.service.place(run)
-    if place:
-        print(f"position {place.position} in the queue: {place.waiting_reason}")
-    elif waits_for := platform.service.waits_for(run):
-        print(f"waits: {waits_for}")
-    unconfirmed = platform.service.unconfirmed(run)
-    if unconfirmed:
-        print(unconfirmed)
-    if run.snapshot.get("is_synthetic"):
-        print("on synthetic bars")
-    if run.error:
-        render.console.print(Text.assemble((run.error["kind"], "red"), f": {run.error['message']}"))
-        print(f"  → {run.error['remedy']}")
-    if run.partial and run.result is None:
-        print(f"its finished items and its last checkpoint are kept: pitboss runs resume {run.id} goes on from there")
-    if run.result:
-        _show_result(platform, run, run.result)
-
-
-def _show_result(platform: Platform, run: Run, result: dict[str, Any]) -> None:
-    from pitboss.backtesting.summary import shown, summarize
-    from pitboss.cli import render
-
-    if "variants" in result:
-        metric = result["metric"]
-        rows = [
-            [
-                ", ".join(f"{name}={value:g}" for name, value in best["parameters"].items()),
-                shown(metric, best["metrics"].get(metric)),
-                shown("total_return", best["metrics"].get("total_return")),
-                shown("max_drawdown", best["metrics"].get("max_drawdown")), best["metrics"].get("trade_count"),
-            ]
-            for best in result["best"]
-        ]  # fmt: skip
-        print(f"{result['variants']} of {result['total']} variants, best by {metric}:")
-        render.table(("parameters", metric, "return", "drawdown", "trades"), rows)
-    elif "metrics" in result:
-        print(summarize(result["metrics"]))
-        _show_trades(platform, run)
-    else:
-        print_json(result)
-        return
-    what = "variants" if "variants" in result else "trades"
-    print(f"\nMore: pitboss runs export {run.id} --what {what} --to FILE.csv")
-
-
-def _show_trades(platform: Platform, run: Run, count: int = 5) -> None:
-    from pitboss.cli import render
-    from pitboss.market.frames import read_parquet
-
-    path = platform.files.fetch(f"artifacts/{run.id}/trades.parquet")
-    if path is None:
-        return
-    trades = read_parquet(path)
-    columns = ("symbol", "side", "entry_ts", "entry_price", "exit_ts", "exit_price", "pnl", "exit_reason")
-    rows = [
-        [value.strftime("%Y-%m-%d %H:%M") if hasattr(value, "strftime") else value for value in row]
-        for row in trades.tail(count).select(columns).iter_rows()
-    ]
-    print(f"\nThe last {len(rows)} of {len(trades):,} trades:")
-    render.table(columns, rows)
+            reports.show_run(platform, found)
 
 
 @app.command()
@@ -158,7 +83,7 @@ def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> 
     from pitboss.cli.watching import EXIT_CODES, ended, news
 
     with platform_of(data_dir) as platform:
-        found = platform.service.resolve(run)
+        found = platform.service.resolve(LOCAL, run)
         if not as_json:
             finish(platform, found, as_json)
             return
@@ -180,7 +105,7 @@ def cancel(
 ) -> None:
     """Cancel a run; what it has done so far is kept unless --discard."""
     with platform_of(data_dir) as platform:
-        answer = platform.service.cancel(platform.service.resolve(run).id, not discard, reason)
+        answer = platform.service.cancel(LOCAL, platform.service.resolve(LOCAL, run).id, not discard, reason)
         print_json(answer.run.as_dict() | {"message": answer.message}) if as_json else print(answer.message)
 
 
@@ -188,7 +113,7 @@ def cancel(
 def retry(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Queue a failed or cancelled run again, as a new run."""
     with platform_of(data_dir) as platform:
-        again = platform.service.retry(platform.service.resolve(run).id)
+        again = platform.service.retry(LOCAL, platform.service.resolve(LOCAL, run).id)
         platform.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
 
@@ -197,7 +122,7 @@ def retry(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> 
 def resume(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Go on from where a failed or cancelled run last saved its state, as a new run."""
     with platform_of(data_dir) as platform:
-        again = platform.service.resume(platform.service.resolve(run).id)
+        again = platform.service.resume(LOCAL, platform.service.resolve(LOCAL, run).id)
         platform.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
 
@@ -211,23 +136,16 @@ def rerun(
     as_json: AsJson = False,
 ) -> None:
     """Queue any run again with some things changed, as a new run."""
+    from pitboss.cli.kinds import read_params
+
     with platform_of(data_dir) as platform:
-        found = platform.service.resolve(run)
-        overrides: dict[str, Any] = {name: _value(text) for name, text in pairs(param, "--param").items()}
+        found = platform.service.resolve(LOCAL, run)
+        overrides = read_params(param, "--param")
         if parameter:
             overrides["parameters"] = {**found.params.get("parameters", {}), **pairs(parameter, "--set")}
-        again = platform.service.rerun(found.id, overrides)
+        again = platform.service.rerun(LOCAL, found.id, overrides)
         platform.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
-
-
-def _value(text: str) -> Any:
-    import json
-
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 @app.command()
@@ -266,19 +184,21 @@ def read_age(text: str) -> float:
 @app.command()
 def export(
     run: Reference,
-    what: Annotated[str, typer.Option(help="trades, orders, equity, drawdown or variants.")] = "trades",
+    what: Annotated[str, typer.Option(help="The name of a table: trades, orders, equity, variants….")] = "trades",
     to: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .json file; standard output without.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write a run's trades, orders, equity, drawdown or variants to a file."""
+    """Write a table that a run left behind to a file, such as its trades or its equity."""
     import sys
 
     from pitboss.core.errors import NotFound, suggest
     from pitboss.market.frames import read_parquet
 
     with platform_of(data_dir) as platform:
-        found = platform.service.resolve(run)
-        names = {artifact.name.removesuffix(".parquet"): artifact for artifact in platform.service.artifacts(found.id)}
+        found = platform.service.resolve(LOCAL, run)
+        names = {
+            artifact.name.removesuffix(".parquet"): artifact for artifact in platform.service.artifacts(LOCAL, found.id)
+        }
         if what not in names:
             raise NotFound(
                 f"run {found.id} has no {what[:40]}",
@@ -313,10 +233,12 @@ def write_frame(frame: Any, to: Path) -> None:
 
 def queue(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show what waits and why, what runs, and who works."""
-    from pitboss.cli import render
+    from pitboss.cli import render, reports
 
     with platform_of(data_dir) as platform:
-        active, queued = platform.service.store.queue().active, platform.service.queued()
+        active, queued = platform.service.active(LOCAL), platform.service.queued(LOCAL)
+        if active and not as_json:
+            reports.list_runs(platform, active, title="Running")
     if as_json:
         print_json(
             {
@@ -325,8 +247,6 @@ def queue(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             }
         )
         return
-    if active:
-        render.table(render.RUN_COLUMNS, render.run_rows(active), title="Running")
     rows = [[place.position, run.id, run.kind, run.priority, place.waiting_reason] for run, place in queued]
     if rows:
         render.table(("position", "id", "kind", "priority", "waits because"), rows, title="Queued")

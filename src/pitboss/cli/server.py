@@ -41,7 +41,9 @@ def serve(
     reap_as_the_first()
     # the API is an interface beside this one, not below it: it takes over the process
     environment = own_environment(
-        PITBOSS_DATA_DIR=str(settings.data_dir), PITBOSS_SLOTS=str(settings.slots), PITBOSS_ROOT_PATH=settings.root_path
+        PITBOSS_DATA_DIR=str(settings.data_dir),
+        PITBOSS_SLOTS=json.dumps(settings.slots),
+        PITBOSS_ROOT_PATH=settings.root_path,
     )
     if no_worker:
         environment["PITBOSS_LOCAL_WORKER"] = "false"
@@ -120,7 +122,7 @@ def _serve_celery(settings: Settings) -> None:
     if not settings.broker_url:
         raise InvalidInput("there is no broker", "set PITBOSS_BROKER_URL, such as redis://host/0", "broker_url")
     os.environ |= {
-        "PITBOSS_DATA_DIR": str(settings.data_dir), "PITBOSS_SLOTS": str(settings.slots),
+        "PITBOSS_DATA_DIR": str(settings.data_dir), "PITBOSS_SLOTS": json.dumps(settings.slots),
         "PITBOSS_RESOURCES": json.dumps(settings.resources), "PITBOSS_DATABASE_URL": settings.url,
     }  # fmt: skip
     configure_server_logs(settings.log_level)
@@ -133,9 +135,9 @@ def _drain(data_dir: Path | None) -> None:
     """Ask every worker to finish what runs, and wait until they have ended."""
     with existing_platform_of(data_dir) as platform:
         asked = {worker.id for worker in platform.service.workers() if _is_alive(worker, platform.settings)}
-        platform.service.registry.drain(list(asked))
+        platform.service.drain(list(asked))
         while left := [w for w in platform.service.workers() if w.id in asked and _is_alive(w, platform.settings)]:
-            active = sum(run.worker_id in asked for run in platform.service.store.queue().active)
+            active = sum(run.worker_id in asked for run in platform.service.snapshot().active)
             print(f"\r{len(left)} workers finish {active} runs …  ", end="", file=sys.stderr, flush=True)
             time.sleep(0.5)
     print(f"{len(asked)} workers have ended" if asked else "No worker was running.")
@@ -159,7 +161,7 @@ def list_workers(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from pitboss.runs.model import worker_document
 
     with platform_of(data_dir, takes_up=False) as platform:
-        snapshot = platform.service.store.queue()
+        snapshot = platform.service.snapshot()
         found = [worker_document(worker, snapshot) for worker in snapshot.workers]
     if as_json:
         print_json(found)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pitboss.cli.options import AsJson, DataDir, platform_of, print_json
+from pitboss.core.principal import LOCAL
 
 app = typer.Typer(help="Check, store and show strategy documents.", no_args_is_help=True)
 
@@ -43,12 +44,11 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Store a document under its name, as the next version."""
-    from pitboss.runs.service import LOCAL_OWNER
     from pitboss.strategy.reader import read_document_file
 
     document = read_document_file(file)
     with platform_of(data_dir) as platform:
-        stored = platform.strategies.add(document.name, document.text, LOCAL_OWNER)
+        stored = platform.strategies.add(LOCAL.name, document.name, document.text)
     described = {"name": stored.name, "version": stored.version}
     print_json(described) if as_json else print(f"{stored.name} version {stored.version}")
 
@@ -62,7 +62,7 @@ def show(
 ) -> None:
     """Print a stored document."""
     with platform_of(data_dir) as platform:
-        stored = platform.strategies.get(name, version)
+        stored = platform.strategies.get(LOCAL.name, name, version)
     if as_json:
         print_json({"name": stored.name, "version": stored.version, "digest": stored.digest, "text": stored.text})
     else:
@@ -76,7 +76,7 @@ def list_strategies(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     from pitboss.core.clock import to_iso
 
     with platform_of(data_dir) as platform:
-        found = platform.strategies.list()
+        found = platform.strategies.all(LOCAL.name)
     if as_json:
         print_json([{"name": s.name, "version": s.version, "created_at": to_iso(s.created_at)} for s in found])
     elif found:

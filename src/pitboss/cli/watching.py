@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from pitboss.cli.render import duration, notes
 from pitboss.core.errors import StorageUnavailable
+from pitboss.core.principal import LOCAL
 
 if TYPE_CHECKING:
     from pitboss.bootstrap import Platform
@@ -61,7 +62,7 @@ def ended(platform: Platform, run: Run) -> Run:
     asked_at = time.monotonic()
     while True:
         try:
-            return platform.service.get(run.id)
+            return platform.service.get(LOCAL, run.id)
         except StorageUnavailable:
             if time.monotonic() - asked_at > PATIENCE_SECONDS:
                 raise
@@ -73,7 +74,7 @@ def news(platform: Platform, run: Run, after: int = 0) -> Iterator[StoredEvent |
     heard_at, is_silent = time.monotonic(), False
     while True:
         try:
-            for event in platform.service.watch(run.id, after):
+            for event in platform.service.watch(LOCAL, run.id, after):
                 heard_at, is_silent = time.monotonic(), False
                 after = event.seq if event else after
                 yield event
@@ -98,7 +99,7 @@ def _interrupted(platform: Platform, run: Run) -> None:
             notes.print(f"\nThe run goes on without you: pitboss runs watch {run.id}")
             sys.exit(130)
     if answer in ("k", "d"):
-        said = platform.service.cancel(run.id, keep_partial=answer == "k", reason="interrupted at the terminal")
+        said = platform.service.cancel(LOCAL, run.id, keep_partial=answer == "k", reason="interrupted at the terminal")
         notes.print(said.message)
 
 
@@ -161,7 +162,7 @@ class LiveLine:
             return
         self._ask_at = time.monotonic() + WAIT_SECONDS
         with suppress(StorageUnavailable):
-            reason = platform.service.waits_for(platform.service.get(run_id))
+            reason = platform.service.waits_for(platform.service.get(LOCAL, run_id))
             if reason and reason != self._waits_for:
                 self._progress.update(self._task, description="waits", details=reason)
                 self._print(f"waits: {reason}", None, "")
@@ -178,15 +179,23 @@ class LiveLine:
 
 
 def details_of(progress: dict[str, Any]) -> str:
-    """Answer time left, the current item, trades and rate as one short text."""
+    """Answer time left, the current item, what the gauges show and the rate as one short text."""
     metrics = progress.get("metrics") or {}
     parts = []
     if progress.get("eta_seconds") is not None:
         parts.append(f"{duration(progress['eta_seconds'])} left")
     if progress.get("current_item"):
         parts.append(str(progress["current_item"]).replace("T", " ").removesuffix("Z"))
-    if "trade_count" in metrics:
-        parts.append(f"{metrics['trade_count']:,} trades")
+    parts += [f"{_number(value)} {words_of(name)}" for name, value in metrics.items() if name != "items_per_second"]
     if metrics.get("items_per_second"):
         parts.append(f"{metrics['items_per_second']:,.0f}/s")
     return " · ".join(parts)
+
+
+def words_of(name: str) -> str:
+    """Answer what a metric counts: `trades` for `trade_count`."""
+    return f"{name.removesuffix('_count').replace('_', ' ')}s" if name.endswith("_count") else name.replace("_", " ")
+
+
+def _number(value: Any) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)[:40]

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -40,6 +40,7 @@ class Problem:
     column: int | None = None
     text: str = ""
     where: str = ""
+    code: str = field(default="", repr=False)  # for programs that must tell this mistake from others
 
     def __str__(self) -> str:
         place = f"line {self.line}, column {self.column}: " if self.line is not None else ""
@@ -49,7 +50,9 @@ class Problem:
         return f"{place}{self.message}{remedy}"
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        described = asdict(self)
+        del described["code"]
+        return described
 
 
 class PitbossError(Exception):

@@ -1,7 +1,7 @@
-"""The instrument panel: the 64-bit slots through which a running job and the world outside speak.
+"""The instrument panel: the 64-bit cells through which a running job and the world outside speak.
 
-They may lie in memory shared between processes. One side writes a slot, the other reads it; a slot is
-eight aligned bytes, so no value is ever seen half written.
+They may lie in memory shared between processes. One side writes a cell, the other reads it; a cell is eight aligned
+bytes, so no value is ever seen half written.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ CANCEL = 0  # set from outside: 1 asks the job to end
 KEEP_PARTIAL = 1  # set from outside: 1 asks it to hand over what it has
 DONE = 2  # units of work done in this stage
 TOTAL = 3  # units of work of this stage
-TRADES = 4  # trades closed so far
-CURRENT = 5  # timestamp of the bar being worked on, microseconds since 1970; 0 is none
-EQUITY = 6  # account equity, the bits of a float64
+CURRENT = 5  # the moment being worked on, microseconds since 1970; 0 is none
 KILL_AT = 7  # boot nanoseconds after which the fork server kills the process group; 0 is never
 KILL_REASON = 8  # why: one of the REASON_ values
 LEASE_UNTIL = 9  # boot nanoseconds after which the worker's lease is no longer certain; 0 is none
 SUSPEND = 10  # set from outside: 1 asks the job to save its state and end; another attempt goes on
-SLOTS = 16
-BYTES = 8 * SLOTS
+GAUGES = 16  # the first of the cells that a stage gives names, such as trades so far: whole numbers or float64
+MOST_GAUGES = 8
+CELLS = GAUGES + MOST_GAUGES
+BYTES = 8 * CELLS
 
 REASON_NONE = 0
 REASON_CANCEL = 1

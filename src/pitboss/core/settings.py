@@ -39,6 +39,21 @@ Host = Annotated[str, StringConstraints(pattern=r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9
 Resource = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
 
+DEFAULT, SESSION = "default", "session"
+MOST_SLOTS = 1024
+SESSION_SLOTS = 50  # for runs that wait more than they compute
+
+
+def _slots(given: Any) -> Any:
+    """Read `4`, or slots by resource; what is not said of default and session is the usual."""
+    if str(given).strip() == "0":
+        raise ValueError("a worker without slots runs nothing")
+    if isinstance(given, int | str) and not isinstance(given, bool):
+        given = {DEFAULT: given}
+    return {DEFAULT: cores(), SESSION: SESSION_SLOTS, **given} if isinstance(given, dict) else given
+
+
+Slots = Annotated[dict[Resource, Annotated[int, Field(ge=0, le=MOST_SLOTS)]], BeforeValidator(_slots)]
 Place = Annotated[Path, BeforeValidator(lambda given: at_home(given) if isinstance(given, str) else given)]
 
 
@@ -53,6 +68,7 @@ _HINTS = {
     "root_path": "write /pitboss: with a slash before it, and none behind",
     "allowed_hosts": 'write ["pitboss.example.com"] or ["*.example.com"]: names alone, without scheme, path or port',
     "trusted_proxies": 'write ["127.0.0.1"] or ["10.0.0.0/8"]',
+    "slots": 'write 4, or {default = 4, session = 50}; in a variable {"default": 4}',
     "resources": 'write ["default", "gpu"]',
     "python_path": 'write ["/opt/jobs"]',
     "kind_limits": 'write {"sweep": 1}',
@@ -77,11 +93,12 @@ class Settings(BaseSettings):
     broker_url: str = Field(
         "", pattern=rf"^({_BROKERS})?$", description="Celery's broker, such as redis://host/0; empty means no Celery"
     )
-    slots: int = Field(default_factory=cores, ge=1, le=1024, description="runs at once per worker")
-    local_worker: bool = Field(True, description="whether serve and the commands start a worker on this machine")
-    resources: list[Resource] = Field(
-        ["default"], min_length=1, description="what a worker serves, such as default, gpu"
+    slots: Slots = Field(
+        default_factory=lambda: _slots({}),
+        description="runs at once per worker, of each resource; a number is of default",
     )
+    local_worker: bool = Field(True, description="whether serve and the commands start a worker on this machine")
+    resources: list[Resource] = Field([], description="what a worker serves, such as gpu; empty: all that has slots")
     python_path: list[Place] = Field([], description="folders whose modules jobs may import; no other way leads in")
     allowed_hosts: list[Host] = Field([], description="names under which a proxy serves the API, such as *.example.com")
     trusted_proxies: list[Address] = Field(
@@ -118,6 +135,12 @@ class Settings(BaseSettings):
                 f"than renew_seconds, {self.renew_seconds:g}"
             )
         return self
+
+    @property
+    def capacity(self) -> dict[str, int]:
+        """How many runs of each resource a worker takes; one without slots of its own has as many as default."""
+        served = self.resources or [name for name, count in self.slots.items() if count]
+        return {name: self.slots.get(name, self.slots[DEFAULT]) for name in served}
 
     @property
     def url(self) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pitboss.kernel import panel as slots
+from pitboss.kernel import panel as cells
 from pitboss.kernel.compiling import compiled, inlined
 
 F64 = npt.NDArray[np.float64]
@@ -53,7 +53,7 @@ STOP, TARGET, TRAIL_STEP, IS_TRAILED = range(7, 11)  # STOP is the nearer of sto
 EXIT_DUE, EXIT_SIGNAL, ENTRY_DUE, ENTRY_SIGNAL, MARK, BAR_NUMBER, LAST_T = range(11, 18)
 POSITION_COLUMNS = 18
 
-# slots of `State.account` and `State.counts`
+# places in `State.account` and `State.counts`
 CASH, TURNOVER = range(2)
 N_TRADES, N_REJECTED, N_EXPOSED = range(3)
 
@@ -404,10 +404,10 @@ def simulate(
     room = min(trades.shape[0], rejected.shape[0]) - 3 * n_symbols
     for t in range(start, stop):
         if t & 1023 == 0:
-            panel[slots.DONE] = t
-            panel[slots.TRADES] = counts[N_TRADES]
-            panel[slots.CURRENT] = moments[t]
-            if panel[slots.CANCEL] != 0:
+            panel[cells.DONE] = t
+            panel[cells.TRADES] = counts[N_TRADES]
+            panel[cells.CURRENT] = moments[t]
+            if panel[cells.CANCEL] != 0:
                 return t
         if counts[N_TRADES] > room or counts[N_REJECTED] > room:
             return t
@@ -460,9 +460,9 @@ def simulate(
                 worth += positions[s, QUANTITY] * (2.0 * positions[s, ENTRY_PRICE] - positions[s, MARK])
         equity[t] = account[CASH] + worth
         counts[N_EXPOSED] += exposed
-    panel[slots.DONE] = stop
-    panel[slots.TRADES] = state.counts[N_TRADES]
-    panel[slots.CURRENT] = bars.ts[stop - 1]
+    panel[cells.DONE] = stop
+    panel[cells.TRADES] = state.counts[N_TRADES]
+    panel[cells.CURRENT] = bars.ts[stop - 1]
     return stop
 
 

@@ -46,7 +46,7 @@ def make_app(settings: Settings, starts: StartRecord | None = None) -> Celery:
     app = Celery("pitboss", broker=settings.broker_url)
     app.conf.update(
         **_COMMON,
-        task_queues=[Queue(name, routing_key=name) for name in settings.resources],  # type: ignore[no-untyped-call]
+        task_queues=[Queue(name, routing_key=name) for name in settings.capacity],  # type: ignore[no-untyped-call]
         worker_pool="threads", worker_concurrency=1, task_acks_late=False,
         worker_prefetch_multiplier=1, worker_disable_prefetch=True,
         worker_send_task_events=True, worker_hijack_root_logger=False, worker_redirect_stdouts=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -39,7 +40,7 @@ class LocalLauncher:
         """Start a worker unless one is alive here, renewed its lease lately, is starting already, or is not wanted."""
         if not self.settings.local_worker or self._is_looked_after():
             return
-        if not any(self._is_live(worker) for worker in self.registry.list()) and self._may_try():
+        if not any(self._is_live(worker) for worker in self.registry.all()) and self._may_try():
             self._try()
 
     def settle(self, seconds: float) -> None:
@@ -88,8 +89,11 @@ class LocalLauncher:
         self._has_tried, self._has_told_slowness = True, False
         self.tries.begin()
         settings = self.settings
-        environment = {"PITBOSS_DATABASE_URL": settings.url, "PITBOSS_DATA_DIR": str(settings.data_dir)}
-        arguments = ("--automatic", "--slots", str(settings.slots))
+        environment = {
+            "PITBOSS_DATABASE_URL": settings.url, "PITBOSS_DATA_DIR": str(settings.data_dir),
+            "PITBOSS_SLOTS": json.dumps(settings.slots),
+        }  # fmt: skip
+        arguments = ("--automatic",)
         try:
             self.worker = WorkerProcess(arguments, environment, settings.data_dir / "logs" / "worker.log")
         except OSError as error:
@@ -105,7 +109,7 @@ class LocalLauncher:
         """Answer whether the worker that was started lives but has not renewed for a lease: SIGSTOP, say."""
         return any(
             known.pid == worker.pid and not known.has_renewed(self.settings.lease_seconds)
-            for known in self.registry.list()
+            for known in self.registry.all()
         )
 
 

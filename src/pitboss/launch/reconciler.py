@@ -7,6 +7,7 @@ import threading
 import structlog
 
 from pitboss.core.errors import StorageUnavailable
+from pitboss.runs.ports import Launcher
 from pitboss.runs.service import RunService
 
 logger = structlog.get_logger("pitboss.launch")
@@ -17,8 +18,9 @@ LOOK_SECONDS = 1.0
 class Reconciler:
     """Looks once a second, beside a server whose workers are started elsewhere."""
 
-    def __init__(self, service: RunService) -> None:
+    def __init__(self, service: RunService, launcher: Launcher) -> None:
         self.service = service
+        self.launcher = launcher
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="reconciler", daemon=True)
 
@@ -33,7 +35,7 @@ class Reconciler:
         """Ring for every resource that a run waits for although it could start; answer them."""
         ready = self.service.ready_resources()
         for resource in ready:
-            self.service.launcher.ring(resource)
+            self.launcher.ring(resource)
         return ready
 
     def _keep(self) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pitboss.core.clock import parse_date
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import Timeframe
 from pitboss.kernel.bars import NO_PRICE, NOT_CONTAINED, OUT_OF_ORDER, BarArrays, fault_of, resample
+from pitboss.market.dates import range_of
 
 PRICES = ("open", "high", "low", "close")
 COLUMNS = ("ts", *PRICES, "volume")
@@ -27,11 +27,6 @@ _FAULTS = {
 def read_parquet(path: Path) -> pl.DataFrame:
     """Read one file. Its name is taken as it is, never as a pattern. Raises OSError, PolarsError."""
     return pl.read_parquet(path, glob=False, hive_partitioning=False)
-
-
-def scan_parquet(path: Path) -> pl.LazyFrame:
-    """The same for a query that needs only some of the file."""
-    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
 def to_arrays(frame: pl.DataFrame) -> BarArrays:
@@ -90,21 +85,3 @@ def between(bars: BarArrays, start: str | None, end: str | None) -> BarArrays:
     first = 0 if low is None else int(np.searchsorted(bars.ts, low, "left"))
     last = len(bars.ts) if high is None else int(np.searchsorted(bars.ts, high, "left"))
     return bars.slice(first, last)
-
-
-def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
-    """Read a date range as microseconds [low, high); see `between`."""
-    bounds: list[int | None] = []
-    for name, text in (("start", start), ("end", end)):
-        try:
-            bounds.append(None if not text else parse_date(text))
-        except (ValueError, OverflowError, TypeError):
-            raise InvalidInput(f"'{str(text)[:40]}' is no date", "write 2018-01-31 or 2018-01-31T13:00", name) from None
-    low, high = bounds
-    if high is not None and end and len(end.strip()) == 10:
-        high += 86_400_000_000
-    if low is not None and high is not None and low >= high:
-        raise InvalidInput(
-            f"the date range {start} to {end} is empty or reversed", "put the earlier date first", "start"
-        )
-    return low, high

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pitboss.core import panel as slots
+from pitboss.core import panel as cells
 from pitboss.core.errors import RunCancelled, RunSuspended, StorageUnavailable
 from pitboss.core.files import Files, LocalFiles, digest_of_file
-from pitboss.runs.checkpoint import differences, read_state, write_state
-from pitboss.runs.model import Checkpoint
+from pitboss.runs import messages as said
+from pitboss.runs.checkpoint import differences, plain_identity, read_state, write_state
+from pitboss.runs.messages import Gauge, Message
+from pitboss.runs.model import PARQUET, Artifact, Checkpoint
 
-Send = Callable[[dict[str, Any]], None]
+Send = Callable[[Message], None]
 REPORTS_PER_SECOND = 5
 CHEAP_SECONDS = 0.2  # for a checkpoint between a cancel and its deadline
 CHECKPOINT_SHARE = 0.2  # of the time that a run may spend on saving its state
 
 
-@dataclass
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What resources of a run are made of: who it is, the token that proves its lease, and where things are kept."""
+
+    run_id: str
+    files: Files
+    token: str = ""
+    data_dir: Path = Path()
+    database_url: str = ""
+
+
+@dataclass(kw_only=True)
 class RunContext:
     """The world as a job sees it. Everything it says goes out through `send`, one message a call.
 
     `memory` is the instrument panel (see `core.panel`), shared with the worker; compiled loops write it
     directly. `threads` is how many cores the run may use, `checkpoints` are the states saved by earlier
-    attempts, newest first. Not thread-safe but for `is_cancelled`.
+    attempts, newest first, `source` is the package that the kind comes from. Not thread-safe but for `is_cancelled`.
     """
 
     run_id: str
@@ -39,7 +54,11 @@ class RunContext:
     threads: int = 1
     checkpoints: tuple[Checkpoint, ...] = ()
     checkpoint_seconds: float = 2.0
-    _slots: memoryview = field(init=False)
+    source: str = ""
+    world: World | None = None
+    resources: Mapping[str, str] = field(default_factory=dict)
+    _made: dict[str, Any] = field(init=False, default_factory=dict)
+    _cells: memoryview = field(init=False)
     _last_report: float = field(init=False, default=0.0)
     _identity: dict[str, str] = field(init=False, default_factory=dict)
     _checked: float = field(init=False, default_factory=time.monotonic)
@@ -47,83 +66,92 @@ class RunContext:
     _is_saving: bool = field(init=False, default=True)
 
     def __post_init__(self) -> None:
-        self._slots = self.memory.cast("q")
+        self._cells = self.memory.cast("q")
+        self.world = self.world or World(run_id=self.run_id, files=self.files)
+
+    def resource(self, name: str) -> Any:
+        """Answer what the kind names so, such as the bars, made in this process at the first call."""
+        if name not in self._made:
+            module, _, factory = self.resources[name].partition(":")
+            self._made[name] = getattr(import_module(module), factory)(self.world)
+        return self._made[name]
 
     @property
     def is_cancelled(self) -> bool:
         """True once somebody asked the run to end; a read of shared memory, free to ask in any loop."""
-        return self._slots[slots.CANCEL] != 0
+        return self._cells[cells.CANCEL] != 0
 
     @property
     def keeps_partial(self) -> bool:
         """True when whoever cancelled wants what is done so far."""
-        return self._slots[slots.KEEP_PARTIAL] != 0
+        return self._cells[cells.KEEP_PARTIAL] != 0
 
     def check_cancel(self) -> None:
         """Raise RunCancelled once somebody asked the run to end."""
         if self.is_cancelled:
             raise RunCancelled("the run was cancelled")
 
-    def begin_stage(self, name: str, total: int | None = None, done: int = 0) -> None:
-        """Say what the run does now, how many units of it there are, and how many an earlier attempt has done."""
-        self._slots[slots.DONE] = done
-        self._slots[slots.TOTAL] = total or 0
-        self.send({"type": "stage", "stage": name, "total": total, "done": done})
+    def begin_stage(self, name: str, total: int | None = None, done: int = 0, gauges: Sequence[Gauge] = ()) -> None:
+        """Say what the run does now, how many units of it there are, and how many an earlier attempt has done.
+
+        `gauges` name the cells of the panel from `core.panel.GAUGES` on, at most eight, for as long as the stage lasts.
+        """
+        self._cells[cells.DONE] = done
+        self._cells[cells.TOTAL] = total or 0
+        self._cells[cells.CURRENT] = 0
+        reals = self.memory.cast("d")
+        for at in range(cells.MOST_GAUGES):
+            self._cells[cells.GAUGES + at] = 0
+            if at < len(gauges) and gauges[at].is_real:
+                reals[cells.GAUGES + at] = math.nan
+        self.send(said.StageBegun(name, total, done, tuple(gauges)))
         self._last_report = 0.0
 
     def report(self, done: int, current_item: str | None = None, message: str | None = None, **metrics: Any) -> None:
         """Say how much of the stage is done; more than five calls a second are thinned."""
-        self._slots[slots.DONE] = done
+        self._cells[cells.DONE] = done
         now = time.monotonic()
         if now - self._last_report < 1 / REPORTS_PER_SECOND:
             return
         self._last_report = now
-        self.send(
-            {
-                "type": "report",
-                "done": done,
-                "current_item": current_item,
-                "message": message,
-                "metrics": metrics,
-            }
-        )
+        self.send(said.Reported(current_item, message, metrics))
 
     def end_stage(self, done: int | None = None) -> None:
         """Say that the stage is complete; its last progress is never dropped."""
-        self.send({"type": "stage_completed", "done": self._slots[slots.DONE] if done is None else done})
+        self.send(said.StageCompleted(self._cells[cells.DONE] if done is None else done))
 
     def item(self, key: str, item: dict[str, Any]) -> None:
         """Report one unit of the result. A key stands once, however often an interrupted run repeats it."""
-        self.send({"type": "item", "key": key, "item": item})
+        self.send(said.ItemCompleted(key, item))
 
     def log(self, message: str, level: str = "info") -> None:
         """Write a line that people see in the run's log."""
-        self.send({"type": "log", "level": level, "message": message})
+        self.send(said.Logged(level, message))
 
     def begin_results(self) -> None:
         """Say that the work is done and results are being written: from here on a cancel is too late."""
-        self.send({"type": "completing"})
+        self.send(said.Completing())
 
-    def save_artifact(self, name: str, write: Callable[[Path], None]) -> dict[str, Any]:
+    def save_artifact(self, name: str, write: Callable[[Path], None], media_type: str = PARQUET) -> Artifact:
         """Have `write` make the file `name` and add it to the run's artifacts; it is whole or not there.
 
-        Raises DiskFull when there is no room.
+        A Parquet file is a table, whose rows are also served as CSV and JSON. Raises DiskFull when there is no room.
         """
         stored = self.files.put(f"artifacts/{self.run_id}/{name}", write)
-        described = {"name": name, "path": stored.name, "size": stored.size, "digest": stored.digest}
-        self.send({"type": "artifact", **described})
-        return described
+        saved = Artifact(name, stored.name, stored.size, stored.digest, media_type)
+        self.send(said.ArtifactSaved(**asdict(saved)))
+        return saved
 
-    def restore(self, identity: Mapping[str, str]) -> dict[str, Any] | None:
+    def restore(self, identity: Mapping[str, str] | None = None) -> dict[str, Any] | None:
         """Answer the newest state that was saved, None when the work begins at its beginning.
 
-        `identity` names what the result depends on, with digests or versions: a state that was made from
-        anything else is passed over, and so is one whose file is torn or missing; the log tells which.
-        Call it once, before the work: it also says that this job can be suspended.
+        `identity` names what the result depends on, with digests or versions, by default the params and the version of
+        the kind's package: a state that was made from anything else is passed over, and so is one whose file is torn
+        or missing; the log tells which. Call it once, before the work: it also says that this job can be suspended.
         """
-        self._identity = dict(identity)
+        self._identity = dict(identity) if identity is not None else plain_identity(self.params, self.source)
         self._checked = time.monotonic()
-        self.send({"type": "suspendable"})
+        self.send(said.Suspendable())
         for saved in self.checkpoints:
             changed = differences(saved.identity, self._identity)
             path = self.files.fetch(saved.path)
@@ -144,7 +172,7 @@ class RunContext:
     @property
     def is_suspended(self) -> bool:
         """True once the worker shuts down: the next checkpoint is this attempt's last."""
-        return self._slots[slots.SUSPEND] != 0
+        return self._cells[cells.SUSPEND] != 0
 
     @property
     def is_checkpoint_due(self) -> bool:
@@ -186,16 +214,16 @@ class RunContext:
         stored = self.files.put(path, lambda temporary: write_state(temporary, state))
         saved = Checkpoint(number, self.attempt, path, stored.size, stored.digest, self._identity)
         self.checkpoints = (saved, *self.checkpoints[:1])
-        self.send({"type": "checkpoint", **asdict(saved)})
+        self.send(said.CheckpointSaved(**asdict(saved)))
 
 
 def memory_context(
     params: dict[str, Any], data_dir: Path, memory: memoryview | None = None, **fields: Any
-) -> tuple[RunContext, list[dict[str, Any]]]:
+) -> tuple[RunContext, list[Message]]:
     """Answer a context without a worker, and the list in which its messages are collected: for tests."""
-    messages: list[dict[str, Any]] = []
-    memory = memory or memoryview(bytearray(slots.BYTES))
+    messages: list[Message] = []
     context = RunContext(
-        "run-in-memory", params, fields.pop("snapshot", {}), LocalFiles(data_dir), messages.append, memory, **fields
-    )
+        run_id="run-in-memory", params=params, snapshot=fields.pop("snapshot", {}), files=LocalFiles(data_dir),
+        send=messages.append, memory=memory or memoryview(bytearray(cells.BYTES)), **fields,
+    )  # fmt: skip
     return context, messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +10,11 @@ from pitboss.core.clock import to_iso
 from pitboss.runs.states import State
 
 DEFAULT_RESOURCE = "default"
+PARQUET = "application/vnd.apache.parquet"
 PRIORITIES = {"low": -10, "normal": 0, "high": 10}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
     """A run to be: everything the submitter decides. `snapshot` is what the result will have come from."""
 
@@ -32,7 +34,7 @@ class NewRun:
     is_resumed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run as the store knows it. Times are seconds since 1970 by the database's clock.
 
@@ -125,7 +127,7 @@ class QueuePlace:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunQuery:
     """Which runs to list: latest submitted first, after `cursor` (an id), at most `limit`."""
 
@@ -168,12 +170,14 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file that a run left behind: `path` is relative to the data folder, `digest` is BLAKE2b."""
+    """A file that a run left behind: `path` is relative to the data folder, `digest` is BLAKE2b. One whose media type
+    is `PARQUET` is a table."""
 
     name: str
     path: str
     size: int
     digest: str
+    media_type: str = PARQUET
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,13 +228,13 @@ class Measures:
 
 @dataclass(frozen=True, slots=True)
 class Serves:
-    """What a worker can run: kinds whose code it has, and runs that need one of its resources."""
+    """What a worker can run: kinds whose code it has, and how many more runs of each of its resources."""
 
     kinds: tuple[str, ...]
-    resources: tuple[str, ...] = (DEFAULT_RESOURCE,)
+    free: Mapping[str, int] = field(default_factory=lambda: {DEFAULT_RESOURCE: 1})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerInfo:
     """A worker as the registry knows it. `process_started_at` tells a process from a later one of its pid,
     `machine` whose process ids these are, `kernel_kills` how many processes the kernel there had killed for want of
@@ -250,6 +254,13 @@ class WorkerInfo:
     is_draining: bool = False
     kernel_kills: int = 0
     silent_seconds: float = 0.0
+    capacity: dict[str, int] = field(default_factory=dict)
+
+    def slots_of(self, resource: str) -> int:
+        """Answer how many runs of a resource it takes at once; a worker of an earlier version has the same for all."""
+        if self.capacity:
+            return self.capacity.get(resource, 0)
+        return self.slots if resource in self.resources.split(",") else 0
 
     def has_renewed(self, within_seconds: float) -> bool:
         """Answer whether it renewed lately; a renewal that lies in the future says nothing: the clock went back."""
@@ -298,6 +309,7 @@ def worker_document(worker: WorkerInfo, snapshot: QueueSnapshot) -> dict[str, An
         "host": worker.host,
         "pid": worker.pid,
         "slots": worker.slots,
+        "capacity": worker.capacity or dict.fromkeys(worker.resources.split(","), worker.slots),
         "resources": worker.resources.split(","),
         "version": worker.version,
         "started_at": to_iso(worker.started_at),

@@ -1,4 +1,4 @@
-"""The ports of the run engine: what it needs of storage, of launchers and of kinds of job.
+"""The ports of the run engine: what it needs of storage and of launchers.
 
 All methods are synchronous, may be called from any thread, and raise StorageUnavailable when their
 backend cannot be reached; nothing is then changed. Each contract is held by one suite over all adapters.
@@ -7,7 +7,7 @@ backend cannot be reached; nothing is then changed. Each contract is held by one
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pitboss.runs.events import Event
@@ -94,12 +94,12 @@ class RunStore(Protocol):
         A queued run of which an earlier attempt has left a checkpoint, when that is to be kept, becomes cancelling
         too: the next claim takes it up, and its results are made of what there is."""
 
-    def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
-        """Move up to `count` queued runs that the worker serves to starting under fresh tokens: by aged
+    def claim(self, worker_id: str, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
+        """Move queued runs that the worker serves, as many as it has free, to starting under fresh tokens: by aged
         priority, then oldest. Limits are checked in the same transaction and hold under a race of workers.
 
-        Whatever the count and the limits, cancelling runs that nobody holds are among the claims: their results are
-        yet to be made of a checkpoint, which does not take long."""
+        Whatever is free and whatever the limits, cancelling runs that nobody holds are among the claims: their results
+        are yet to be made of a checkpoint, which does not take long."""
 
     def write(self, writes: Sequence[RunWrite]) -> set[str]:
         """Apply the writes in one transaction; answer the runs whose token is stale, of which nothing was
@@ -130,8 +130,8 @@ class RunStore(Protocol):
 class Figures(Protocol):
     """Counts and measures over many runs."""
 
-    def statistics(self, subject: str | None = None) -> dict[str, Any]:
-        """Answer counts by state, and figures over completed runs alone."""
+    def statistics(self, owner: str, subject: str | None = None) -> dict[str, Any]:
+        """Answer counts of somebody's runs by state, and figures over completed ones alone."""
 
     def measures(self) -> Measures:
         """Answer how runs fare: counts by state and kind, attempts lost, waits and cancels."""
@@ -167,7 +167,7 @@ class WorkerRegistry(Protocol):
         """Add a worker; with `is_sole`, only when no live one serves its host. Answers whether it was added.
         What `StartRecord` says of the host is forgotten then."""
 
-    def list(self) -> list[WorkerInfo]:
+    def all(self) -> list[WorkerInfo]:
         """Answer every worker that has not signed off."""
 
     def annotate(self, worker_id: str, note: str) -> None:
@@ -205,31 +205,3 @@ class Launcher(Protocol):
     def ring(self, resource: str = DEFAULT_RESOURCE) -> None:
         """Tell workers that serve `resource` to look now; never blocks, never raises. May be lost or doubled:
         they look by themselves within a second, and the claim decides who runs what."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A request made ready to be queued: its subject, its complete parameters, and what it came from."""
-
-    subject: str
-    params: dict[str, Any]
-    snapshot: dict[str, Any] = field(default_factory=dict)
-
-
-class JobKind(Protocol):
-    """A kind of run: one module of `jobs`.
-
-    The module's `run(params, context) -> result` does the work, in the run's own process. After a cancel it
-    answers what there is so far when `context.keeps_partial`, or raises RunCancelled.
-    """
-
-    name: str
-
-    def prepare(self, params: Mapping[str, Any]) -> Prepared:
-        """Check the parameters and fix what the run will come from. Raises InvalidInput with all mistakes."""
-
-    def identity(self, snapshot: Mapping[str, Any]) -> dict[str, str]:
-        """Answer what decides the result, by name: digests of sources, and the versions installed now."""
-
-    def pinned(self, params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer the params that do again exactly what the snapshot says, whatever was stored since."""

@@ -32,6 +32,7 @@ class ProgressMeter:
         """Start a stage: neither the stage before nor what an earlier attempt has done says how fast this one is."""
         self.stage, self.total, self.done = stage, total, done
         self.current_item = self.message = None
+        self.metrics = {}
         self.samples.clear()
         self.samples.append((now, done))
 

@@ -14,26 +14,29 @@ ABOUT_TO_START = "about to start"
 def places(snapshot: QueueSnapshot, limits: Limits, stale_after: float) -> dict[str, QueuePlace]:
     """Answer each queued run's place, in claiming order."""
     workers = [w for w in snapshot.workers if w.has_renewed(stale_after) and not w.is_draining]
-    slots = min(sum(worker.slots for worker in workers), limits.max_concurrent)
     crowd = _Crowd(snapshot, workers, limits)
-    free = _slot_times(snapshot, slots)
+    free: dict[str, list[float]] = {}
     found = {}
     for position, run in enumerate(snapshot.queued, start=1):
-        reason = crowd.reason(run)
+        if run.resource not in free:
+            free[run.resource] = _slot_times(snapshot, run.resource, crowd.slots(run.resource))
+        times = free[run.resource]
         start = None
-        if free and run.kind in snapshot.typical_seconds:
-            start = heapq.heappop(free)
-            heapq.heappush(free, start + snapshot.typical_seconds[run.kind])
-        elif free and len(snapshot.active) < slots:
+        if times and run.kind in snapshot.typical_seconds:
+            start = heapq.heappop(times)
+            heapq.heappush(times, start + snapshot.typical_seconds[run.kind])
+        elif times and times[0] <= snapshot.now:
             start = snapshot.now
-        found[run.id] = QueuePlace(position, start, reason)
+        found[run.id] = QueuePlace(position, start, crowd.reason(run))
     return found
 
 
-def _slot_times(snapshot: QueueSnapshot, slots: int) -> list[float]:
-    """Answer when each slot should be free: at once, or when the run in it should end; unknown is left out."""
-    times = [snapshot.now] * max(0, slots - len(snapshot.active))
-    for run in snapshot.active[:slots]:
+def _slot_times(snapshot: QueueSnapshot, resource: str, slots: int) -> list[float]:
+    """Answer when each slot of a resource should be free: at once, or when the run in it should end; unknown is left
+    out."""
+    active = [run for run in snapshot.active if run.resource == resource]
+    times = [snapshot.now] * max(0, slots - len(active))
+    for run in active[:slots]:
         eta = (run.progress or {}).get("eta_seconds")
         typical = snapshot.typical_seconds.get(run.kind)
         if eta is not None:
@@ -69,20 +72,23 @@ class _Crowd:
         self.owners = Counter(run.owner for run in snapshot.active)
         self.failed_starts = snapshot.failed_starts
 
+    def slots(self, resource: str) -> int:
+        """Answer how many runs of a resource may be active at once."""
+        return min(sum(worker.slots_of(resource) for worker in self.workers), self.limits.max_concurrent)
+
     def reason(self, run: Waiting) -> str:
         """Say what the run waits for."""
-        serving = [worker for worker in self.workers if run.resource in worker.resources.split(",")]
+        serving = [worker for worker in self.workers if worker.slots_of(run.resource)]
         if not serving and self.failed_starts:
             return explained(self.failed_starts[0])
         if not serving:
             return f"needs a {run.resource} worker" if self.workers else "no worker is running"
         if all(worker.note for worker in serving):
             return serving[0].note
-        ids = {worker.id for worker in serving}
-        slots = min(sum(worker.slots for worker in serving), self.limits.max_concurrent)
-        busy = sum(active.worker_id in ids for active in self.active)
+        slots = self.slots(run.resource)
+        busy = sum(active.resource == run.resource for active in self.active)
         if busy >= slots:
-            return f"{busy} of {slots} slots busy"
+            return f"{busy} of {slots} {run.resource} slots busy"
         if len(self.active) >= self.limits.max_concurrent:
             return f"limit of {self.limits.max_concurrent} active runs"
         if self.kinds[run.kind] >= self.limits.kind_limits.get(run.kind, math.inf):

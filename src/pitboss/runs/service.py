@@ -6,31 +6,34 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pitboss.core.errors import Conflict, InvalidInput, NotFound, Problem, suggest
 from pitboss.core.ids import new_id
-from pitboss.runs.checkpoint import differences
+from pitboss.core.principal import Principal
+from pitboss.runs.checkpoint import differences, plain_identity
 from pitboss.runs.events import TERMINAL_TYPES
+from pitboss.runs.kinds import Fault, Kinds
 from pitboss.runs.model import (
-    DEFAULT_RESOURCE,
     PRIORITIES,
     Artifact,
     Checkpoint,
     Limits,
+    Measures,
     NewRun,
     QueuePlace,
+    QueueSnapshot,
     Run,
     RunQuery,
     StoredEvent,
     WorkerInfo,
 )
-from pitboss.runs.ports import EventLog, Figures, JobKind, Launcher, RunStore, WorkerRegistry
+from pitboss.runs.ports import EventLog, Figures, Launcher, RunStore, WorkerRegistry
 from pitboss.runs.queue import ABOUT_TO_START, obstacle, places
-from pitboss.runs.states import State
+from pitboss.runs.report import Report
+from pitboss.runs.states import TERMINAL, State
 
-LOCAL_OWNER = "local"
 OPTIONS = {"max_execution_seconds": "seconds after which the run fails as timeout",
            "memory_limit_mb": "megabytes above which the run fails as memory",
            "resource": "what the worker must serve, such as default or gpu"}  # fmt: skip
@@ -43,7 +46,7 @@ CANCEL_SECONDS = 2.0  # within which a cancelled run has ended
 _TOO_LATE = (State.COMPLETING, *(s for s in State if s.is_terminal))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """A request for a run, as it came in."""
 
@@ -66,16 +69,18 @@ class CancelAnswer:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """The ports that a service works through."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """What a service works through. `sources` answers where kinds find what somebody's params name, such as their
+    stored strategies."""
 
     store: RunStore
     log: EventLog
     registry: WorkerRegistry
     figures: Figures
     launcher: Launcher
-    kinds: Mapping[str, JobKind]
+    kinds: Kinds
+    sources: Callable[[Principal], Any] = lambda _who: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +93,24 @@ class Policy:
 
 
 class RunService:
-    """Submits, cancels, retries, lists and watches runs. Safe to use from any thread."""
+    """Submits, cancels, retries, lists and watches runs. Safe to use from any thread.
 
-    def __init__(self, engine: Engine, policy: Policy, check_room: Callable[[], None] = lambda: None) -> None:
-        self.store = engine.store
-        self.log = engine.log
-        self.registry = engine.registry
-        self.figures = engine.figures
-        self.launcher = engine.launcher
-        self.kinds = engine.kinds
+    Whoever asks comes first in every method about somebody's runs: what belongs to others is not found, and not
+    changed. What is left is about the engine as a whole, and names nobody.
+    """
+
+    def __init__(self, ports: Ports, policy: Policy, check_room: Callable[[], None] = lambda: None) -> None:
+        self.kinds = ports.kinds
+        self.sources = ports.sources
         self.policy = policy
-        self.check_room = check_room
+        self._store = ports.store
+        self._log = ports.log
+        self._registry = ports.registry
+        self._figures = ports.figures
+        self._launcher = ports.launcher
+        self._check_room = check_room
 
-    def submit(self, request: Submission, owner: str = LOCAL_OWNER) -> Run:
+    def submit(self, who: Principal, request: Submission) -> Run:
         """Check and queue a run; committed when this answers.
 
         Raises InvalidInput with every mistake, QueueFull, DiskFull, StorageUnavailable; then nothing is stored.
@@ -111,67 +121,68 @@ class RunService:
                 f"unknown kind '{str(request.kind)[:40]}'", suggest(str(request.kind), self.kinds), "kind"
             )
         priority, options, tags = _priority(request.priority), _options(request.options), _tags(request.tags)
-        self.check_room()
-        prepared = kind.prepare(request.params)
-        run = self.store.submit(
-            NewRun(
-                new_id(), request.kind, prepared.subject, owner, prepared.params, prepared.snapshot,
-                priority, tags, options, request.parent, _key(request.idempotency_key),
-                options.get("resource", DEFAULT_RESOURCE), request.checkpoints, request.is_resumed,
-            ),
-            self.policy.max_queue_size,
+        self._check_room()
+        prepared = kind.ready(request.params, self.sources(who))
+        params = dict(request.params)
+        new = NewRun(
+            id=new_id(), kind=kind.name, subject=prepared.subject, owner=who.name, params=params,
+            snapshot=prepared.snapshot, priority=priority, tags=tags, options=options, parent=request.parent,
+            idempotency_key=_key(request.idempotency_key), resource=options.get("resource", kind.resource),
+            checkpoints=request.checkpoints, is_resumed=request.is_resumed,
         )  # fmt: skip
-        asked = (request.kind, prepared.params, request.parent, request.is_resumed, priority, tags, options)
+        run = self._store.submit(new, self.policy.max_queue_size)
+        asked = (request.kind, params, request.parent, request.is_resumed, priority, tags, options)
         if (run.kind, run.params, run.parent, run.is_resumed, run.priority, run.tags, run.options) != asked:
             raise Conflict("that Idempotency-Key was used for another request", "send a new key")
-        self.launcher.ring(run.resource)
+        self._launcher.ring(run.resource)
         return run
 
-    def get(self, run_id: str, owner: str | None = None) -> Run:
+    def get(self, who: Principal, run_id: str) -> Run:
         """Answer a run. Raises NotFound, also for one that belongs to somebody else."""
-        run = self.store.get(run_id)
-        if run is None or (owner is not None and run.owner != owner):
-            raise NotFound(f"there is no run '{run_id[:64]}'", "see 'pitboss runs list'")
+        run = self._store.get(run_id)
+        if run is None or not who.owns(run.owner):
+            raise NotFound(f"there is no run '{run_id[:64]}'", "list the runs to see which there are")
         return run
 
-    def find(self, query: RunQuery) -> list[Run]:
+    def find(self, who: Principal, query: RunQuery) -> list[Run]:
         """Answer runs, latest submitted first. Raises InvalidInput for a limit out of range or a foreign cursor."""
+        query = replace(query, owner=who.name)
         if not 1 <= query.limit <= 1000:
             raise InvalidInput(f"the limit {query.limit} is out of range", "1 to 1000", "limit")
         if query.cursor:
-            known = self.store.get(query.cursor)
+            known = self._store.get(query.cursor)
             if known is None or not query.may_hold(known):
                 what = f"'{query.cursor[:64]}' is no cursor of this list"
                 raise InvalidInput(what, "send the next_cursor of the page before, or none", "cursor")
-        return self.store.find(query)
+        return self._store.find(query)
 
     def has_unfinished(self) -> bool:
         """Answer whether any run has not ended yet."""
-        return bool(self.store.find(RunQuery(UNFINISHED, limit=1)))
+        return bool(self._store.find(RunQuery(states=UNFINISHED, limit=1)))
 
-    def resolve(self, reference: str, owner: str | None = None) -> Run:
+    def resolve(self, who: Principal, reference: str) -> Run:
         """Answer the run of an id, the unique start or end of one, or `latest`. Raises NotFound, Conflict."""
         if reference == "latest":
-            newest = self.store.find(RunQuery(owner=owner, limit=1))
+            newest = self._store.find(RunQuery(owner=who.name, limit=1))
             if not newest:
-                raise NotFound("there are no runs yet", "start one with 'pitboss backtest'")
+                raise NotFound("there are no runs yet", "start one first")
             return newest[0]
         if len(reference) >= 36:
-            return self.get(reference, owner)
-        recent = self.store.find(RunQuery(owner=owner, limit=1000))
+            return self.get(who, reference)
+        recent = self._store.find(RunQuery(owner=who.name, limit=1000))
         matching = [run for run in recent if run.id.startswith(reference) or run.id.endswith(reference)]
         if len(matching) > 1:
             raise Conflict(f"'{reference}' fits {len(matching)} runs", "write more of the id")
         if not matching or len(reference) < 4:
-            raise NotFound(f"there is no run '{reference[:64]}'", "see 'pitboss runs list'")
+            raise NotFound(f"there is no run '{reference[:64]}'", "list the runs to see which there are")
         return matching[0]
 
-    def cancel(self, run_id: str, keep_partial: bool, reason: str = "", owner: str | None = None) -> CancelAnswer:
+    def cancel(self, who: Principal, run_id: str, keep_partial: bool, reason: str = "") -> CancelAnswer:
         """Ask a run to end. Asking twice, or too late, changes nothing and says so. Raises NotFound."""
-        before = self.get(run_id, owner)
-        run = self.store.request_cancel(run_id, keep_partial, reason[:500].replace("\x00", ""))
+        before = self.get(who, run_id)
+        run = self._store.request_cancel(run_id, keep_partial, reason[:500].replace("\x00", ""))
         assert run is not None
-        self.launcher.ring(run.resource)
+        self._launcher.ring(run.resource)
         if before.state.is_terminal:
             return CancelAnswer(run, f"already finished: {run.state}")
         if before.state is State.CANCELLING:
@@ -184,78 +195,84 @@ class RunService:
         """Answer what keeps a cancel waiting for longer than it may take; empty when nothing does."""
         if run.state is not State.CANCELLING:
             return ""
-        _, seconds = self.store.cancelling(run.worker_id or "").get(run.id, (False, 0.0))
+        _, seconds = self._store.cancelling(run.worker_id or "").get(run.id, (False, 0.0))
         if seconds <= CANCEL_SECONDS:
             return ""
         return (
             f"cancel unconfirmed after {seconds:.0f} s: its worker does not answer; another one ends the run "
-            "when the lease is over (where none runs, start one: pitboss worker)"
+            "when the lease is over (where none runs, start one)"
         )
 
-    def retry(self, run_id: str, owner: str = LOCAL_OWNER, key: str | None = None) -> Run:
+    def retry(self, who: Principal, run_id: str, key: str | None = None) -> Run:
         """Queue a failed or cancelled run again, as a new run that names its parent. Raises Conflict."""
-        run = self.get(run_id, owner)
+        run = self.get(who, run_id)
         if run.state not in (State.FAILED, State.CANCELLED):
             raise Conflict(f"run {run_id} is {run.state}", "only failed and cancelled runs are retried; use rerun")
         kind = self.kinds.get(run.kind)
         params = kind.pinned(run.params, run.snapshot) if kind else run.params
-        return self._again(run, params, owner, key)
+        return self._again(who, run, params, key)
 
-    def resume(self, run_id: str, owner: str = LOCAL_OWNER, key: str | None = None) -> Run:
+    def resume(self, who: Principal, run_id: str, key: str | None = None) -> Run:
         """Go on from where a failed or cancelled run last saved its state, as a new run that names its parent.
 
         Raises Conflict when it kept no checkpoint, or when what it was made from has changed, saying what.
         """
-        run = self.get(run_id, owner)
+        run = self.get(who, run_id)
         if run.state not in (State.FAILED, State.CANCELLED):
             raise Conflict(f"run {run_id} is {run.state}", "only failed and cancelled runs are resumed")
-        saved = self.store.checkpoints(run_id)
+        saved = self._store.checkpoints(run_id)
         kind = self.kinds.get(run.kind)
         if not saved or kind is None:
             raise Conflict(f"run {run_id} kept no checkpoint", "retry it: that starts from the beginning")
         params = kind.pinned(run.params, run.snapshot)
-        changed = differences(saved[0].identity, kind.identity(kind.prepare(params).snapshot))
+        identity = kind.ready(params, self.sources(who)).identity
+        changed = differences(saved[0].identity, plain_identity(params, kind.source) if identity is None else identity)
         if changed:
             raise Conflict(
                 f"run {run_id} cannot go on: {'; '.join(changed)}", "retry it: that starts from the beginning"
             )
-        return self._again(run, params, owner, key, tuple(saved))
+        return self._again(who, run, params, key, tuple(saved))
 
     def rerun(
-        self,
-        run_id: str,
-        overrides: Mapping[str, Any] | None = None,
-        owner: str = LOCAL_OWNER,
-        key: str | None = None,
+        self, who: Principal, run_id: str, overrides: Mapping[str, Any] | None = None, key: str | None = None
     ) -> Run:
         """Queue any run again with some of its params changed, as a new run that names its parent."""
-        run = self.get(run_id, owner)
-        return self._again(run, {**run.params, **(overrides or {})}, owner, key)
+        run = self.get(who, run_id)
+        return self._again(who, run, {**run.params, **(overrides or {})}, key)
 
     def _again(
-        self, run: Run, params: Mapping[str, Any], owner: str, key: str | None, checkpoints: tuple[Checkpoint, ...] = ()
-    ) -> Run:
+        self, who: Principal, run: Run, params: Mapping[str, Any], key: str | None,
+        checkpoints: tuple[Checkpoint, ...] = (),
+    ) -> Run:  # fmt: skip
         request = Submission(
-            run.kind, params, run.priority, run.tags, run.options, key, run.id, checkpoints, bool(checkpoints)
-        )
-        return self.submit(request, owner)
+            kind=run.kind, params=params, priority=run.priority, tags=run.tags, options=run.options,
+            idempotency_key=key, parent=run.id, checkpoints=checkpoints, is_resumed=bool(checkpoints),
+        )  # fmt: skip
+        return self.submit(who, request)
+
+    def snapshot(self) -> QueueSnapshot:
+        """Answer the queue in claiming order with what is active and who works: of everybody."""
+        return self._store.queue(self.policy.limits.ageing_seconds)
 
     def places(self) -> dict[str, QueuePlace]:
-        """Answer where every queued run stands, in claiming order."""
-        return places(
-            self.store.queue(self.policy.limits.ageing_seconds), self.policy.limits, self.policy.lease_seconds
-        )
+        """Answer where every queued run stands, by its id, in claiming order."""
+        return places(self.snapshot(), self.policy.limits, self.policy.lease_seconds)
 
-    def queued(self, limit: int = 500) -> list[tuple[Run, QueuePlace]]:
-        """Answer the queued runs that are next, at most `limit`, each with its place."""
+    def queued(self, who: Principal, limit: int = 500) -> list[tuple[Run, QueuePlace]]:
+        """Answer somebody's queued runs that are next, at most `limit`, each with its place among all."""
         found = self.places()
-        runs = {run.id: run for run in self.store.find(RunQuery((State.QUEUED,), limit=max(limit, len(found))))}
+        query = RunQuery(states=(State.QUEUED,), owner=who.name, limit=max(limit, len(found)))
+        runs = {run.id: run for run in self._store.find(query)}
         return [(runs[run_id], place) for run_id, place in found.items() if run_id in runs][:limit]
+
+    def active(self, who: Principal) -> list[Run]:
+        """Answer somebody's active runs."""
+        return [run for run in self.snapshot().active if who.owns(run.owner)]
 
     def ready_resources(self) -> set[str]:
         """Answer the resources that runs wait for although they could start."""
         limits = self.policy.limits
-        snapshot = self.store.queue(limits.ageing_seconds)
+        snapshot = self.snapshot()
         found = places(snapshot, limits, self.policy.lease_seconds)
         return {run.resource for run in snapshot.queued if found[run.id].waiting_reason == ABOUT_TO_START}
 
@@ -272,26 +289,61 @@ class RunService:
 
     def obstacle(self) -> str:
         """Say what keeps every worker from starting runs, or from coming about; empty when nothing does."""
-        return obstacle(self.store.queue(self.policy.limits.ageing_seconds), self.policy.lease_seconds)
+        return obstacle(self.snapshot(), self.policy.lease_seconds)
 
     def workers(self) -> list[WorkerInfo]:
         """Answer the workers that have not signed off."""
-        return self.registry.list()
+        return self._registry.all()
 
-    def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
-        """Answer the events of a run after `after`."""
-        return self.log.read(run_id, after, limit)
+    def drain(self, worker_ids: Sequence[str]) -> None:
+        """Ask workers to claim nothing more, finish what runs, and end."""
+        self._registry.drain(worker_ids)
 
-    def artifacts(self, run_id: str) -> list[Artifact]:
-        """Answer the files that a run left behind."""
-        return self.store.artifacts(run_id)
+    def measures(self) -> Measures:
+        """Answer how all runs fare."""
+        return self._figures.measures()
 
-    def watch(self, run_id: str, after: int = 0) -> Iterator[StoredEvent | None]:
+    def statistics(self, who: Principal, subject: str | None = None) -> dict[str, Any]:
+        """Answer counts of somebody's runs by state, and figures over completed ones alone."""
+        return self._figures.statistics(who.name, subject)
+
+    def report(self, who: Principal, run_id: str) -> Report:
+        """Answer what came of a run. Raises NotFound."""
+        return self.kinds.report(self.get(who, run_id))
+
+    def kind_faults(self, who: Principal) -> list[Fault]:
+        """Answer what is wrong with installed kinds; the newest run of each shows whether its report can be made."""
+        for name in self.kinds:
+            for run in self._store.find(RunQuery(states=tuple(TERMINAL), kind=name, owner=who.name, limit=1)):
+                self.kinds.report(run)
+        return self.kinds.faults
+
+    def events(self, who: Principal, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
+        """Answer the events of a run after `after`. Raises NotFound."""
+        return self._log.read(self.get(who, run_id).id, after, limit)
+
+    def artifacts(self, who: Principal, run_id: str) -> list[Artifact]:
+        """Answer the files that a run left behind. Raises NotFound."""
+        return self._store.artifacts(self.get(who, run_id).id)
+
+    def artifact(self, who: Principal, run_id: str, name: str) -> Artifact:
+        """Answer one of them by its name. Raises NotFound."""
+        found = {artifact.name: artifact for artifact in self.artifacts(who, run_id)}
+        if name not in found:
+            raise NotFound(f"run {run_id} has no artifact '{name[:60]}'", suggest(name, found))
+        return found[name]
+
+    def checkpoints(self, who: Principal, run_id: str) -> list[Checkpoint]:
+        """Answer the saved states of a run, newest first. Raises NotFound."""
+        return self._store.checkpoints(self.get(who, run_id).id)
+
+    def watch(self, who: Principal, run_id: str, after: int = 0) -> Iterator[StoredEvent | None]:
         """Yield a run's events as they come, until its last; None when a poll found nothing new. Where nothing happens
-        for long, polls become rarer."""
+        for long, polls become rarer. Raises NotFound."""
+        self.get(who, run_id)
         pause = POLL_SECONDS
         while True:
-            events = self.log.read(run_id, after)
+            events = self._log.read(run_id, after)
             for event in events:
                 after = event.seq
                 yield event

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,8 @@ def claiming_order(now: float, ageing_seconds: float) -> tuple[sa.ColumnElement[
 class Tally:
     """Counts what is active against the limits, and chooses what may join."""
 
-    def __init__(self, limits: Limits, active: Sequence[Any]) -> None:
+    def __init__(self, limits: Limits, active: Sequence[Any], free: Mapping[str, int]) -> None:
+        self.free = Counter(free)
         self.limits = limits
         self.kinds = Counter(row.kind for row in active)
         self.owners = Counter(row.owner for row in active)
@@ -33,13 +34,14 @@ class Tally:
     def full_owners(self) -> list[str]:
         return [owner for owner, count in self.owners.items() if count >= self.limits.owner_limit]
 
-    def choose(self, candidates: Sequence[Any], count: int) -> list[str]:
+    def choose(self, candidates: Sequence[Any]) -> list[str]:
         chosen: list[str] = []
         for row in candidates:
-            if len(chosen) >= min(count, self.room):
+            if len(chosen) >= self.room:
                 break
-            if row.kind in self.full_kinds() or row.owner in self.full_owners():
+            if self.free[row.resource] <= 0 or row.kind in self.full_kinds() or row.owner in self.full_owners():
                 continue
+            self.free[row.resource] -= 1
             self.kinds[row.kind] += 1
             self.owners[row.owner] += 1
             chosen.append(row.id)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,10 +11,10 @@ import sqlalchemy as sa
 from pitboss.core.errors import Conflict, Duplicate, NotFound
 from pitboss.core.ids import new_id
 from pitboss.storage.database import Database
-from pitboss.storage.tables import backtests, strategies
+from pitboss.storage.tables import saved_backtests, strategies
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStrategy:
     """One version of a document. Versions count from 1 and are never changed or removed."""
 
@@ -27,7 +26,7 @@ class StoredStrategy:
     created_at: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavedBacktest:
     """A named configuration of a backtest: `params` are those of a run."""
 
@@ -40,108 +39,125 @@ class SavedBacktest:
 
 
 class StrategyShelf:
-    """Keeps strategy documents by name."""
+    """Keeps strategy documents by name, each owner's for themselves."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def add(self, name: str, text: str, owner: str) -> StoredStrategy:
+    def add(self, owner: str, name: str, text: str) -> StoredStrategy:
         """Store `text` as the next version of `name`; the text of the newest version again is that version."""
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         with self.database.writing() as connection:
-            self.database.lock(connection, f"strategy {name}")
-            newest = connection.execute(self._newest(name)).one_or_none()
+            self.database.lock(connection, f"strategy {owner} {name}")
+            newest = connection.execute(_newest(owner, name)).one_or_none()
             if newest is not None and newest.digest == digest:
                 return StoredStrategy(**newest._mapping)
-            version = newest.version + 1 if newest is not None else 1
-            stored = StoredStrategy(name, version, text, digest, owner, self.database.clock(connection))
-            values = {field: getattr(stored, field) for field in StoredStrategy.__dataclass_fields__}
-            connection.execute(sa.insert(strategies).values(**values))
+            stored = StoredStrategy(
+                name=name, version=newest.version + 1 if newest is not None else 1, text=text, digest=digest,
+                owner=owner, created_at=self.database.clock(connection),
+            )  # fmt: skip
+            connection.execute(sa.insert(strategies).values(**asdict(stored)))
         return stored
 
-    def get(self, name: str, version: int | None = None) -> StoredStrategy:
+    def get(self, owner: str, name: str, version: int | None = None) -> StoredStrategy:
         """Answer a version, the newest unless one is named. Raises NotFound."""
-        statement = self._newest(name)
+        statement = _newest(owner, name)
         if version is not None:
-            statement = sa.select(strategies).where(strategies.c.name == name, strategies.c.version == version)
+            statement = sa.select(strategies).where(*_of(owner, name), strategies.c.version == version)
         with self.database.reading() as connection:
             row = connection.execute(statement).one_or_none()
         if row is None:
-            which = f"'{name[:64]}'" if version is None else f"'{name[:64]}' version {version}"
-            raise NotFound(f"there is no strategy {which}", "see 'pitboss strategy list'")
+            raise _no_strategy(name, version)
         return StoredStrategy(**row._mapping)
 
-    def list(self) -> list[StoredStrategy]:
+    def all(self, owner: str) -> list[StoredStrategy]:
         """Answer the newest version of every strategy, by name."""
         newest = sa.select(strategies.c.name, sa.func.max(strategies.c.version).label("version"))
-        latest = newest.group_by(strategies.c.name).subquery()
-        statement = sa.select(strategies).join(
-            latest, (strategies.c.name == latest.c.name) & (strategies.c.version == latest.c.version)
-        )
+        latest = newest.where(strategies.c.owner == owner).group_by(strategies.c.name).subquery()
+        is_newest = (strategies.c.name == latest.c.name) & (strategies.c.version == latest.c.version)
+        statement = sa.select(strategies).join(latest, is_newest).where(strategies.c.owner == owner)
         with self.database.reading() as connection:
             rows = connection.execute(statement.order_by(strategies.c.name))
             return [StoredStrategy(**row._mapping) for row in rows]
 
-    def versions(self, name: str) -> builtins.list[StoredStrategy]:
+    def versions(self, owner: str, name: str) -> list[StoredStrategy]:
         """Answer every version of a strategy, oldest first. Raises NotFound."""
-        statement = sa.select(strategies).where(strategies.c.name == name).order_by(strategies.c.version)
+        statement = sa.select(strategies).where(*_of(owner, name)).order_by(strategies.c.version)
         with self.database.reading() as connection:
             found = [StoredStrategy(**row._mapping) for row in connection.execute(statement)]
         if not found:
-            raise NotFound(f"there is no strategy '{name[:64]}'", "see 'pitboss strategy list'")
+            raise _no_strategy(name)
         return found
 
-    def _newest(self, name: str) -> sa.Select[Any]:
-        statement = sa.select(strategies).where(strategies.c.name == name)
-        return statement.order_by(strategies.c.version.desc()).limit(1)
+
+def _of(owner: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return strategies.c.owner == owner, strategies.c.name == name
+
+
+def _newest(owner: str, name: str) -> sa.Select[Any]:
+    return sa.select(strategies).where(*_of(owner, name)).order_by(strategies.c.version.desc()).limit(1)
+
+
+def _no_strategy(name: str, version: int | None = None) -> NotFound:
+    which = f"'{name[:64]}'" if version is None else f"'{name[:64]}' version {version}"
+    return NotFound(f"there is no strategy {which}", "list the strategies to see which there are")
 
 
 class BacktestShelf:
-    """Keeps saved backtests by id; names are unique."""
+    """Keeps saved backtests by id; an owner's names are unique."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def create(self, name: str, params: dict[str, Any], owner: str) -> SavedBacktest:
+    def create(self, owner: str, name: str, params: dict[str, Any]) -> SavedBacktest:
         """Store a configuration. Raises Conflict when the name is taken."""
         try:
             with self.database.writing() as connection:
                 now = self.database.clock(connection)
-                saved = SavedBacktest(new_id(), name, owner, params, now, now)
-                values = {field: getattr(saved, field) for field in SavedBacktest.__dataclass_fields__}
-                connection.execute(sa.insert(backtests).values(**values))
+                saved = SavedBacktest(
+                    id=new_id(), name=name, owner=owner, params=params, created_at=now, updated_at=now
+                )
+                connection.execute(sa.insert(saved_backtests).values(**asdict(saved)))
         except Duplicate:
             raise Conflict(f"there is a backtest '{name}' already", "choose another name, or change that one") from None
         return saved
 
-    def get(self, backtest_id: str) -> SavedBacktest:
+    def get(self, owner: str, backtest_id: str) -> SavedBacktest:
         """Answer a configuration. Raises NotFound."""
         with self.database.reading() as connection:
-            row = connection.execute(sa.select(backtests).where(backtests.c.id == backtest_id)).one_or_none()
+            row = connection.execute(sa.select(saved_backtests).where(*_saved(owner, backtest_id))).one_or_none()
         if row is None:
-            raise NotFound(f"there is no backtest '{backtest_id[:64]}'", "see GET /backtests")
+            raise _no_backtest(backtest_id)
         return SavedBacktest(**row._mapping)
 
-    def list(self) -> list[SavedBacktest]:
+    def all(self, owner: str) -> list[SavedBacktest]:
         """Answer every configuration, by name."""
+        statement = sa.select(saved_backtests).where(saved_backtests.c.owner == owner)
         with self.database.reading() as connection:
-            rows = connection.execute(sa.select(backtests).order_by(backtests.c.name))
+            rows = connection.execute(statement.order_by(saved_backtests.c.name))
             return [SavedBacktest(**row._mapping) for row in rows]
 
-    def change(self, backtest_id: str, name: str, params: dict[str, Any]) -> SavedBacktest:
+    def change(self, owner: str, backtest_id: str, name: str, params: dict[str, Any]) -> SavedBacktest:
         """Replace name and params. Raises NotFound, Conflict."""
         try:
             with self.database.writing() as connection:
                 values = {"name": name, "params": params, "updated_at": self.database.clock(connection)}
-                statement = sa.update(backtests).where(backtests.c.id == backtest_id).values(**values)
-                connection.execute(statement)
+                connection.execute(sa.update(saved_backtests).where(*_saved(owner, backtest_id)).values(**values))
         except Duplicate:
             raise Conflict(f"there is a backtest '{name}' already", "choose another name") from None
-        return self.get(backtest_id)
+        return self.get(owner, backtest_id)
 
-    def delete(self, backtest_id: str) -> None:
+    def delete(self, owner: str, backtest_id: str) -> None:
         """Remove a configuration; its past runs stay. Raises NotFound."""
         with self.database.writing() as connection:
-            done = connection.execute(sa.delete(backtests).where(backtests.c.id == backtest_id))
+            done = connection.execute(sa.delete(saved_backtests).where(*_saved(owner, backtest_id)))
         if not done.rowcount:
-            raise NotFound(f"there is no backtest '{backtest_id[:64]}'", "see GET /backtests")
+            raise _no_backtest(backtest_id)
+
+
+def _saved(owner: str, backtest_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return saved_backtests.c.owner == owner, saved_backtests.c.id == backtest_id
+
+
+def _no_backtest(backtest_id: str) -> NotFound:
+    return NotFound(f"there is no backtest '{backtest_id[:64]}'", "list the backtests to see which there are")

@@ -20,8 +20,8 @@ class SqlFigures:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def statistics(self, subject: str | None = None) -> dict[str, Any]:
-        matching = [runs.c.subject == subject] if subject is not None else []
+    def statistics(self, owner: str, subject: str | None = None) -> dict[str, Any]:
+        matching = [runs.c.owner == owner, *([runs.c.subject == subject] if subject is not None else [])]
         counts = sa.select(runs.c.state, sa.func.count()).where(*matching).group_by(runs.c.state)
         duration = runs.c.ended_at - runs.c.started_at
         completed = sa.select(sa.func.count(), sa.func.avg(duration), sa.func.max(duration)).where(

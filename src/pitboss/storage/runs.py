@@ -127,33 +127,35 @@ class SqlRunStore:
                 write_run(connection, run_id, now, [requested], asked, State.CANCELLING)
             return self._get(connection, run_id)
 
-    def claim(self, worker_id: str, count: int, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
-        served = sa.and_(runs.c.kind.in_(serves.kinds), runs.c.resource.in_(serves.resources))
-        queued = runs.c.state == (State.QUEUED if count > 0 else None)
-        cancelled = sa.and_(runs.c.state == State.CANCELLING, runs.c.worker_id.is_(None))
-        if not self._has_any(sa.and_(served, sa.or_(queued, cancelled))):
+    def claim(self, worker_id: str, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
+        served = sa.and_(runs.c.kind.in_(serves.kinds), runs.c.resource.in_(list(serves.free)))
+        free = [resource for resource, count in serves.free.items() if count > 0]
+        queued = sa.and_(served, runs.c.state == State.QUEUED, runs.c.resource.in_(free))
+        cancelled = sa.and_(served, runs.c.state == State.CANCELLING, runs.c.worker_id.is_(None))
+        if not self._has_any(sa.or_(queued, cancelled)):
             return []
         with self.database.writing() as connection:
             self.database.lock(connection, "claim")
             now = self.database.clock(connection)
-            unheld = sa.select(runs.c.id).where(served, cancelled).with_for_update(skip_locked=True)
+            unheld = sa.select(runs.c.id).where(cancelled).with_for_update(skip_locked=True)
             chosen = list(connection.execute(unheld).scalars())
-            chosen += self._choose(connection, now, sa.and_(served, queued), count, limits)
+            chosen += self._choose(connection, now, queued, serves.free, limits)
             return [self._take(connection, run_id, worker_id, now, lease_seconds) for run_id in chosen]
 
     def _choose(
-        self, connection: Connection, now: float, fitting: sa.ColumnElement[bool], count: int, limits: Limits
-    ) -> list[str]:
+        self, connection: Connection, now: float, fitting: sa.ColumnElement[bool], free: Mapping[str, int],
+        limits: Limits,
+    ) -> list[str]:  # fmt: skip
         active = connection.execute(sa.select(runs.c.kind, runs.c.owner).where(runs.c.state.in_(_ACTIVE))).all()
-        tally = Tally(limits, active)
+        tally = Tally(limits, active, free)
         candidates = (
-            sa.select(runs.c.id, runs.c.kind, runs.c.owner)
+            sa.select(runs.c.id, runs.c.kind, runs.c.owner, runs.c.resource)
             .where(fitting, runs.c.kind.not_in(tally.full_kinds()), runs.c.owner.not_in(tally.full_owners()))
             .order_by(*claiming_order(now, limits.ageing_seconds))
             .limit(CANDIDATES)
             .with_for_update(skip_locked=True)
         )
-        return tally.choose(connection.execute(candidates).all(), count)
+        return tally.choose(connection.execute(candidates).all())
 
     def _has_any(self, condition: sa.ColumnElement[bool]) -> bool:
         with self.database.reading() as connection:
@@ -213,8 +215,8 @@ class SqlRunStore:
         return bool(row.lease_token == item.token and row.last_write >= item.number)
 
     def _add_artifact(self, connection: Connection, run_id: str, artifact: Artifact) -> None:
-        row = {"path": artifact.path, "size": artifact.size, "digest": artifact.digest}
-        insert = _insert(self.database)(artifacts).values(run_id=run_id, name=artifact.name, **row)
+        row = asdict(artifact)
+        insert = _insert(self.database)(artifacts).values(run_id=run_id, **row)
         connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "name"], set_=row))
 
     def renew(self, worker_id: str, tokens: Mapping[str, str], lease_seconds: float) -> set[str]:
@@ -291,7 +293,7 @@ class SqlRunStore:
     def artifacts(self, run_id: str) -> list[Artifact]:
         statement = sa.select(artifacts).where(artifacts.c.run_id == run_id).order_by(artifacts.c.name)
         with self.database.reading() as connection:
-            return [Artifact(r.name, r.path, r.size, r.digest) for r in connection.execute(statement)]
+            return [Artifact(r.name, r.path, r.size, r.digest, r.media_type) for r in connection.execute(statement)]
 
     def checkpoints(self, run_id: str) -> list[Checkpoint]:
         with self.database.reading() as connection:

@@ -20,6 +20,8 @@ from sqlalchemy import (
     false,
 )
 
+from pitboss.runs.model import PARQUET
+
 metadata = MetaData()
 
 runs = Table(
@@ -103,6 +105,7 @@ artifacts = Table(
     Column("path", String(500), nullable=False),  # relative to the data folder
     Column("size", BigInteger, nullable=False),
     Column("digest", String(64), nullable=False),
+    Column("media_type", String(100), nullable=False, server_default=PARQUET),
     PrimaryKeyConstraint("run_id", "name", name="pk_artifacts"),
 )
 
@@ -127,7 +130,8 @@ workers = Table(
     Column("machine", String(100), nullable=False, server_default=""),  # whose process ids the pid is one of
     Column("pid", Integer, nullable=False),
     Column("process_started_at", Float, nullable=False),
-    Column("slots", Integer, nullable=False),
+    Column("slots", Integer, nullable=False),  # in all
+    Column("capacity", JSON, nullable=False, server_default="{}"),  # slots of each resource; empty before 0005
     Column("version", String(32), nullable=False),
     Column("started_at", Float, nullable=False),
     Column("renewed_at", Float, nullable=False),
@@ -157,16 +161,17 @@ strategies = Table(
     Column("digest", String(64), nullable=False),
     Column("owner", String(64), nullable=False),
     Column("created_at", Float, nullable=False),
-    PrimaryKeyConstraint("name", "version", name="pk_strategies"),
+    PrimaryKeyConstraint("owner", "name", "version", name="pk_strategies"),
 )
 
-backtests = Table(
-    "backtests",
+saved_backtests = Table(
+    "saved_backtests",
     metadata,
     Column("id", String(36), primary_key=True),
-    Column("name", String(64), nullable=False, unique=True),
+    Column("name", String(64), nullable=False),
     Column("owner", String(64), nullable=False),
     Column("params", JSON, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
+    UniqueConstraint("owner", "name", name="uq_saved_backtests_owner_name"),
 )

@@ -42,7 +42,7 @@ class SqlWorkerRegistry:
             connection.execute(sa.delete(failed_starts).where(failed_starts.c.host == worker.host))
         return True
 
-    def list(self) -> list[WorkerInfo]:
+    def all(self) -> list[WorkerInfo]:
         with self.database.reading() as connection:
             return read_workers(connection, self.database.now())
 

@@ -9,8 +9,8 @@ from pitboss.core.errors import InvalidInput, suggest
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.strategy.binding import fold
 from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Text, Unary
-from pitboss.strategy.functions import CALENDAR, PRICES, Function, check_talib, function_names, lookup
-from pitboss.strategy.types import Kind
+from pitboss.strategy.functions import CALENDAR, PRICES, Function, function_names, lookup
+from pitboss.strategy.valuetype import ValueType
 
 MAX_OFFSET = 10_000
 
@@ -36,23 +36,23 @@ class Checker:
     parameters: Mapping[str, Number]
     indicators: Mapping[str, Node]
     timeframe: Timeframe | None = None
-    kinds: dict[str, Kind] = field(default_factory=dict)
+    kinds: dict[str, ValueType] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
     lines: dict[str, tuple[str, ...]] = field(default_factory=dict)
     symbols: set[str] = field(default_factory=set)
 
-    def kind(self, node: Node) -> Kind:
-        """Answer what `node` is; after a mistake, Kind.UNKNOWN."""
+    def kind(self, node: Node) -> ValueType:
+        """Answer what `node` is; after a mistake, ValueType.UNKNOWN."""
         match node:
             case Number():
-                return Kind.PERCENT if node.is_percent else Kind.NUMBER
+                return ValueType.PERCENT if node.is_percent else ValueType.NUMBER
             case Text():
-                return Kind.TEXT
+                return ValueType.TEXT
             case Name():
                 return self._name(node)
             case Unary(op="not"):
-                self._want(node.operand, Kind.CONDITION, "'not' needs a condition")
-                return Kind.CONDITION
+                self._want(node.operand, ValueType.CONDITION, "'not' needs a condition")
+                return ValueType.CONDITION
             case Unary():
                 return self._number(node.operand, "'-'")
             case Binary():
@@ -65,40 +65,42 @@ class Checker:
                 return self._call(node)
         raise AssertionError(node)
 
-    def wrong(self, node: Node, message: str, remedy: str, length: int = 1) -> Kind:
+    def wrong(self, node: Node, message: str, remedy: str, length: int = 1) -> ValueType:
         self.mistakes.append(Mistake(node.at, length, message, remedy))
-        return Kind.UNKNOWN
+        return ValueType.UNKNOWN
 
-    def _name(self, node: Name) -> Kind:
+    def _name(self, node: Name) -> ValueType:
         name = node.name
         if name in self.parameters:
-            return Kind.PERCENT if self.parameters[name].is_percent else Kind.NUMBER
+            return ValueType.PERCENT if self.parameters[name].is_percent else ValueType.NUMBER
         if name in self.indicators:
             if name not in self.kinds:
                 return self.wrong(node, f"'{name}' is used before it is defined", "define it above", len(name))
             return self.kinds[name]
         if name in PRICES or name in CALENDAR:
-            return Kind.SERIES
+            return ValueType.SERIES
         if lookup(name):
             signature = lookup(name).signature  # type: ignore[union-attr]
             return self.wrong(node, f"'{name}' is a function", f"call it: {signature}", len(name))
         known = [*PRICES, *CALENDAR, *self.parameters, *self.indicators]
         return self.wrong(node, f"unknown name '{name}'", suggest(name, known), len(name))
 
-    def _want(self, node: Node, wanted: Kind, why: str) -> None:
+    def _want(self, node: Node, wanted: ValueType, why: str) -> None:
         kind = self.kind(node)
-        if kind not in (wanted, Kind.UNKNOWN):
-            remedy = "compare it with something, such as > 0" if wanted is Kind.CONDITION else self._remedy(node, kind)
+        if kind not in (wanted, ValueType.UNKNOWN):
+            remedy = (
+                "compare it with something, such as > 0" if wanted is ValueType.CONDITION else self._remedy(node, kind)
+            )
             self.wrong(node, f"{why}, this is {kind.value}", remedy)
 
-    def _remedy(self, node: Node, kind: Kind) -> str:
-        if kind is Kind.LINES:
+    def _remedy(self, node: Node, kind: ValueType) -> str:
+        if kind is ValueType.LINES:
             return "choose one line: " + ", ".join(f".{line}" for line in self._lines_of(node))
-        if kind is Kind.SYMBOL:
+        if kind is ValueType.SYMBOL:
             return "choose a price: .open, .high, .low, .close or .volume"
         return "write a number or a series"
 
-    def _number(self, node: Node, where: str) -> Kind:
+    def _number(self, node: Node, where: str) -> ValueType:
         kind = self.kind(node)
         if not kind.is_numeric:
             return self.wrong(
@@ -106,37 +108,37 @@ class Checker:
             )
         return kind
 
-    def _binary(self, node: Binary) -> Kind:
+    def _binary(self, node: Binary) -> ValueType:
         if node.op in ("and", "or"):
             for side in (node.left, node.right):
-                self._want(side, Kind.CONDITION, f"'{node.op}' needs conditions on both sides")
-            return Kind.CONDITION
+                self._want(side, ValueType.CONDITION, f"'{node.op}' needs conditions on both sides")
+            return ValueType.CONDITION
         left, right = self._number(node.left, f"'{node.op}'"), self._number(node.right, f"'{node.op}'")
         if node.op in ("<", "<=", ">", ">=", "==", "!="):
-            return Kind.CONDITION
-        if Kind.UNKNOWN in (left, right):
-            return Kind.UNKNOWN
+            return ValueType.CONDITION
+        if ValueType.UNKNOWN in (left, right):
+            return ValueType.UNKNOWN
         if node.op == "/" and right.is_constant and self.constant(node.right) == 0:
             return self.wrong(node, "division by zero", "divide by something else")
-        if Kind.SERIES in (left, right):
-            return Kind.SERIES
+        if ValueType.SERIES in (left, right):
+            return ValueType.SERIES
         is_ratio = node.op == "/" and left is right
-        return Kind.NUMBER if is_ratio or Kind.PERCENT not in (left, right) else Kind.PERCENT
+        return ValueType.NUMBER if is_ratio or ValueType.PERCENT not in (left, right) else ValueType.PERCENT
 
-    def _offset(self, node: Offset) -> Kind:
+    def _offset(self, node: Offset) -> ValueType:
         kind = self.kind(node.base)
-        if kind not in (Kind.SERIES, Kind.CONDITION, Kind.UNKNOWN):
+        if kind not in (ValueType.SERIES, ValueType.CONDITION, ValueType.UNKNOWN):
             self.wrong(node.base, f"an offset needs a series or a condition, this is {kind.value}",
                        self._remedy(node.base, kind))  # fmt: skip
         bars = self.kind(node.bars)
-        if bars is not Kind.NUMBER:
-            if bars is not Kind.UNKNOWN:
+        if bars is not ValueType.NUMBER:
+            if bars is not ValueType.UNKNOWN:
                 self.wrong(node.bars, f"an offset is a whole number of bars, this is {bars.value}",
                            "write a constant or a parameter: close[1]")  # fmt: skip
-            return Kind.UNKNOWN
+            return ValueType.UNKNOWN
         value = self.constant(node.bars)
         if value is None:
-            return Kind.UNKNOWN
+            return ValueType.UNKNOWN
         if value < 0:
             return self.wrong(node.bars, f"the offset {value:g} would look into the future",
                               "an offset counts bars into the past: close[1] is the bar before")  # fmt: skip
@@ -155,18 +157,18 @@ class Checker:
         function = lookup(node.name) if isinstance(node, Call) else None
         return function.lines if function else ()
 
-    def _line(self, node: Line) -> Kind:
+    def _line(self, node: Line) -> ValueType:
         kind = self.kind(node.base)
-        if kind is Kind.UNKNOWN:
+        if kind is ValueType.UNKNOWN:
             return kind
-        known = PRICES if kind is Kind.SYMBOL else self._lines_of(node.base) if kind is Kind.LINES else ()
+        known = PRICES if kind is ValueType.SYMBOL else self._lines_of(node.base) if kind is ValueType.LINES else ()
         if not known:
             return self.wrong(node, f"{kind.value} has no '.{node.name}'", "remove it", len(node.name) + 1)
         if node.name not in known:
             return self.wrong(node, f"there is no line '.{node.name}'", suggest(node.name, known), len(node.name) + 1)
-        return Kind.SERIES
+        return ValueType.SERIES
 
-    def _call(self, node: Call) -> Kind:
+    def _call(self, node: Call) -> ValueType:
         if node.name in ("on", "symbol"):
             return self._on(node) if node.name == "on" else self._symbol(node)
         function = lookup(node.name)
@@ -179,24 +181,23 @@ class Checker:
             return self.wrong(node, f"unknown indicator '{node.name}'", remedy, len(node.name))
         return self._apply(node, function)
 
-    def _apply(self, node: Call, function: Function) -> Kind:
+    def _apply(self, node: Call, function: Function) -> ValueType:
         series, constants = split_arguments(self, node, function)
         if series is None:
-            return Kind.UNKNOWN
+            return ValueType.UNKNOWN
         before = len(self.mistakes)
         for argument, wanted in zip(series, function.inputs, strict=True):
-            if wanted is Kind.CONDITION:
+            if wanted is ValueType.CONDITION:
                 self._want(argument, wanted, f"{function.name} needs a condition here")
             else:
                 self._number(argument, function.name)
         values = self._constants(node, function, constants)
         if values is None or len(self.mistakes) > before:
-            return Kind.UNKNOWN
-        if not check_talib(function, values):
-            shown = ", ".join(f"{p.name}={v:g}" for p, v in zip(function.parameters, values, strict=True))
-            return self.wrong(node, f"{function.name} does not accept {shown}",
-                              "lengths are at least 1 or 2 and at most 100,000", len(node.name))  # fmt: skip
-        return Kind.LINES if len(function.lines) > 1 else function.result
+            return ValueType.UNKNOWN
+        if pair := function.reversed_pair(values):
+            what = f"'{pair[0]}' of {function.name} is greater than '{pair[1]}'"
+            return self.wrong(node, what, "write the smaller one first", len(node.name))
+        return ValueType.LINES if len(function.lines) > 1 else function.result
 
     def _constants(self, node: Call, function: Function, given: Mapping[str, Node]) -> tuple[float, ...] | None:
         values = []
@@ -211,7 +212,7 @@ class Checker:
             kind = self.kind(argument)
             value = self.constant(argument) if kind.is_constant else None
             if value is None:
-                if kind is not Kind.UNKNOWN:
+                if kind is not ValueType.UNKNOWN:
                     self.wrong(argument, f"'{parameter.name}' of {function.name} is a constant, this is {kind.value}",
                                f"write a number or a parameter: {function.signature}")  # fmt: skip
                 return None
@@ -219,14 +220,14 @@ class Checker:
                 self.wrong(argument, f"'{parameter.name}' of {function.name} is a whole number, not {value:g}",
                            "round it")  # fmt: skip
                 return None
-            if not parameter.low <= value <= parameter.high:
-                self.wrong(argument, f"'{parameter.name}' of {function.name} is {value:g}",
+            if not parameter.accepts(value):
+                self.wrong(argument, f"{function.name} does not accept {parameter.name}={value:g}",
                            f"write {parameter.low:g} to {parameter.high:g}")  # fmt: skip
                 return None
             values.append(value)
         return tuple(values)
 
-    def _on(self, node: Call) -> Kind:
+    def _on(self, node: Call) -> ValueType:
         if len(node.arguments) != 2 or node.keywords or not isinstance(node.arguments[0], Text):
             return self.wrong(node, "on takes a timeframe and an expression", 'write on("1h", ema(close, 50))', 2)
         try:
@@ -239,16 +240,16 @@ class Checker:
         outer, self.timeframe = self.timeframe, timeframe
         kind = self.kind(node.arguments[1])
         self.timeframe = outer
-        if kind.is_constant or kind in (Kind.TEXT, Kind.SYMBOL):
+        if kind.is_constant or kind in (ValueType.TEXT, ValueType.SYMBOL):
             self.wrong(node.arguments[1], f"on needs a series or a condition, this is {kind.value}", "")
-            return Kind.UNKNOWN
+            return ValueType.UNKNOWN
         return kind
 
-    def _symbol(self, node: Call) -> Kind:
+    def _symbol(self, node: Call) -> ValueType:
         if len(node.arguments) != 1 or node.keywords or not isinstance(node.arguments[0], Text):
             return self.wrong(node, "symbol takes the name of a symbol", 'write symbol("SPY").close', 6)
         self.symbols.add(node.arguments[0].value)
-        return Kind.SYMBOL
+        return ValueType.SYMBOL
 
     def constant(self, node: Node) -> float | None:
         """Answer the value of a constant expression, None where it has none (a mistake is reported elsewhere)."""

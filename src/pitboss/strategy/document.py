@@ -10,8 +10,9 @@ from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.core.timeframe import Timeframe
 from pitboss.strategy.check import Checker
 from pitboss.strategy.expression import Node, Number
-from pitboss.strategy.types import Kind
+from pitboss.strategy.valuetype import ValueType
 
+NO_ENTRY = "no-entry"  # the code of the mistake that a document never opens a position
 SIDES = ("long", "short")
 LARGEST = 1e15  # no price, size or length has use for more
 SIZINGS = ("fixed_cash", "fixed_quantity", "percent_equity", "risk")
@@ -78,11 +79,9 @@ class Document:
     def require_entry(self) -> None:
         """Raise InvalidInput when the document can never open a position."""
         if not self.has_entry:
-            raise InvalidInput(
-                f"strategy '{self.name}' has no entry condition",
-                "add entry.long or entry.short: it would never trade",
-                "strategy",
-            )
+            what = f"strategy '{self.name}' has no entry condition"
+            remedy = "add entry.long or entry.short: it would never trade"
+            raise InvalidInput(Problem(what, remedy, where="strategy", code=NO_ENTRY))
 
     def parameter_values(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Number]:
         """Answer the parameters with `overrides` (numbers, or texts such as `3%`) put in.
@@ -131,22 +130,22 @@ class Document:
             raise InvalidInput(problems)
         return values
 
-    def expressions(self) -> list[tuple[str, Node, tuple[Kind, ...]]]:
+    def expressions(self) -> list[tuple[str, Node, tuple[ValueType, ...]]]:
         """Answer every expression with its place and the kinds it may be, indicators first."""
-        series = (Kind.SERIES, Kind.NUMBER, Kind.PERCENT, Kind.CONDITION, Kind.LINES)
-        found: list[tuple[str, Node, tuple[Kind, ...]]] = [
+        series = (ValueType.SERIES, ValueType.NUMBER, ValueType.PERCENT, ValueType.CONDITION, ValueType.LINES)
+        found: list[tuple[str, Node, tuple[ValueType, ...]]] = [
             (f"indicators.{name}", node, series) for name, node in self.indicators.items()
         ]
-        found += [(f"entry.{side}", node, (Kind.CONDITION,)) for side, node in self.entry.items()]
-        found += [(f"exit.{side}", node, (Kind.CONDITION,)) for side, node in self.exit.items()]
-        distance = (Kind.SERIES, Kind.NUMBER, Kind.PERCENT)
+        found += [(f"entry.{side}", node, (ValueType.CONDITION,)) for side, node in self.entry.items()]
+        found += [(f"exit.{side}", node, (ValueType.CONDITION,)) for side, node in self.exit.items()]
+        distance = (ValueType.SERIES, ValueType.NUMBER, ValueType.PERCENT)
         found += [(f"risk.{name}", node, distance) for name, node in self.levels.items()]
         if self.max_bars is not None:
-            found.append(("risk.max_bars", self.max_bars, (Kind.NUMBER,)))
+            found.append(("risk.max_bars", self.max_bars, (ValueType.NUMBER,)))
         return found
 
 
-def remember(checker: Checker, where: str, node: Node, kind: Kind) -> None:
+def remember(checker: Checker, where: str, node: Node, kind: ValueType) -> None:
     """Note what a named indicator turned out to be, for the expressions that use it."""
     if where.startswith("indicators."):
         name = where.removeprefix("indicators.")

@@ -14,8 +14,9 @@ from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel import series
 from pitboss.kernel.bars import BarArrays, resample
 from pitboss.strategy.check import assign_series
+from pitboss.strategy.compute import apply, calendar
 from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Text, Unary
-from pitboss.strategy.functions import CALENDAR, calendar, lookup
+from pitboss.strategy.functions import CALENDAR, lookup
 
 Array = npt.NDArray[Any]
 
@@ -163,7 +164,7 @@ class Scope:
 
         def compute() -> tuple[Array, ...]:
             arrays = tuple(np.ascontiguousarray(self.evaluate(argument)) for argument in inputs)
-            return function.apply(self.bars, arrays, tuple(constants))
+            return apply(function, self.bars, arrays, tuple(constants))
 
         if function.lines == ("real",) and function.result.name == "CONDITION":
             return compute()  # as cheap as a comparison, and seldom shared

@@ -27,7 +27,7 @@ from pitboss.strategy.document import (
 )
 from pitboss.strategy.expression import ExpressionError, Name, Node, Number, parse, walk
 from pitboss.strategy.functions import CALENDAR, PRICES
-from pitboss.strategy.types import Kind
+from pitboss.strategy.valuetype import ValueType
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 8
@@ -311,7 +311,7 @@ class _Reader:
                 checker.mistakes.clear()
                 kind = checker.kind(node)
                 remember(checker, where, node, kind)
-                if kind not in (*allowed, Kind.UNKNOWN):
+                if kind not in (*allowed, ValueType.UNKNOWN):
                     checker.wrong(next(walk(node)), f"{where} is {kind.value}", _wanted(where))
                 self.check_level(checker, where, node, kind)
                 for mistake in checker.mistakes:
@@ -321,9 +321,9 @@ class _Reader:
             symbols |= checker.symbols
         return frozenset(symbols)
 
-    def check_level(self, checker: Checker, where: str, node: Node, kind: Kind) -> None:
+    def check_level(self, checker: Checker, where: str, node: Node, kind: ValueType) -> None:
         """Report a constant distance that is not above 0, and a number of bars that is not whole."""
-        if not where.startswith("risk.") or not kind.is_constant or kind is Kind.UNKNOWN:
+        if not where.startswith("risk.") or not kind.is_constant or kind is ValueType.UNKNOWN:
             return
         value = checker.constant(node)
         is_count = where == "risk.max_bars"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import errno
+from collections import Counter
 from collections.abc import Mapping
 
 import structlog
 
-from pitboss.core import panel as slots
+from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds
 from pitboss.core.errors import StorageUnavailable
+from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import Claim, Serves
 from pitboss.runs.ports import Move, RunStore, RunWrite
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.admission import Admission
-from pitboss.worker.config import Entry, WorkerConfig
+from pitboss.worker.config import WorkerConfig
 from pitboss.worker.forkkeeper import Cause, ForkKeeper
 from pitboss.worker.leases import Leases
 from pitboss.worker.rhythm import Rhythm
@@ -34,12 +36,12 @@ class Claimer:
     """Claims for one worker."""
 
     def __init__(
-        self, config: WorkerConfig, store: RunStore, entries: Mapping[str, Entry], forks: ForkKeeper,
+        self, config: WorkerConfig, store: RunStore, kinds: Kinds, forks: ForkKeeper,
         admission: Admission, leases: Leases, rhythm: Rhythm, worker_id: str,
     ) -> None:  # fmt: skip
         self.config = config
         self.store = store
-        self.entries = entries
+        self.kinds = kinds
         self.forks = forks
         self.admission = admission
         self.leases = leases
@@ -47,8 +49,11 @@ class Claimer:
         self.worker_id = worker_id
         self._given_up_after = 0.0
 
-    def claim(self, free: int, active: Mapping[str, SupervisedRun]) -> list[SupervisedRun]:
-        """Claim up to `free` runs and answer those that were started; trouble with the database is logged."""
+    def claim(self, active: Mapping[str, SupervisedRun]) -> list[SupervisedRun]:
+        """Claim as many runs as there are free slots of each resource beside the `active`, and answer those that were
+        started; trouble with the database is logged."""
+        busy = Counter(run.claim.run.resource for run in active.values())
+        free = {resource: count - busy[resource] for resource, count in self.config.slots.items()}
         try:
             is_open = self.admission.is_open()
             if not self.forks.is_ready:
@@ -62,20 +67,20 @@ class Claimer:
         started = [self._started(claim, claimed_at, active) for claim, claimed_at in claims]
         return [run for run in started if run is not None]
 
-    def _claims(self, count: int) -> list[tuple[Claim, int]]:
-        serves = Serves(tuple(self.entries), self.config.resources)
+    def _claims(self, free: Mapping[str, int]) -> list[tuple[Claim, int]]:
+        serves = Serves(tuple(self.kinds), free)
         before = boot_nanoseconds()
-        found = self.store.claim(self.worker_id, count, self.config.lease_seconds, self.config.limits, serves)
+        found = self.store.claim(self.worker_id, self.config.lease_seconds, self.config.limits, serves)
         return [(claim, before) for claim in found]
 
     def _started(self, claim: Claim, claimed_at: int, active: Mapping[str, SupervisedRun]) -> SupervisedRun | None:
         run = claim.run
         if run.id in active:  # its lease ended unseen, and it came back to us: the old attempt must end first
-            active[run.id].kill(slots.REASON_LEASE)
+            active[run.id].kill(cells.REASON_LEASE)
             self._return(claim, Move(State.QUEUED, error={"message": "claimed twice"}))
             return None
         try:
-            started = start(self.forks, claim, self.entries[run.kind], self.config, self.leases.end(claimed_at))
+            started = start(self.forks, claim, self.kinds[run.kind], self.config, self.leases.end(claimed_at))
         except OSError as error:
             self._give_back(claim, error)
             return None
@@ -94,7 +99,7 @@ class Claimer:
         self.admission.close(reason)
         self._return(claim, not_started(claim.run, reason, error.errno in _LASTING))
 
-    def _give_up_where_hopeless(self, free: int) -> None:
+    def _give_up_where_hopeless(self, free: Mapping[str, int]) -> None:
         """Fail some of the runs that wait, once after each start of the fork server that has come to nothing again."""
         if not self.forks.is_hopeless or self.forks.failed_at == self._given_up_after:
             return

@@ -1,20 +1,21 @@
-"""What a worker is told: how to behave, and where the jobs live."""
+"""What a worker is told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pitboss.runs.model import DEFAULT_RESOURCE, Limits
+from pitboss.runs.kinds import Family
+from pitboss.runs.model import Limits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerConfig:
     """How a worker behaves; durations in seconds, sizes in megabytes, 0 for no limit."""
 
     data_dir: Path
-    slots: int
+    slots: Mapping[str, int]  # of each resource that it serves
     lease_seconds: float
     renew_seconds: float
     cancel_grace_seconds: float
@@ -27,11 +28,12 @@ class WorkerConfig:
     limits: Limits
     version: str
     is_sole: bool = False
-    resources: tuple[str, ...] = (DEFAULT_RESOURCE,)
     checkpoint_seconds: float = 2.0
     python_path: tuple[str, ...] = ()
     shares_kernel: bool = False  # all workers run under one kernel, as SQLite demands
     files_url: str = ""
+    database_url: str = ""
+    families: Mapping[Family, Sequence[str]] = field(default_factory=dict)  # the modules that each has loaded
 
 
 def _nothing() -> None:
@@ -50,11 +52,3 @@ class Upkeep:
     obstacle: Callable[[], str] = str
     check_place: Callable[[], object] = _nothing
     thin: Callable[[], object] = _nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a kind's job lives (`module:function`), and whether an interrupted run of it starts again."""
-
-    address: str
-    is_resumable: bool

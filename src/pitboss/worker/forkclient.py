@@ -34,9 +34,12 @@ _ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM
 
 @dataclass(frozen=True)
 class ForkOptions:
-    """What a fork server is told: the modules that it has loaded, and where else modules may be found."""
+    """What a fork server is told: the modules that it has loaded, those of jobs, and where else modules may be found.
+
+    It does not start without the former; a job's module that does not load is that job's trouble."""
 
     preload: Sequence[str]
+    jobs: Sequence[str]
     data_dir: Path
     python_path: Sequence[str] = ()
 

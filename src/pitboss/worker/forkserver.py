@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pitboss.core import panel as slots
+from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds
 from pitboss.core.places import place_caches
 from pitboss.core.python import extend_path
@@ -121,9 +121,9 @@ class ForkServer:
         now = boot_nanoseconds()
         for child in self.children.values():
             panel = child.panel
-            if panel[slots.LEASE_UNTIL] and now > panel[slots.LEASE_UNTIL]:
-                panel.kill_after(now - 1, slots.REASON_LEASE)
-            if panel[slots.KILL_AT] and now > panel[slots.KILL_AT] and not child.is_doomed:
+            if panel[cells.LEASE_UNTIL] and now > panel[cells.LEASE_UNTIL]:
+                panel.kill_after(now - 1, cells.REASON_LEASE)
+            if panel[cells.KILL_AT] and now > panel[cells.KILL_AT] and not child.is_doomed:
                 child.is_doomed = True
                 kill_family(child.pid)
 
@@ -143,7 +143,7 @@ class ForkServer:
                 kill_family(pid)
             if len(children_of_this()) > len(self.children):
                 kill_orphans(set(self.children), set(self.children))
-            reason = child.panel[slots.KILL_REASON] if child.is_doomed else slots.REASON_NONE
+            reason = child.panel[cells.KILL_REASON] if child.is_doomed else cells.REASON_NONE
             child.panel.close()
             self.tell(
                 {
@@ -178,6 +178,7 @@ def main() -> None:
     extend_path(options["python_path"])
     try:
         load(options["preload"])
+        load_jobs(options["jobs"])
     except Exception as error:
         traceback.print_exc()  # its last line is what people are told
         sys.exit(PASSING if isinstance(error, OSError | MemoryError) else 1)
@@ -192,6 +193,15 @@ def load(modules: Sequence[str]) -> None:
         module = importlib.import_module(name)
         if hasattr(module, "warm_up"):
             module.warm_up()
+
+
+def load_jobs(modules: Sequence[str]) -> None:
+    """Import what runs begin with. One that fails does so again in its run, which tells why."""
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit):
+            traceback.print_exc()
 
 
 if __name__ == "__main__":

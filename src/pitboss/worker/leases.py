@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from pitboss.core import panel as slots
+from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds
 from pitboss.core.errors import StorageUnavailable
 from pitboss.runs.ports import RunStore
@@ -47,5 +47,5 @@ class Leases:
             return set()
         for run in runs:
             if run.id not in lost:
-                run.panel[slots.LEASE_UNTIL] = self.end(before)
+                run.panel[cells.LEASE_UNTIL] = self.end(before)
         return lost

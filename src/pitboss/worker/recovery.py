@@ -34,8 +34,9 @@ def introduction(worker_id: str, config: WorkerConfig) -> WorkerInfo:
     """Answer how this process signs on as a worker."""
     pid = os.getpid()
     return WorkerInfo(
-        worker_id, socket.gethostname(), pid, start_time(pid) or 0.0, config.slots, config.version, 0.0, 0.0,
-        machine=str(this_machine()), resources=",".join(config.resources), kernel_kills=kernel_kills(),
+        id=worker_id, host=socket.gethostname(), pid=pid, process_started_at=start_time(pid) or 0.0,
+        slots=sum(config.slots.values()), capacity=dict(config.slots), version=config.version, started_at=0.0,
+        renewed_at=0.0, machine=str(this_machine()), resources=",".join(config.slots), kernel_kills=kernel_kills(),
     )  # fmt: skip
 
 
@@ -62,7 +63,7 @@ class Recovery:
         Runs of other `kinds` are left to workers that know them. Raises OSError when it cannot be seen what
         the dead have left behind.
         """
-        workers = self.registry.list()
+        workers = self.registry.all()
         dead = [worker for worker in workers if self._is_dead(worker)]
         if dead:
             self._clear_away(dead)

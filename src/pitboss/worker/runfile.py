@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import tempfile
@@ -10,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pitboss.core import panel as slots
+from pitboss.core import panel as cells
+from pitboss.runs.messages import Gauge
 
 PAGE = mmap.PAGESIZE
 SHARED_MEMORY = Path("/dev/shm")
@@ -22,27 +24,32 @@ class Panel:
     def __init__(self, fd: int) -> None:
         self._map = mmap.mmap(fd, PAGE)
         self.memory = memoryview(self._map)
-        self._slots = self.memory[: slots.BYTES].cast("q")
-        self._reals = self.memory[: slots.BYTES].cast("d")
+        self._cells = self.memory[: cells.BYTES].cast("q")
+        self._reals = self.memory[: cells.BYTES].cast("d")
 
-    def __getitem__(self, slot: int) -> int:
-        return self._slots[slot]
+    def __getitem__(self, cell: int) -> int:
+        return self._cells[cell]
 
-    def __setitem__(self, slot: int, value: int) -> None:
-        self._slots[slot] = value
+    def __setitem__(self, cell: int, value: int) -> None:
+        self._cells[cell] = value
 
-    @property
-    def equity(self) -> float:
-        return self._reals[slots.EQUITY]
+    def gauges(self, named: Sequence[Gauge]) -> dict[str, float]:
+        """Answer what the gauges show, two digits of the real ones; one that shows nothing yet is left out."""
+        found: dict[str, float] = {}
+        for cell, gauge in enumerate(named, cells.GAUGES):
+            value = self._reals[cell] if gauge.is_real else self._cells[cell]
+            if math.isfinite(value):
+                found[gauge.name] = round(value, 2)
+        return found
 
     def kill_after(self, deadline_nanoseconds: int, reason: int) -> None:
         """Have the fork server kill the run at that time (`boot_nanoseconds`); an earlier deadline stands."""
-        if not self[slots.KILL_AT] or deadline_nanoseconds < self[slots.KILL_AT]:
-            self[slots.KILL_REASON] = reason
-            self[slots.KILL_AT] = deadline_nanoseconds
+        if not self[cells.KILL_AT] or deadline_nanoseconds < self[cells.KILL_AT]:
+            self[cells.KILL_REASON] = reason
+            self[cells.KILL_AT] = deadline_nanoseconds
 
     def close(self) -> None:
-        self._slots.release()
+        self._cells.release()
         self._reals.release()
         self.memory.release()
         self._map.close()

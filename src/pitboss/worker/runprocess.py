@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import signal
 import struct
@@ -12,10 +11,15 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pitboss.core import panel as slots
+from pydantic import ValidationError
+
+from pitboss.core import panel as cells
 from pitboss.core.errors import InvalidInput, PitbossError, RunCancelled, RunSuspended
 from pitboss.core.files import open_files
-from pitboss.runs.context import RunContext
+from pitboss.runs import messages as said
+from pitboss.runs.context import RunContext, World
+from pitboss.runs.kinds import Kind
+from pitboss.runs.messages import Message
 from pitboss.runs.model import Checkpoint
 from pitboss.runs.states import FailureKind
 from pitboss.worker.processes import die_with_parent, offer_to_the_kernel
@@ -31,7 +35,7 @@ def run_and_exit(order: dict[str, Any], panel: Panel, pipe: int, log: int, paren
     try:
         become_a_process(order["run_id"], log, parent)
         out = Pipe(pipe)
-        out.say({"type": "started", "pid": os.getpid()})
+        out.say(said.Started(os.getpid()))
         code = work(order, panel, out)
         out.close()
     except BaseException:
@@ -64,8 +68,8 @@ class Pipe:
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
 
-    def say(self, message: dict[str, Any]) -> None:
-        body = json.dumps(message, allow_nan=False, default=str).encode()
+    def say(self, message: Message) -> None:
+        body = said.encode(message)
         view = memoryview(HEADER.pack(len(body)) + body)
         while view:
             view = view[os.write(self._pipe, view) :]
@@ -76,23 +80,21 @@ class Pipe:
 
 def work(order: dict[str, Any], panel: Panel, out: Pipe) -> int:
     """Call the job and say how it ended; answer the exit code."""
-    files = open_files(Path(order["data_dir"]), order["files_url"])
-    context = RunContext(
-        order["run_id"], order["params"], order["snapshot"], files, out.say,
-        panel.memory[: slots.BYTES], order["attempt"], order["threads"],
-        tuple(Checkpoint(**saved) for saved in order["checkpoints"]), order["checkpoint_seconds"],
-    )  # fmt: skip
     try:
-        module, _, name = order["entry"].partition(":")
+        kind = kind_at(order["kind"])
+        context = context_of(order, panel, out, kind)
+        module, _, name = kind.entry.partition(":")
         job = getattr(importlib.import_module(module), name)
-        result = job(order["params"], context)
-        out.say({"type": "result", "result": result, "partial": context.is_cancelled})
+        result = job(kind.params.model_validate(order["params"]), context)
+        out.say(said.Answered(result, context.is_cancelled))
     except RunCancelled:
-        out.say({"type": "cancelled"})
+        pass  # what was asked for needs no words
     except RunSuspended:
-        out.say({"type": "suspended"})
+        out.say(said.Suspended())
     except InvalidInput as error:
         out.say(_failure(FailureKind.INVALID, str(error), "correct it and submit again"))
+    except ValidationError as error:
+        out.say(_failure(FailureKind.INVALID, f"the params do not fit: {error}", "submit the run again"))
     except PitbossError as error:
         out.say(_failure(FailureKind.ERROR, error.message, error.remedy))
     except MemoryError:
@@ -105,5 +107,28 @@ def work(order: dict[str, Any], panel: Panel, out: Pipe) -> int:
     return 0
 
 
-def _failure(kind: FailureKind, message: str, remedy: str) -> dict[str, Any]:
-    return {"type": "error", "kind": kind.value, "message": message[:2000], "remedy": remedy}
+def kind_at(address: str) -> Kind:
+    """Answer the declaration at `module:attribute`."""
+    module, _, attribute = address.partition(":")
+    kind: Kind = getattr(importlib.import_module(module), attribute)
+    return kind
+
+
+def context_of(order: dict[str, Any], panel: Panel, out: Pipe, kind: Kind) -> RunContext:
+    """Answer the world of the job of `order`."""
+    data_dir = Path(order["data_dir"])
+    files = open_files(data_dir, order["files_url"])
+    world = World(
+        run_id=order["run_id"], files=files, token=order["token"], data_dir=data_dir,
+        database_url=order["database_url"],
+    )  # fmt: skip
+    return RunContext(
+        run_id=order["run_id"], params=order["params"], snapshot=order["snapshot"], files=files, send=out.say,
+        memory=panel.memory[: cells.BYTES], attempt=order["attempt"], threads=order["threads"],
+        checkpoints=tuple(Checkpoint(**saved) for saved in order["checkpoints"]),
+        checkpoint_seconds=order["checkpoint_seconds"], source=order["source"], world=world, resources=kind.resources,
+    )  # fmt: skip
+
+
+def _failure(kind: FailureKind, message: str, remedy: str) -> said.Failed:
+    return said.Failed(kind.value, message[:2000], remedy)

@@ -6,37 +6,41 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from pitboss.core import panel as slots
+from pitboss.core import panel as cells
 from pitboss.core.logs import run_log
 from pitboss.core.machine import cores
+from pitboss.runs.kinds import Kind
 from pitboss.runs.model import Claim
-from pitboss.worker.config import Entry, WorkerConfig
+from pitboss.worker.config import WorkerConfig
 from pitboss.worker.forkkeeper import ForkKeeper
 from pitboss.worker.supervised import SupervisedRun
 
 
-def start(forks: ForkKeeper, claim: Claim, entry: Entry, config: WorkerConfig, lease_end: int) -> SupervisedRun:
+def start(forks: ForkKeeper, claim: Claim, kind: Kind, config: WorkerConfig, lease_end: int) -> SupervisedRun:
     """Have the fork server start the run's process. Raises OSError when descriptors or disk are wanting."""
     run = claim.run
     path = run_log(config.data_dir, run.id)
     path.parent.mkdir(parents=True, exist_ok=True)
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        panel, pipe = forks.spawn(_order(claim, entry, config), log)
+        panel, pipe = forks.spawn(_order(claim, kind, config), log)
     finally:
         os.close(log)
-    panel[slots.LEASE_UNTIL] = lease_end
+    panel[cells.LEASE_UNTIL] = lease_end
     return SupervisedRun(
-        claim, panel, pipe, forks.kills, run.options.get("max_execution_seconds", config.max_execution_seconds),
-        run.options.get("memory_limit_mb", config.memory_limit_mb),
+        claim=claim, panel=panel, pipe=pipe, kills=forks.kills,
+        max_seconds=run.options.get("max_execution_seconds", config.max_execution_seconds),
+        max_megabytes=run.options.get("memory_limit_mb", config.memory_limit_mb),
     )  # fmt: skip
 
 
-def _order(claim: Claim, entry: Entry, config: WorkerConfig) -> dict[str, Any]:
+def _order(claim: Claim, kind: Kind, config: WorkerConfig) -> dict[str, Any]:
     run = claim.run
     return {
-        "token": claim.token, "run_id": run.id, "entry": entry.address, "params": run.params, "snapshot": run.snapshot,
+        "token": claim.token, "run_id": run.id, "kind": kind.address, "source": kind.source,
+        "params": run.params, "snapshot": run.snapshot,
         "attempt": run.attempt, "threads": cores(), "data_dir": str(config.data_dir),
-        "files_url": config.files_url, "checkpoint_seconds": config.checkpoint_seconds,
+        "files_url": config.files_url, "database_url": config.database_url,
+        "checkpoint_seconds": config.checkpoint_seconds,
         "checkpoints": [asdict(saved) for saved in claim.checkpoints],
     }  # fmt: skip

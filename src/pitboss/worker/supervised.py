@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import singledispatchmethod
 from typing import Any
 
-from pitboss.core import panel as slots
+from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds, micros_to_iso
 from pitboss.runs import events as ev
+from pitboss.runs import messages as said
 from pitboss.runs.model import Artifact, Checkpoint, Claim, Run
 from pitboss.runs.ports import Move
 from pitboss.runs.progress import ProgressMeter
@@ -32,14 +32,14 @@ MOST_STARTS = 5  # in a row that came to nothing, for a reason that does not pas
 # what ends everything when a machine or a login session does; a run that is sent one goes on as after SIGKILL
 _ENDINGS = frozenset((signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 INTERRUPTIONS = {
-    slots.REASON_SHUTDOWN: "the worker shut down",
-    slots.REASON_LEASE: "the lease ended unrenewed",
-    slots.REASON_FORK_SERVER: "the fork server was lost",
+    cells.REASON_SHUTDOWN: "the worker shut down",
+    cells.REASON_LEASE: "the lease ended unrenewed",
+    cells.REASON_FORK_SERVER: "the fork server was lost",
 }
 READ_BYTES = 1 << 16
 
 
-@dataclass
+@dataclass(kw_only=True)
 class SupervisedRun:
     """Collects what one run says until the worker writes it; knows nothing of the database."""
 
@@ -52,6 +52,7 @@ class SupervisedRun:
     started_monotonic: float = field(default_factory=time.monotonic)
     pid: int | None = None
     meter: ProgressMeter = field(default_factory=ProgressMeter)
+    gauges: Sequence[said.Gauge] = ()
     result: dict[str, Any] | None = None
     was_partial: bool = False
     error: dict[str, Any] | None = None
@@ -89,49 +90,71 @@ class SupervisedRun:
                 return
             body = bytes(self._buffer[HEADER.size : HEADER.size + size])
             del self._buffer[: HEADER.size + size]
-            self.hear(json.loads(body.replace(b"\\u0000", b"\\ufffd")))  # PostgreSQL keeps no NUL
+            self.hear(said.decode(body.replace(b"\\u0000", b"\\ufffd")))  # PostgreSQL keeps no NUL
 
-    def hear(self, message: dict[str, Any]) -> None:
+    @singledispatchmethod
+    def hear(self, message: said.Message) -> None:
         """Take in one message of the process."""
-        match message["type"]:
-            case "started":
-                self.pid = message["pid"]
-                self.outbox.put(move=Move(State.RUNNING, pid=message["pid"]))
-            case "stage":
-                self.meter.begin(message["stage"], message["total"], time.monotonic(), message["done"])
-                self._last_progress = 0.0
-            case "report":
-                self.meter.current_item = message["current_item"] or self.meter.current_item
-                self.meter.message = message["message"] or self.meter.message
-                self.meter.metrics |= message["metrics"]
-            case "stage_completed":
-                self.sample(time.monotonic(), is_last=True)
-                self.outbox.put(events=[ev.StageCompleted(stage=self.meter.stage, done=message["done"])])
-            case "item":
-                self.outbox.put(events=[ev.ItemCompleted(key=str(message["key"])[:MOST_KEY], item=message["item"])])
-            case "log":
-                self.outbox.put(events=[ev.Logged(level=message["level"], message=message["message"])])
-            case "artifact":
-                fields = {name: message[name] for name in ("name", "path", "size", "digest")}
-                self.outbox.put(artifacts=[Artifact(**fields)])
-            case "checkpoint":
-                self._keep(Checkpoint(**{name: message[name] for name in Checkpoint.__dataclass_fields__}))
-            case _:
-                self._hear_how_it_stands(message)
+        raise AssertionError(message)
 
-    def _hear_how_it_stands(self, message: dict[str, Any]) -> None:
-        match message["type"]:
-            case "suspendable":
-                self.is_suspendable = True
-            case "suspended":
-                self.is_suspended = True
-            case "completing":
-                self.is_completing = True
-                self.outbox.put(move=Move(State.COMPLETING))
-            case "result":
-                self.result, self.was_partial = message["result"], message["partial"]
-            case "error":
-                self.error = {name: message[name] for name in ("kind", "message", "remedy")}
+    @hear.register
+    def _(self, message: said.Started) -> None:
+        self.pid = message.pid
+        self.outbox.put(move=Move(State.RUNNING, pid=message.pid))
+
+    @hear.register
+    def _(self, message: said.StageBegun) -> None:
+        self.meter.begin(message.stage, message.total, time.monotonic(), message.done)
+        self.gauges = message.gauges
+        self._last_progress = 0.0
+
+    @hear.register
+    def _(self, message: said.Reported) -> None:
+        self.meter.current_item = message.current_item or self.meter.current_item
+        self.meter.message = message.message or self.meter.message
+        self.meter.metrics |= message.metrics
+
+    @hear.register
+    def _(self, message: said.StageCompleted) -> None:
+        self.sample(time.monotonic(), is_last=True)
+        self.outbox.put(events=[ev.StageCompleted(stage=self.meter.stage, done=message.done)])
+
+    @hear.register
+    def _(self, message: said.ItemCompleted) -> None:
+        self.outbox.put(events=[ev.ItemCompleted(key=str(message.key)[:MOST_KEY], item=dict(message.item))])
+
+    @hear.register
+    def _(self, message: said.Logged) -> None:
+        self.outbox.put(events=[ev.Logged(level=message.level, message=message.message)])
+
+    @hear.register
+    def _(self, message: said.ArtifactSaved) -> None:
+        self.outbox.put(artifacts=[Artifact(**asdict(message))])
+
+    @hear.register
+    def _(self, message: said.CheckpointSaved) -> None:
+        self._keep(Checkpoint(**asdict(message)))
+
+    @hear.register
+    def _(self, _message: said.Suspendable) -> None:
+        self.is_suspendable = True
+
+    @hear.register
+    def _(self, _message: said.Suspended) -> None:
+        self.is_suspended = True
+
+    @hear.register
+    def _(self, _message: said.Completing) -> None:
+        self.is_completing = True
+        self.outbox.put(move=Move(State.COMPLETING))
+
+    @hear.register
+    def _(self, message: said.Answered) -> None:
+        self.result, self.was_partial = message.result, message.partial
+
+    @hear.register
+    def _(self, message: said.Failed) -> None:
+        self.error = asdict(message)
 
     def _keep(self, checkpoint: Checkpoint) -> None:
         """Note a saved state: the run is known to get on, however often it is interrupted."""
@@ -143,16 +166,15 @@ class SupervisedRun:
         """Read the panel and note progress, at most five times a second and only when something moved."""
         if self.meter.stage == "starting" or (now - self._last_progress < PROGRESS_SECONDS and not is_last):
             return
-        seen = (self.panel[slots.DONE], self.panel[slots.TRADES], self.meter.stage, self.meter.message)
+        shown = self.panel.gauges(self.gauges)
+        seen = (self.panel[cells.DONE], shown, self.meter.stage, self.meter.message)
         if seen == self._last_written:
             return
         self._last_written, self._last_progress = seen, now
-        self.meter.update(self.panel[slots.DONE], now)
-        if self.panel[slots.CURRENT]:
-            self.meter.current_item = micros_to_iso(self.panel[slots.CURRENT])
-            self.meter.metrics["trade_count"] = self.panel[slots.TRADES]
-            if self.panel.equity and math.isfinite(self.panel.equity):
-                self.meter.metrics["equity"] = round(self.panel.equity, 2)
+        self.meter.update(self.panel[cells.DONE], now)
+        if self.panel[cells.CURRENT]:
+            self.meter.current_item = micros_to_iso(self.panel[cells.CURRENT])
+        self.meter.metrics |= shown
         document = self.meter.document(time.time())
         self.outbox.put(events=[ev.Progressed(**document)], progress=document)
 
@@ -161,14 +183,14 @@ class SupervisedRun:
         if self.is_cancel_raised:
             return
         self.is_cancel_raised = True
-        self.panel[slots.KEEP_PARTIAL] = int(keep_partial)
-        self.panel[slots.CANCEL] = 1
-        self.kill(slots.REASON_CANCEL, grace_seconds)
+        self.panel[cells.KEEP_PARTIAL] = int(keep_partial)
+        self.panel[cells.CANCEL] = 1
+        self.kill(cells.REASON_CANCEL, grace_seconds)
 
     def suspend(self, grace_seconds: float) -> None:
         """Ask the job to save its state and end; what cannot do that is killed at once, the rest after a grace."""
-        self.panel[slots.SUSPEND] = 1
-        self.kill(slots.REASON_SHUTDOWN, grace_seconds if self.is_suspendable or self.is_completing else 0.0)
+        self.panel[cells.SUSPEND] = 1
+        self.kill(cells.REASON_SHUTDOWN, grace_seconds if self.is_suspendable or self.is_completing else 0.0)
 
     def kill(self, reason: int, after_seconds: float = 0.0) -> None:
         """Have the fork server kill the process group, now or after some time."""
@@ -204,7 +226,7 @@ class SupervisedRun:
         if self.result is not None and not self.was_partial:
             return Move(State.COMPLETED, result=self.result)
         if self.is_cancel_raised:
-            keeps = self.result is not None and bool(self.panel[slots.KEEP_PARTIAL])
+            keeps = self.result is not None and bool(self.panel[cells.KEEP_PARTIAL])
             return Move(State.CANCELLED, result=self.result if keeps else None, partial=keeps)
         if self.error is not None:
             return Move(State.FAILED, error=self.error)
@@ -215,17 +237,17 @@ class SupervisedRun:
         if ended is not None:
             return ended
         if self.is_suspended and is_resumable:
-            return Move(State.QUEUED, error={"message": INTERRUPTIONS[slots.REASON_SHUTDOWN]})
+            return Move(State.QUEUED, error={"message": INTERRUPTIONS[cells.REASON_SHUTDOWN]})
         if reason in INTERRUPTIONS and is_resumable:
             return Move(State.QUEUED, error={"message": INTERRUPTIONS[reason]})
         return self._ended_from_outside(reason) or self._died(code, is_resumable)
 
     def _ended_from_outside(self, reason: int) -> Move | None:
         """Answer how a run fails that we have killed."""
-        if reason == slots.REASON_TIMEOUT:
+        if reason == cells.REASON_TIMEOUT:
             what = f"the run exceeded its time limit of {self.max_seconds:g} s"
             return _failed(FailureKind.TIMEOUT, what, "raise max_execution_seconds")
-        if reason == slots.REASON_MEMORY:
+        if reason == cells.REASON_MEMORY:
             what = f"the run exceeded its memory limit of {self.max_megabytes:g} MB"
             return _failed(FailureKind.MEMORY, what, "raise memory_limit_mb")
         if reason in INTERRUPTIONS:
@@ -257,7 +279,7 @@ class SupervisedRun:
             self.ended = Move(State.FAILED, error=self.error)
             self.outbox.put(move=self.ended)
         self.result = None
-        self.kill(slots.REASON_NONE)
+        self.kill(cells.REASON_NONE)
 
     def close(self) -> None:
         os.close(self.pipe)

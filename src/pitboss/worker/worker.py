@@ -7,22 +7,23 @@ import math
 import selectors
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 import structlog
 
-from pitboss.core import panel as slots
+from pitboss.core import panel as cells
 from pitboss.core.errors import StorageUnavailable, Unstorable, WorkerUnable
 from pitboss.core.files import open_files
 from pitboss.core.ids import new_id
+from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import Run
 from pitboss.runs.ports import ChangeSignal, Move, RunStore, WorkerRegistry
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.admission import Admission
 from pitboss.worker.claimer import Claimer
-from pitboss.worker.config import Entry, Upkeep, WorkerConfig
+from pitboss.worker.config import Upkeep, WorkerConfig
 from pitboss.worker.doorbell import Doorbell
 from pitboss.worker.forkclient import ForkOptions
 from pitboss.worker.forkkeeper import Cause, ForkKeeper
@@ -51,19 +52,19 @@ class Worker:
 
     def __init__(
         self, config: WorkerConfig, store: RunStore, registry: WorkerRegistry, changes: ChangeSignal,
-        entries: Mapping[str, Entry], upkeep: Upkeep,
+        kinds: Kinds, upkeep: Upkeep,
     ) -> None:  # fmt: skip
         self.config = config
         self.store = store
         self.registry = registry
         self.changes = changes
-        self.entries = entries
+        self.kinds = kinds
         self.id = new_id()
         self.housekeeping = Housekeeping(open_files(config.data_dir, config.files_url), config.data_dir)
         self.upkeep = upkeep
         self.kills = KernelKills()
         self.selector = selectors.DefaultSelector()
-        self.forks = ForkKeeper(_fork_options(config, entries), self.selector, self.kills)
+        self.forks = ForkKeeper(_fork_options(config, kinds), self.selector, self.kills)
         self.admission = Admission(config, registry, self.id, lambda: self.forks.obstacle, upkeep.obstacle)
         self.recovery = Recovery(store, registry, self.housekeeping, introduction(self.id, config), config)
         self.active: dict[str, SupervisedRun] = {}
@@ -72,7 +73,7 @@ class Worker:
         self.doorbell = Doorbell(config.data_dir)
         self.rhythm = Rhythm(self.id)
         self.leases = Leases(config, store, self.id, self.rhythm)
-        self.claimer = Claimer(config, store, entries, self.forks, self.admission, self.leases, self.rhythm, self.id)
+        self.claimer = Claimer(config, store, kinds, self.forks, self.admission, self.leases, self.rhythm, self.id)
         self._is_at_work = False
         self._busy_at = time.monotonic()
         self._stop_at = math.inf
@@ -89,7 +90,7 @@ class Worker:
         try:
             self._prepare()
             on_ready()
-            logger.info("worker started", worker=self.id, slots=self.config.slots)
+            logger.info("worker started", worker=self.id, slots=dict(self.config.slots))
             self._work()
             while not self.is_stopping and not self._may_go():
                 self._work()
@@ -231,7 +232,7 @@ class Worker:
             run.is_pipe_open = False
             what = f"the run said what cannot be understood: {type(error).__name__}"
             run.error = {"kind": FailureKind.ERROR.value, "message": what, "remedy": "report it with the run's log"}
-            run.kill(slots.REASON_NONE)
+            run.kill(cells.REASON_NONE)
 
     def _end(self, run: SupervisedRun, code: int, reason: int) -> None:
         self._guarded(run, partial(run.end, code, reason, self._is_resumable))
@@ -279,7 +280,7 @@ class Worker:
     def _claim(self, has_news: bool) -> None:
         if self.is_stopping or self.is_draining or not has_news:
             return
-        for run in self.claimer.claim(self.config.slots - len(self.active), self.active):
+        for run in self.claimer.claim(self.active):
             self.active[run.id] = run
             self.selector.register(run.pipe, selectors.EVENT_READ)
             self._busy_at = time.monotonic()
@@ -298,10 +299,10 @@ class Worker:
                 continue
             self._guarded(run, partial(run.sample, now))
             if run.max_seconds and now - run.started_monotonic > run.max_seconds:
-                run.kill(slots.REASON_TIMEOUT)
+                run.kill(cells.REASON_TIMEOUT)
             is_limited = checks_memory and run.max_megabytes and run.pid
             if is_limited and resident_bytes(run.pid or 0) > run.max_megabytes * (1 << 20):
-                run.kill(slots.REASON_MEMORY)
+                run.kill(cells.REASON_MEMORY)
 
     def _note_kills(self) -> None:
         """Have it known how many kills we have seen: should there be more when we are gone, we were among them."""
@@ -351,7 +352,7 @@ class Worker:
         for run in list(self.active.values()):
             if run.id in stale and run.ended is None:
                 logger.warning("lease lost", run=run.id, worker=self.id)
-                run.kill(slots.REASON_LEASE)
+                run.kill(cells.REASON_LEASE)
                 run.claim = replace(run.claim, token="")
             if run.ended is not None and not run.outbox:
                 self._release(run)
@@ -377,7 +378,7 @@ class Worker:
             return
         try:
             tokens = [run.claim.token for run in self.active.values()]
-            kinds = tuple(self.entries) if self.admission.is_current() else ()
+            kinds = tuple(self.kinds) if self.admission.is_current() else ()
             if kinds and self.rhythm.is_due("thin", THIN_SECONDS):
                 self.housekeeping.do(self.upkeep.thin)
             workers = self.recovery.look(tokens, kinds, self._is_resumable)
@@ -391,10 +392,11 @@ class Worker:
             self.rhythm.complain("recover", error)
 
     def _is_resumable(self, run: Run) -> bool:
-        entry = self.entries.get(run.kind)
-        return entry is not None and entry.is_resumable and run.attempt - run.checkpointed_attempt < MOST_ATTEMPTS
+        kind = self.kinds.get(run.kind)
+        return kind is not None and kind.is_resumable and run.attempt - run.checkpointed_attempt < MOST_ATTEMPTS
 
 
-def _fork_options(config: WorkerConfig, entries: Mapping[str, Entry]) -> ForkOptions:
-    modules = sorted({entry.address.partition(":")[0] for entry in entries.values()})
-    return ForkOptions(modules, config.data_dir, config.python_path)
+def _fork_options(config: WorkerConfig, kinds: Kinds) -> ForkOptions:
+    modules = [module for family in config.families.values() for module in family]
+    jobs = sorted({place.partition(":")[0] for kind in kinds.values() for place in (kind.address, kind.entry)})
+    return ForkOptions(list(dict.fromkeys(modules)), jobs, config.data_dir, config.python_path)

@@ -56,7 +56,7 @@ def test_flags_beat_variables_beat_the_file_beat_defaults(tmp_path, monkeypatch)
     monkeypatch.setenv("PITBOSS_LEASE_SECONDS", "30")
     monkeypatch.setenv("PITBOSS_SLOTS", "4")
     settings = load_settings(data_dir=tmp_path, slots=5)
-    assert (settings.slots, settings.lease_seconds, settings.max_queue_size) == (5, 30, 7)
+    assert (settings.slots, settings.lease_seconds, settings.max_queue_size) == ({"default": 5, "session": 50}, 30, 7)
     assert settings.url.endswith("pitboss.db")
 
 

@@ -3,7 +3,7 @@ from pitboss.launch.reconciler import Reconciler
 
 class Service:
     def __init__(self, ready):
-        self.ready, self.launcher, self.rung = ready, self, []
+        self.ready, self.rung = ready, []
 
     def ready_resources(self):
         return self.ready
@@ -14,6 +14,6 @@ class Service:
 
 def test_it_rings_for_what_could_start_and_for_nothing_else():
     service = Service({"gpu"})
-    assert Reconciler(service).reconcile() == {"gpu"}
+    assert Reconciler(service, service).reconcile() == {"gpu"}
     assert service.rung == ["gpu"]
-    assert Reconciler(Service(set())).reconcile() == set()
+    assert Reconciler(Service(set()), Service(set())).reconcile() == set()

@@ -11,16 +11,17 @@ from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market import readers
-from pitboss.market.catalog import Catalog, check_symbol
+from pitboss.market.catalog import check_symbol
 from pitboss.market.frames import between, to_arrays
 from pitboss.market.readers import read_file
+from pitboss.market.store import BarStore
 
 ROWS = "1,2,0.5,1.5,10"
 
 
 @pytest.fixture
 def catalog(tmp_path):
-    return Catalog(LocalFiles(tmp_path))
+    return BarStore(LocalFiles(tmp_path))
 
 
 def imported(catalog, tmp_path, text, timeframe="1m", encoding="utf-8", **options):
@@ -81,7 +82,7 @@ def test_what_is_repaired_is_said_and_strict_refuses(catalog, tmp_path):
     )
     with pytest.raises(InvalidInput, match="--strict"):
         imported(catalog, tmp_path, text, is_strict=True)
-    assert catalog.list() == []
+    assert catalog.all() == []
     frame, report, _ = imported(catalog, tmp_path, text)
     assert (report.duplicates, report.out_of_order, report.high_below_low) == (1, 1, 1)
     assert (report.non_positive, report.not_a_number, report.misaligned, report.unreadable) == (1, 1, 1, 1)
@@ -112,7 +113,7 @@ def test_what_is_repaired_is_said_and_strict_refuses(catalog, tmp_path):
 def test_what_cannot_be_read_is_refused_and_changes_nothing(catalog, tmp_path, text, encoding, message):
     with pytest.raises(InvalidInput, match=message):
         imported(catalog, tmp_path, text, encoding=encoding)
-    assert catalog.list() == []
+    assert catalog.all() == []
 
 
 @pytest.mark.parametrize("symbol", ["", "../x", "a/b", "a b", ".", "..", "x" * 33, "a\0", None, "é"])

@@ -1,12 +1,14 @@
 import math
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitboss.core import panel as slots
+from pitboss.core import panel as cells
 from pitboss.core.errors import InvalidInput, RunSuspended
 from pitboss.core.files import LocalFiles
+from pitboss.runs import messages as said
 from pitboss.runs.checkpoint import differences, read_state, write_state
 from pitboss.runs.context import memory_context
 from pitboss.runs.model import Checkpoint
@@ -34,8 +36,7 @@ def test_differences_are_said_in_words():
 
 
 def saved_by(messages):
-    return tuple(Checkpoint(**{name: m[name] for name in Checkpoint.__dataclass_fields__})
-                 for m in reversed(messages) if m["type"] == "checkpoint")  # fmt: skip
+    return tuple(Checkpoint(**asdict(m)) for m in reversed(messages) if isinstance(m, said.CheckpointSaved))
 
 
 def test_the_newest_whole_checkpoint_of_the_same_identity_is_restored(tmp_path):
@@ -50,16 +51,16 @@ def test_the_newest_whole_checkpoint_of_the_same_identity_is_restored(tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     again, told = memory_context({}, tmp_path, checkpoints=(newest, before))
     assert again.restore({"bars": "a"}) == {"done": 2}
-    assert any("torn" in message.get("message", "") for message in told)
+    assert any("torn" in getattr(message, "message", "") for message in told)
     again, told = memory_context({}, tmp_path, checkpoints=(newest, before))
     assert again.restore({"bars": "b"}) is None
-    assert any("bars was a and is b" in message.get("message", "") for message in told)
+    assert any("bars was a and is b" in getattr(message, "message", "") for message in told)
 
 
 def test_a_suspended_job_is_told_after_its_state_is_saved(tmp_path):
     context, messages = memory_context({}, tmp_path)
     context.restore({})
-    context.memory.cast("q")[slots.SUSPEND] = 1
+    context.memory.cast("q")[cells.SUSPEND] = 1
     assert context.is_checkpoint_due
     with pytest.raises(RunSuspended):
         context.checkpoint({"done": 1})
@@ -72,4 +73,4 @@ def test_no_room_for_a_checkpoint_is_said_once_and_ends_nothing(tmp_path):
     context.restore({})
     context.checkpoint({"done": 1})
     context.checkpoint({"done": 2})
-    assert [m["level"] for m in messages if m["type"] == "log"] == ["warning"]
+    assert [m.level for m in messages if isinstance(m, said.Logged)] == ["warning"]

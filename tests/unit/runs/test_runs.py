@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pitboss.core import panel as cells
 from pitboss.core.errors import DiskFull, RunCancelled
 from pitboss.runs import events as ev
+from pitboss.runs import messages as said
 from pitboss.runs.context import memory_context
 from pitboss.runs.model import Limits, QueueSnapshot, WorkerInfo
 from pitboss.runs.progress import ProgressMeter
@@ -90,7 +92,20 @@ def test_progress_never_promises_nonsense(steps):
 
 
 def snapshot(queued=(), active=(), workers=1, note="", typical=None):
-    infos = [WorkerInfo(str(i), "h", 1, 0.0, 2, "0", 0.0, 100.0, note) for i in range(workers)]
+    infos = [
+        WorkerInfo(
+            id=str(i),
+            host="h",
+            pid=1,
+            process_started_at=0.0,
+            slots=2,
+            version="0",
+            started_at=0.0,
+            renewed_at=100.0,
+            note=note,
+        )
+        for i in range(workers)
+    ]
     return QueueSnapshot(100.0, list(queued), list(active), infos, typical or {})
 
 
@@ -105,7 +120,7 @@ class FakeRun:
     ("changes", "reason"),
     [
         ({"workers": 0}, "no worker is running"),
-        ({"active": 2}, "2 of 2 slots busy"),
+        ({"active": 2}, "2 of 2 default slots busy"),
         ({"active": 1}, "a limit 1"),
         ({"note": "free memory below 9 MB"}, "free memory below 9 MB"),
         ({}, "about to start"),
@@ -132,8 +147,8 @@ def test_a_context_reports_and_notices_cancel(tmp_path):
         context.report(i + 1, passed=i)
     context.item("k", {"v": 1})
     context.check_cancel()
-    assert len([m for m in messages if m["type"] == "report"]) == 1
-    context._slots[0] = 1
+    assert len([m for m in messages if isinstance(m, said.Reported)]) == 1
+    context.memory.cast("q")[cells.CANCEL] = 1
     with pytest.raises(RunCancelled):
         context.check_cancel()
 
@@ -141,8 +156,8 @@ def test_a_context_reports_and_notices_cancel(tmp_path):
 def test_an_artifact_is_whole_or_not_there(tmp_path):
     context, messages = memory_context({}, tmp_path)
     saved = context.save_artifact("a.txt", lambda path: path.write_text("hello"))
-    assert (tmp_path / saved["path"]).read_text() == "hello"
-    assert messages[-1]["digest"] == saved["digest"]
+    assert (tmp_path / saved.path).read_text() == "hello"
+    assert messages[-1].digest == saved.digest
 
     def fails(path):
         path.write_text("half")

@@ -97,7 +97,7 @@ def test_all_mistakes_are_reported_together_in_the_order_of_the_text():
         ("close >", "ends too early"),
         ("close > 1 &", "unexpected character"),
         ("not close", "'not' needs a condition"),
-        ("rising(close, 0)", "'length' of rising is 0"),
+        ("rising(close, 0)", "does not accept length=0"),
         ("crosses_above(close)", "needs 2 series"),
         ("__import__('os')", "unknown indicator"),
         ("close > " + "(" * 60 + "1" + ")" * 60, "nested too deeply"),

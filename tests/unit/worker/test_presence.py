@@ -20,7 +20,17 @@ def a_machine_with_a_name(monkeypatch):
 def worker(machine, host="host", pid=None, started_at=None):
     pid = pid or os.getpid()
     started_at = start_time(pid) if started_at is None else started_at
-    return WorkerInfo("w", host, pid, started_at or 0.0, 1, "1", 0.0, 0.0, machine=str(machine))
+    return WorkerInfo(
+        id="w",
+        host=host,
+        pid=pid,
+        process_started_at=started_at or 0.0,
+        slots=1,
+        version="1",
+        started_at=0.0,
+        renewed_at=0.0,
+        machine=str(machine),
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,5 +71,15 @@ def test_this_machine_tells_its_boot_and_container():
     ("silent", "is_live"), [(0.0, True), (14.0, True), (16.0, False), (-14.0, True), (-3600.0, False)]
 )
 def test_a_renewal_in_the_future_is_no_sign_of_life(silent, is_live):
-    registered = WorkerInfo("w", "h", 1, 1.0, 1, "1", 0.0, 0.0, silent_seconds=silent)
+    registered = WorkerInfo(
+        id="w",
+        host="h",
+        pid=1,
+        process_started_at=1.0,
+        slots=1,
+        version="1",
+        started_at=0.0,
+        renewed_at=0.0,
+        silent_seconds=silent,
+    )
     assert registered.has_renewed(15.0) is is_live

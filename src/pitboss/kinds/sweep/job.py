@@ -1,4 +1,4 @@
-"""The parameter sweep as a run."""
+"""The sweep in its own process."""
 
 from __future__ import annotations
 
@@ -6,43 +6,26 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pitboss.backtesting.grid import read_grid
 from pitboss.backtesting.library import variants_frame
-from pitboss.backtesting.sweep import SweepJob, Variant, check_metric, rank, read_grid, run_sweep
+from pitboss.backtesting.sweep import SweepJob, Variant, rank, run_sweep
 from pitboss.core.errors import RunCancelled
-from pitboss.jobs.backtest import BacktestKind, save_frame
-from pitboss.jobs.request import fix_sources, identity_of, load_universe, read_request, source_of, strategy_text
-from pitboss.market.catalog import Catalog
+from pitboss.kinds.documents.bars import load_universe, save_frame
+from pitboss.kinds.documents.prepare import identity_of, read_request, source_of
+from pitboss.kinds.sweep.params import SweepParams
 from pitboss.runs.context import RunContext
-from pitboss.runs.ports import Prepared
 
-KEYS = ("grid", "metric")
-DEFAULT_METRIC = "sharpe"
 BEST = 10
 
 
-class SweepKind(BacktestKind):
-    """Runs every combination of a grid of parameters of one strategy document over stored bars."""
-
-    name = "sweep"
-
-    def prepare(self, params: Mapping[str, Any]) -> Prepared:
-        """Check everything that can be checked without reading bars."""
-        request = read_request(params, strategy_text(params.get("strategy"), self.lookup), KEYS)
-        read_grid(request.document, params.get("grid"))
-        check_metric(params.get("metric", DEFAULT_METRIC))
-        snapshot = fix_sources(request, self.catalog)
-        return Prepared(f"strategy/{request.document.name}", dict(params), snapshot)
-
-
-def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
-    """Compute the variants, reporting each as it ends, then write their table; see `runs.ports.JobKind`."""
+def run(params: SweepParams, context: RunContext) -> dict[str, Any]:
+    """Compute the variants, reporting each as it ends, then write their table; see `runs.kinds.Kind`."""
     context.begin_stage("loading bars")
-    request = read_request(params, context.snapshot["strategy"]["text"], KEYS)
-    universe = load_universe(request, context.snapshot, Catalog(context.files))
-    grid = read_grid(request.document, params["grid"])
-    metric = params.get("metric", DEFAULT_METRIC)
+    request = read_request(params, context.snapshot["strategy"]["text"])
+    universe = load_universe(request, context.snapshot, context.resource("bars"))
+    grid = read_grid(request.document, params.grid)
     job = SweepJob(
-        request.document, universe, request.cash, request.sizing, request.costs, request.parameters,
+        request.document, universe, request.cash, params.sizing, params.costs, params.parameters,
         lambda: context.is_cancelled or context.is_suspended,
     )  # fmt: skip
     saved = _restored(context)
@@ -65,7 +48,7 @@ def run(params: dict[str, Any], context: RunContext) -> dict[str, Any]:
         context.checkpoint_at_cancel({"variants": saved})
     else:
         raise RunCancelled("the sweep was cancelled")
-    return results(done, len(grid), metric, context)
+    return results(done, len(grid), params.metric, context)
 
 
 def _restored(context: RunContext) -> bytearray:
@@ -87,11 +70,12 @@ def _variant(item: Mapping[str, Any]) -> Variant:
 def results(done: list[Variant], total: int, metric: str, context: RunContext) -> dict[str, Any]:
     """Write the table of variants, best first, and answer the result of a sweep."""
     ranked = rank(done, metric)
-    artifacts = [save_frame(context, "variants.parquet", variants_frame(ranked))]
+    artifacts = [save_frame(context, "variants", variants_frame(ranked))]
     return {
         "variants": len(done),
         "total": total,
         "metric": metric,
+        "failed": sum(variant.metrics.get(metric) is None for variant in done),
         "best": [_item(variant) for variant in ranked[:BEST]],
         "artifacts": artifacts,
         "source": source_of(context.snapshot),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Kind(Enum):
+class ValueType(Enum):
     """The type of an expression, worded as messages name it."""
 
     NUMBER = "a number"
@@ -19,8 +19,8 @@ class Kind(Enum):
 
     @property
     def is_constant(self) -> bool:
-        return self in (Kind.NUMBER, Kind.PERCENT, Kind.UNKNOWN)
+        return self in (ValueType.NUMBER, ValueType.PERCENT, ValueType.UNKNOWN)
 
     @property
     def is_numeric(self) -> bool:
-        return self.is_constant or self is Kind.SERIES
+        return self.is_constant or self is ValueType.SERIES

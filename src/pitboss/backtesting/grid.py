@@ -1,0 +1,96 @@
+"""The grid of a sweep: which values of which parameters, and by what the variants are ranked."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pitboss.core.errors import InvalidInput, Problem, suggest
+from pitboss.strategy.document import Document, read_number
+
+MAX_VARIANTS = 1_000_000
+MAX_VALUES = 100_000  # of one parameter
+RANKABLE = (
+    "sharpe", "sortino", "calmar", "omega", "total_return", "annual_return", "final_equity", "profit_factor",
+    "win_rate", "expectancy", "probabilistic_sharpe", "alpha", "trade_count", "max_drawdown", "volatility",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values of each parameter; variants are their product, the last parameter turning fastest."""
+
+    values: Mapping[str, tuple[float, ...]]
+
+    def __len__(self) -> int:
+        return math.prod(len(values) for values in self.values.values())
+
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        for combination in itertools.product(*self.values.values()):
+            yield dict(zip(self.values, combination, strict=True))
+
+
+def read_grid(document: Document, given: Any) -> Grid:
+    """Read `{"fast": [5, 10], "slow": {"low": 20, "high": 50, "step": 5}}`.
+
+    Raises InvalidInput for unknown parameters, values that are no numbers or out of range, an empty or
+    too large grid, all at once.
+    """
+    if not isinstance(given, Mapping) or not given:
+        raise InvalidInput("the grid is empty", 'write {"fast_period": [5, 10, 20]}', "grid")
+    problems: list[Problem] = []
+    values: dict[str, tuple[float, ...]] = {}
+    for name, choice in given.items():
+        where = f"grid.{name}"
+        if name not in document.parameters:
+            problems.append(Problem(f"unknown parameter '{name}'", suggest(name, document.parameters), where=where))
+            continue
+        try:
+            values[name] = _choices(choice, where)
+            for value in values[name]:
+                document.parameter_values({name: value})
+            # every expression with the ends and a first few: a length or an offset may not bear them all
+            for value in {*values[name][:50], min(values[name]), max(values[name])}:
+                document.check({name: value})
+        except InvalidInput as error:
+            problems.append(error.problems[0])
+    if problems:
+        raise InvalidInput(problems)
+    grid = Grid(values)
+    if len(grid) > MAX_VARIANTS:
+        raise InvalidInput(f"the grid has {len(grid):,} variants", f"at most {MAX_VARIANTS:,}: widen the steps", "grid")
+    return grid
+
+
+def _choices(choice: Any, where: str) -> tuple[float, ...]:
+    wrong = InvalidInput(
+        "a grid needs a list or low, high and step", '[5, 10] or {"low": 5, "high": 50, "step": 5}', where
+    )
+    if isinstance(choice, Mapping):
+        if set(choice) != {"low", "high", "step"}:
+            raise wrong
+        numbers = [read_number(choice[key]) for key in ("low", "high", "step")]
+        if any(number is None for number in numbers):
+            raise wrong
+        low, high, step = (number.value for number in numbers if number)
+        if step <= 0 or low > high or (high - low) / step > MAX_VALUES:
+            raise InvalidInput(f"the range {low:g} to {high:g} by {step:g} is empty, reversed or too long",
+                               "low <= high and step > 0", where)  # fmt: skip
+        count = math.floor((high - low) / step + 1e-9) + 1
+        return tuple(round(low + i * step, 12) for i in range(count))
+    if not isinstance(choice, Sequence) or isinstance(choice, str) or not 0 < len(choice) <= MAX_VALUES:
+        raise wrong
+    numbers = [read_number(value) for value in choice]
+    if any(number is None for number in numbers):
+        raise wrong
+    return tuple(dict.fromkeys(number.value for number in numbers if number))
+
+
+def check_metric(metric: str) -> str:
+    """Answer `metric` if variants can be ranked by it. Raises InvalidInput otherwise."""
+    if metric not in RANKABLE:
+        raise InvalidInput(f"unknown metric '{str(metric)[:40]}'", suggest(str(metric), RANKABLE), "metric")
+    return metric

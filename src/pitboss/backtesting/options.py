@@ -1,0 +1,62 @@
+"""What a backtest may be given beside its document: cash, sizing and costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from pitboss.core.errors import InvalidInput, Problem, suggest
+from pitboss.strategy.document import SIZINGS, Costs, Document, Sizing, read_number
+
+RULES = "1"  # raised whenever the same document and bars give another result
+
+
+def check_cash(cash: float) -> float:
+    """Answer the starting cash if it is an amount. Raises InvalidInput."""
+    if isinstance(cash, bool) or not isinstance(cash, int | float) or not 0 < cash < 1e15:
+        raise InvalidInput(f"the starting cash {cash!r} is no amount", "write a number greater than 0", "cash")
+    return float(cash)
+
+
+def override(base: Any, given: Mapping[str, Any] | None, where: str) -> Any:
+    """Answer the dataclass `base` (Costs or Sizing) with the fields `given`, texts such as `0.02%` included.
+
+    Raises InvalidInput for unknown fields and wrong values, all at once.
+    """
+    known = {f.name for f in fields(base)}
+    changes: dict[str, Any] = {}
+    problems = []
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidInput(f"'{where}' is not a mapping", f"write {where} as names and values", where)
+    for name, value in (given or {}).items():
+        place = f"{where}.{name}"
+        number = read_number(value)
+        if name not in known:
+            problems.append(Problem(f"unknown {where} '{name}'", suggest(name, known), where=place))
+        elif name == "type":
+            if value not in SIZINGS:
+                problems.append(Problem(f"unknown sizing '{value}'", suggest(str(value), SIZINGS), where=place))
+            changes[name] = value
+        elif number is None or number.value < 0 or (name == "value" and number.value == 0):
+            problems.append(Problem(f"'{value}' is no {name}", "write a number such as 10 or 0.1%", where=place))
+        elif name in ("commission", "slippage") and number.value >= 1:
+            problems.append(Problem(f"{name} {value} is all of the price", "write 0.0002 or 0.02%", where=place))
+        else:
+            changes[name] = number.value
+    if changes.get("type", getattr(base, "type", None)) != getattr(base, "type", None) and "value" not in changes:
+        problems.append(Problem(f"{where} of another type needs a value", "give it too", where=f"{where}.value"))
+    if problems:
+        raise InvalidInput(problems)
+    return replace(base, **changes)
+
+
+def resolve(
+    document: Document, sizing: Mapping[str, Any] | None, costs: Mapping[str, Any] | None
+) -> tuple[Sizing, Costs]:
+    """Answer the document's sizing and costs with overrides. Raises InvalidInput for what does not fit."""
+    document.require_entry()
+    chosen = override(document.sizing, sizing, "sizing")
+    if chosen.type == "risk" and "stop_loss" not in document.levels:
+        raise InvalidInput("sizing by risk needs a stop", "add risk.stop_loss to the strategy", "sizing.type")
+    return chosen, override(document.costs, costs, "costs")

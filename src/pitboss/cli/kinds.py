@@ -1,0 +1,117 @@
+"""`pitboss kinds …` and `pitboss run KIND`: any kind of run, from its declaration."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pitboss.cli.options import AsJson, DataDir, Detach, pairs, platform_of, print_json
+from pitboss.core.errors import InvalidInput, NotFound, suggest
+from pitboss.core.places import absolute
+from pitboss.core.principal import LOCAL
+
+app = typer.Typer(help="List and describe the kinds of run.", no_args_is_help=True)
+MOST_BYTES = 16 << 20  # of a file with params
+
+
+@app.command("list")
+def list_kinds(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the kinds of run that are installed, and what is wrong with any."""
+    from pitboss.cli.render import notes, table
+    from pitboss.runs.documents import kind_document
+
+    with platform_of(data_dir, takes_up=False) as platform:
+        kinds, faults = list(platform.kinds.values()), platform.service.kind_faults(LOCAL)
+    if as_json:
+        print_json({"kinds": [kind_document(kind) for kind in kinds], "faults": [fault.as_dict() for fault in faults]})
+        return
+    rows = [[kind.name, kind.title, kind.resource, "yes" if kind.is_resumable else "no", kind.source] for kind in kinds]
+    table(("kind", "title", "slots", "resumable", "from"), rows)
+    for fault in faults:
+        notes.print(f"{fault.name} of {fault.source or '?'}: {fault.reason}", markup=False, style="yellow")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A kind, such as backtest.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a kind is asked to do: its params with meanings, units and bounds."""
+    from pitboss.cli.render import table
+    from pitboss.runs.documents import kind_document, param_rows
+
+    with platform_of(data_dir, takes_up=False) as platform:
+        kind = platform.kinds.get(name)
+        if kind is None:
+            raise NotFound(f"there is no kind '{name[:40]}'", suggest(name, platform.kinds))
+    described = kind_document(kind)
+    if as_json:
+        print_json(described)
+        return
+    print(f"{kind.name}: {kind.title}{', can be resumed' if kind.is_resumable else ''}")
+    table(("param", "type", "default", "meaning"), param_rows(kind))
+    for example in described["examples"]:
+        print(f"\nexample: pitboss run {kind.name} --params FILE, with\n{json.dumps(example, indent=2)}")
+
+
+def run(
+    kind: Annotated[str, typer.Argument(help="A kind of run; 'pitboss kinds list' names them.")],
+    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="A param: cash=5000; repeat.")] = None,
+    params: Annotated[Path | None, typer.Option("--params", help="A JSON or YAML file with params; - reads.")] = None,
+    priority: Annotated[str, typer.Option(help="low, normal, high or a number.")] = "normal",
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag; repeat for several.")] = None,
+    resource: Annotated[
+        str | None, typer.Option(help="Which slots it takes, such as gpu.", show_default="the kind's")
+    ] = None,
+    max_seconds: Annotated[float | None, typer.Option("--max-seconds", help="Time limit of the run.")] = None,
+    max_memory: Annotated[float | None, typer.Option("--max-memory", help="Memory limit of the run, MB.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    detach: Detach = False,
+) -> None:
+    """Run any kind: submit, watch, and show what came of it."""
+    from pitboss.cli.launch import options_of, submit_and_follow
+    from pitboss.runs.service import Submission
+
+    given = (read_params_file(params) if params else {}) | read_params(param, "--param")
+    options = options_of(max_seconds, max_memory, resource)
+    request = Submission(kind=kind, params=given, priority=priority, tags=tag or [], options=options)
+    with platform_of(data_dir) as platform:
+        submit_and_follow(platform, request, as_json, detach)
+
+
+def read_params(given: list[str] | None, flag: str) -> dict[str, Any]:
+    """Read `name=value` options; a value that is JSON is what it says, any other is a text. Raises InvalidInput."""
+    return {name: _value(text) for name, text in pairs(given, flag).items()}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def read_params_file(path: Path) -> dict[str, Any]:
+    """Read a file with params as JSON or YAML; `-` is standard input. Raises InvalidInput."""
+    import sys
+
+    import yaml
+
+    try:
+        if str(path) == "-":
+            text = sys.stdin.read(MOST_BYTES)
+        else:
+            with absolute(path, "--params").open(encoding="utf-8") as file:
+                text = file.read(MOST_BYTES)
+        found = yaml.safe_load(text)  # JSON is YAML
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        what = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        raise InvalidInput(f"{path}: {what}", "write params as a JSON or YAML mapping in UTF-8", "--params") from None
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise InvalidInput(f"{path} holds no mapping of params", 'write {"name": value}', "--params")
+    return json.loads(json.dumps(found, default=str))  # type: ignore[no-any-return]

@@ -1,0 +1,64 @@
+"""The backtest in its own process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pitboss.backtesting.engine import Outcome, Simulation, rules_of
+from pitboss.backtesting.metrics import compute_metrics
+from pitboss.backtesting.tables import candles_frame, equity_frame, monthly_frame, orders_frame, trades_frame
+from pitboss.core.errors import RunCancelled
+from pitboss.kernel.panel import panel_over
+from pitboss.kinds.backtest.params import BacktestParams
+from pitboss.kinds.documents.bars import gaps_of, load_universe, save_frame
+from pitboss.kinds.documents.prepare import identity_of, read_request, source_of
+from pitboss.runs.context import RunContext
+from pitboss.runs.messages import Gauge
+
+GAUGES = (Gauge("trade_count"), Gauge("equity", is_real=True))  # in the order of `kernel.panel`
+
+
+def run(params: BacktestParams, context: RunContext) -> dict[str, Any]:
+    """Simulate, then write trades, orders, equity and drawdown; see `runs.kinds.Kind`."""
+    context.begin_stage("loading bars")
+    request = read_request(params, context.snapshot["strategy"]["text"])
+    universe = load_universe(request, context.snapshot, context.resource("bars"))
+    rules = rules_of(request.program, request.sizing, request.costs)
+    simulation = Simulation(request.program, rules, universe, request.cash, panel_over(context.memory))
+    saved = context.restore(identity_of(context.snapshot))
+    if saved is not None:
+        simulation.take_up(saved)
+    context.begin_stage("simulating", simulation.end, simulation.reached, GAUGES)
+    while simulation.advance():
+        if context.is_checkpoint_due:
+            context.checkpoint(simulation.saved())
+    context.end_stage(simulation.reached)
+    if simulation.reached == simulation.end:
+        context.begin_results()
+    elif context.keeps_partial:
+        context.checkpoint_at_cancel(simulation.saved())
+    else:
+        raise RunCancelled("the backtest was cancelled")
+    return results(simulation.outcome(), context)
+
+
+def results(outcome: Outcome, context: RunContext) -> dict[str, Any]:
+    """Write the artifacts of a backtest and answer its result."""
+    equity = equity_frame(outcome)
+    frames = {
+        "trades": trades_frame(outcome),
+        "orders": orders_frame(outcome),
+        "equity": equity.select("ts", "equity"),
+        "drawdown": equity.select("ts", "drawdown"),
+    }
+    artifacts = [save_frame(context, name, frame) for name, frame in frames.items()]
+    for name, frame in (("monthly", monthly_frame(equity, outcome.cash)), ("candles", candles_frame(outcome))):
+        save_frame(context, name, frame)
+    return {
+        "metrics": compute_metrics(outcome),
+        "trades": len(frames["trades"]),
+        "final_equity": float(equity["equity"][-1]) if len(equity) else outcome.cash,
+        "artifacts": artifacts,
+        "gaps": gaps_of(outcome.universe),
+        "source": source_of(context.snapshot),
+    }

@@ -1,0 +1,139 @@
+"""Saved backtests: named configurations that are run again and again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pitboss.core.errors import InvalidInput, NotFound
+from pitboss.core.principal import Principal
+from pitboss.kinds.backtest import KIND
+from pitboss.kinds.documents.prepare import read_request
+from pitboss.runs.model import Run, RunQuery
+from pitboss.runs.service import UNFINISHED, CancelAnswer, RunService, Submission
+from pitboss.strategy.document import NO_ENTRY
+from pitboss.strategy.reference import StrategyRef
+
+_NAME = re.compile(r"[\w][\w .,()+-]{0,63}")
+
+
+class Saved(Protocol):
+    """One configuration; `storage.documents.SavedBacktest` is one."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def params(self) -> dict[str, Any]: ...
+
+
+class Shelf(Protocol):
+    """Where configurations are kept, each owner's for themselves; `storage.documents.BacktestShelf` is one."""
+
+    def create(self, owner: str, name: str, params: dict[str, Any]) -> Any: ...
+
+    def get(self, owner: str, backtest_id: str) -> Any: ...
+
+    def all(self, owner: str) -> list[Any]: ...
+
+    def change(self, owner: str, backtest_id: str, name: str, params: dict[str, Any]) -> Any: ...
+
+    def delete(self, owner: str, backtest_id: str) -> None: ...
+
+
+class SavedBacktests:
+    """Creates, changes, deletes and runs saved configurations; each run of one is a run of its own.
+
+    Everything is the principal's own: what is somebody else's is not found.
+    """
+
+    def __init__(self, shelf: Shelf, service: RunService) -> None:
+        self._shelf = shelf
+        self._service = service
+
+    def create(self, who: Principal, name: str, params: Mapping[str, Any]) -> Any:
+        """Store a configuration. Raises InvalidInput, Conflict."""
+        return self._shelf.create(who.name, _checked(name), self._complete(who, params))
+
+    def get(self, who: Principal, backtest_id: str) -> Any:
+        """Answer a configuration. Raises NotFound."""
+        return self._shelf.get(who.name, backtest_id)
+
+    def all(self, who: Principal) -> list[Any]:
+        """Answer every configuration, by name."""
+        return self._shelf.all(who.name)
+
+    def delete(self, who: Principal, backtest_id: str) -> None:
+        """Remove a configuration; its past runs stay. Raises NotFound."""
+        self._shelf.delete(who.name, backtest_id)
+
+    def change(self, who: Principal, backtest_id: str, name: str | None, params: Mapping[str, Any] | None) -> Any:
+        """Change the name, or some of the params (null removes one). Raises NotFound, InvalidInput, Conflict."""
+        before = self.get(who, backtest_id)
+        merged = {**before.params, **(params or {})}
+        kept = {key: value for key, value in merged.items() if value is not None}
+        return self._shelf.change(who.name, backtest_id, _checked(name or before.name), self._complete(who, kept))
+
+    def run(self, who: Principal, backtest_id: str, idempotency_key: str | None = None) -> Run:
+        """Queue a run of the configuration. Raises InvalidInput when it cannot run, such as without an entry."""
+        saved = self.get(who, backtest_id)
+        tags = (self.tag(saved.id), saved.name)
+        request = Submission(kind=KIND.name, params=saved.params, tags=tags, idempotency_key=idempotency_key)
+        return self._service.submit(who, request)
+
+    def runs(self, who: Principal, backtest_id: str, limit: int = 50, cursor: str | None = None) -> list[Run]:
+        """Answer the past and present runs of a configuration, newest first. Raises NotFound."""
+        saved = self.get(who, backtest_id)
+        return self._service.find(who, RunQuery(tag=self.tag(saved.id), limit=limit, cursor=cursor))
+
+    def latest(self, who: Principal, backtest_id: str) -> Run:
+        """Answer the newest run that has not ended, else the newest. Raises NotFound."""
+        found = self.runs(who, backtest_id)
+        if not found:
+            raise NotFound("this backtest has not been run yet", f"POST /backtests/{backtest_id}/run")
+        return next((run for run in found if not run.state.is_terminal), found[0])
+
+    def cancel(self, who: Principal, backtest_id: str, keep_partial: bool, run_id: str | None = None) -> CancelAnswer:
+        """Cancel one run of the configuration: the named one, else the newest that has not ended."""
+        run = self.latest(who, backtest_id)
+        if run_id is not None:
+            run = next((r for r in self.runs(who, backtest_id, 1000) if r.id == run_id), run)
+            if run.id != run_id:
+                raise NotFound(f"'{run_id[:64]}' is no run of this backtest", f"see GET /backtests/{backtest_id}/runs")
+        return self._service.cancel(who, run.id, keep_partial)
+
+    def is_running(self, who: Principal, backtest_id: str) -> bool:
+        """Answer whether any run of the configuration has not ended."""
+        return bool(self._service.find(who, RunQuery(tag=self.tag(backtest_id), states=UNFINISHED, limit=1)))
+
+    @staticmethod
+    def tag(backtest_id: str) -> str:
+        return f"saved:{backtest_id}"
+
+    def _complete(self, who: Principal, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer the params, refusing what does not hold; a strategy that cannot run yet may be saved."""
+        read, problems = KIND.read(params)
+        try:
+            text = (
+                StrategyRef.remote(read.strategy).text(self._service.sources(who).strategies) if read.strategy else ""
+            )
+            read_request(read, text)
+        except InvalidInput as error:
+            problems = [*problems, *error.problems]
+        except Exception:
+            if not problems:
+                raise
+        grave = [problem for problem in problems if problem.code != NO_ENTRY]
+        if grave:
+            raise InvalidInput(list(dict.fromkeys(grave)))
+        return dict(params)
+
+
+def _checked(name: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidInput(f"'{str(name)[:40]}' is no name", "1 to 64 letters, digits, spaces and . , ( ) + -", "name")
+    return name

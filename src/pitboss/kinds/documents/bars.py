@@ -1,0 +1,67 @@
+"""The bars of a run, as its process has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pitboss.backtesting.universe import Universe
+from pitboss.core.clock import micros_to_iso
+from pitboss.core.errors import InvalidInput
+from pitboss.kinds.documents.prepare import Request
+from pitboss.market.dates import DAY_MICROS
+from pitboss.market.frames import between
+from pitboss.market.store import BarStore
+from pitboss.runs.context import RunContext, World
+
+LONGEST_CLOSE = 4 * DAY_MICROS + DAY_MICROS // 2  # no exchange is closed for longer than a long weekend
+MOST_GAPS = 20
+
+
+def bars_of(world: World) -> BarStore:
+    """Answer the bars that a run may read."""
+    return BarStore(world.files)
+
+
+def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore) -> Universe:
+    """Load the bars of a request, and make sure that they are those of its snapshot.
+
+    Raises InvalidInput when the stored bars have changed since, or none lie in the range.
+    """
+    promised = {described["symbol"]: described["digest"] for described in snapshot["data"]}
+    bars = {}
+    for symbol in request.all_symbols:
+        bars[symbol] = between(store.load(symbol, request.timeframe), request.start, request.end)
+        # asked after they were read: whatever is imported meanwhile shows here
+        if store.find(symbol, request.timeframe).digest != promised.get(symbol):
+            raise InvalidInput(f"the bars of {symbol} have changed since the run was submitted", "rerun it", "symbols")
+    for symbol in request.symbols:
+        if not len(bars[symbol].ts):
+            raise InvalidInput(f"{symbol} has no bars in that range", "see 'pitboss data gaps'", "start")
+    return Universe(request.symbols, bars, request.timeframe)
+
+
+def gaps_of(universe: Universe) -> list[dict[str, str]]:
+    """Answer stretches of the traded symbols that are longer than an exchange closes, the first few of them."""
+    longest = max(LONGEST_CLOSE, 3 * universe.timeframe.micros)
+    found = (
+        {"symbol": symbol, "after": micros_to_iso(int(ts[at])), "before": micros_to_iso(int(ts[at + 1]))}
+        for symbol in universe.symbols
+        for ts in (universe.bars[symbol].ts,)
+        for at in np.flatnonzero(np.diff(ts) > longest)
+    )
+    return list(islice(found, MOST_GAPS))
+
+
+def save_frame(context: RunContext, name: str, frame: pl.DataFrame) -> str:
+    """Save a frame as an artifact in Parquet and answer its name."""
+
+    def write(path: Path) -> None:
+        frame.write_parquet(path, compression="zstd")
+
+    return context.save_artifact(f"{name}.parquet", write).name

@@ -1,0 +1,200 @@
+"""What a run of a document is asked to do: checked before it is queued, fixed in a snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from importlib.metadata import version
+from typing import Any, Protocol, TypeVar
+
+from pitboss.backtesting.options import RULES, resolve
+from pitboss.core.clock import micros_to_iso
+from pitboss.core.errors import InvalidInput, Problem
+from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.kinds.documents.params import DocumentParams
+from pitboss.market.catalog import Catalog, Series
+from pitboss.market.dates import range_of
+from pitboss.runs.kinds import Prepared
+from pitboss.strategy.document import Costs, Document, Sizing
+from pitboss.strategy.program import Program, compile_document
+from pitboss.strategy.reader import read_document
+from pitboss.strategy.reference import StrategyRef, TextsByName
+
+T = TypeVar("T")
+PACKAGES = ("pitboss", "numpy", "numba", "polars", "ta-lib")
+DECISIVE = ("rules", "numpy", "numba", "polars", "ta-lib")  # a change of these may change a result's last digit
+
+
+class Sources(Protocol):
+    """Where a document and its bars come from."""
+
+    @property
+    def strategies(self) -> TextsByName: ...
+
+    @property
+    def bars(self) -> Catalog: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A checked request: what runs on which bars, and with which money."""
+
+    document: Document
+    program: Program
+    sizing: Sizing
+    costs: Costs
+    symbols: tuple[str, ...]
+    timeframe: Timeframe
+    start: str | None
+    end: str | None
+    cash: float
+
+    @property
+    def all_symbols(self) -> tuple[str, ...]:
+        """The traded symbols, then those that the strategy only looks at."""
+        return self.symbols + tuple(sorted(self.document.symbols - set(self.symbols)))
+
+
+class Mistakes:
+    """Collects what is wrong, so that all of it can be told at once."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def attempt(self, check: Callable[[], T]) -> T | None:
+        """Answer what `check` answers, None after noting its mistakes."""
+        try:
+            return check()
+        except InvalidInput as error:
+            self.problems += error.problems
+            return None
+
+    def tell(self) -> None:
+        """Raise InvalidInput with every mistake, when there is any."""
+        if self.problems:
+            raise InvalidInput(list(dict.fromkeys(self.problems)))
+
+
+def read_request(params: DocumentParams, text: str, mistakes: Mistakes | None = None) -> Request:
+    """Check params against the strategy `text`. Raises InvalidInput with every mistake, of `mistakes` too."""
+    mistakes = mistakes or Mistakes()
+    document = mistakes.attempt(lambda: read_document(text))
+    mistakes.attempt(lambda: range_of(params.start, params.end))
+    if document is None:
+        mistakes.tell()
+    assert document is not None
+    timeframe = mistakes.attempt(partial(_timeframe, params.timeframe, document))
+    document = replace(document, timeframe=timeframe)  # what on("1h", …) is made of
+    program = mistakes.attempt(lambda: compile_document(document, params.parameters))
+    resolved = mistakes.attempt(lambda: resolve(document, params.sizing, params.costs))
+    mistakes.tell()
+    assert program is not None
+    assert resolved is not None
+    assert timeframe is not None
+    return Request(
+        document=document, program=program, sizing=resolved[0], costs=resolved[1], symbols=tuple(params.symbols),
+        timeframe=timeframe, start=params.start, end=params.end, cash=params.cash,
+    )  # fmt: skip
+
+
+def _timeframe(given: str | None, document: Document) -> Timeframe:
+    if given is not None:
+        return parse_timeframe(given)
+    if document.timeframe is None:
+        raise InvalidInput("no timeframe is given", "write one such as 5m, here or in the document", "timeframe")
+    return document.timeframe
+
+
+def prepare_document(
+    params: DocumentParams, sources: Sources, check: Callable[[Document], object] | None = None
+) -> Prepared:
+    """Check a run of a document and fix its sources; `check` adds what a kind asks of the document.
+
+    Raises InvalidInput with every mistake.
+    """
+    text = StrategyRef.remote(params.strategy).text(sources.strategies)
+    mistakes = Mistakes()
+    if check is not None:
+        document = mistakes.attempt(lambda: read_document(text))
+        if document is not None:
+            mistakes.attempt(lambda: check(document))
+    request = read_request(params, text, mistakes)
+    snapshot = fix_sources(request, sources.bars)
+    return Prepared(f"strategy/{request.document.name}", snapshot, identity_of(snapshot))
+
+
+def pinned(params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the strategy by the text that was run, not by a name that may mean another by now."""
+    return {**params, "strategy": snapshot["strategy"]["text"]}
+
+
+def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
+    """Answer the snapshot of a request: strategy text, data fingerprints and versions.
+
+    Raises InvalidInput for unknown symbols and for ranges without bars, naming which there are.
+    """
+    low, high = range_of(request.start, request.end)
+    problems: list[Problem] = []
+    data = []
+    for symbol in request.all_symbols:
+        try:
+            series = catalog.find(symbol, request.timeframe)
+            _check_range(catalog, series, low, high)
+        except InvalidInput as error:
+            problems.extend(error.problems)
+            continue
+        data.append(series.as_dict())
+    if problems:
+        raise InvalidInput(problems)
+    text = request.document.text
+    return {
+        "strategy": {
+            "name": request.document.name,
+            "text": text,
+            "digest": hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
+        },
+        "data": data,
+        "is_synthetic": any(described["is_synthetic"] for described in data),
+        "versions": dict(versions()),
+        "seed": None,  # nothing in a backtest is random
+    }
+
+
+def identity_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
+    """Answer what decides a result: digests of strategy and bars, and the versions installed now."""
+    return {
+        "the strategy's text": snapshot["strategy"]["digest"],
+        **{f"the bars of {series['symbol']}": series["digest"] for series in snapshot["data"]},
+        **{name: found for name, found in versions() if name in DECISIVE},
+    }
+
+
+def source_of(snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer where a result comes from: digests of strategy and data, and the versions that computed it.
+
+    The text is the snapshot's. Its versions are those of the submit: an upgrade may have come in between.
+    """
+    strategy = snapshot.get("strategy", {})
+    described = ("symbol", "timeframe", "rows", "digest", "source", "is_synthetic")
+    return {
+        "strategy": {name: strategy.get(name) for name in ("name", "digest")},
+        "data": [{name: series[name] for name in described} for series in snapshot.get("data", [])],
+        "is_synthetic": snapshot.get("is_synthetic", False),
+        "versions": dict(versions()),
+    }
+
+
+@cache
+def versions() -> tuple[tuple[str, str], ...]:
+    """Answer the versions of Python and of the packages that a result depends on."""
+    packages = ((name, version(name)) for name in PACKAGES)
+    return (("python", platform.python_version()), ("rules", RULES), *packages)
+
+
+def _check_range(catalog: Catalog, series: Series, low: int | None, high: int | None) -> None:
+    if (low is not None or high is not None) and not catalog.has_bars(series, low, high):
+        have = f"{micros_to_iso(series.first)} to {micros_to_iso(series.last)}"
+        raise InvalidInput(f"{series.symbol} has no bars in that range", f"there are bars from {have}", "start")

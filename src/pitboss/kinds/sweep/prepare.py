@@ -1,0 +1,13 @@
+"""What a sweep asks of its document beside what every run of one does."""
+
+from __future__ import annotations
+
+from pitboss.backtesting.grid import read_grid
+from pitboss.kinds.documents.prepare import Sources, prepare_document
+from pitboss.kinds.sweep.params import SweepParams
+from pitboss.runs.kinds import Prepared
+
+
+def prepare(params: SweepParams, sources: Sources) -> Prepared:
+    """Check a sweep and fix its sources. Raises InvalidInput with every mistake."""
+    return prepare_document(params, sources, lambda document: read_grid(document, params.grid))

@@ -1,0 +1,26 @@
+"""Ranges of dates, as people write them."""
+
+from __future__ import annotations
+
+from pitboss.core.clock import parse_date
+from pitboss.core.errors import InvalidInput
+
+DAY_MICROS = 86_400_000_000
+
+
+def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
+    """Read a date range as microseconds [low, high); see `frames.between`."""
+    bounds: list[int | None] = []
+    for name, text in (("start", start), ("end", end)):
+        try:
+            bounds.append(None if not text else parse_date(text))
+        except (ValueError, OverflowError, TypeError):
+            raise InvalidInput(f"'{str(text)[:40]}' is no date", "write 2018-01-31 or 2018-01-31T13:00", name) from None
+    low, high = bounds
+    if high is not None and end and len(end.strip()) == 10:
+        high += DAY_MICROS
+    if low is not None and high is not None and low >= high:
+        raise InvalidInput(
+            f"the date range {start} to {end} is empty or reversed", "put the earlier date first", "start"
+        )
+    return low, high

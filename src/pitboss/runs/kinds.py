@@ -1,0 +1,275 @@
+"""What a kind of run is: one declaration, from which every face is made.
+
+A kind is an object in a package's entry-point group `pitboss.kinds`, pitboss's own among them:
+
+    [project.entry-points."pitboss.kinds"]
+    monte_carlo = "pitboss_montecarlo:KIND"
+
+It gets a command, HTTP with a schema, progress, cancel, resume and a report. `examples/plugin` is one, of a page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from sys import stderr
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from pitboss.core.errors import InvalidInput, Problem, suggest
+from pitboss.runs.model import DEFAULT_RESOURCE, Run
+from pitboss.runs.report import Report, plain_report
+
+GROUP = "pitboss.kinds"
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_ENTRY = re.compile(r"[\w.]+:\w+")
+
+
+class Family(StrEnum):
+    """The libraries that are loaded before a run's process is made: one fork server for each family in use."""
+
+    BARE = "bare"
+    NUMERIC = "numeric"
+    LEARNING = "learning"
+    AGENTS = "agents"
+
+
+class Params(BaseModel):
+    """What a run is asked to do. Give fields titles, units, bounds and examples: forms and schemas are made of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request made ready to be queued.
+
+    `subject` is what its runs are numbered within; `snapshot` fixes what the result will come from; `identity` names
+    what decides the result, with digests or versions: only a checkpoint of the same identity is gone on from.
+    """
+
+    subject: str
+    snapshot: dict[str, Any] = field(default_factory=dict)
+    identity: dict[str, str] | None = None
+
+
+def prepare_plainly(params: Any, _sources: Any) -> Prepared:
+    """Prepare a run whose result depends on nothing but its params and the kind's code."""
+    return Prepared(type(params).__module__.partition(".")[0])
+
+
+def _as_given(params: Mapping[str, Any], _snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(params)
+
+
+def _nothing_to_say(_run: Run) -> str:
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of run.
+
+    `entry` is `module:function`, called in the run's own process as `run(params, context) -> result`, a dict that JSON
+    can say. After a cancel it answers what there is so far when `context.keeps_partial`, or raises RunCancelled.
+    `resources` names what `context.resource(…)` hands out, each by the `module:function` that makes it in that process
+    of a `runs.context.World`. `prepare(params, sources)` checks what the model cannot, and raises InvalidInput with
+    every mistake; where the model found mistakes already it is shown the params with None in their place, so that all
+    are told at once. `report(run)` is data for people; `outcome(run)` says it in five words for a listing. `pinned`
+    answers the params that do again exactly what a snapshot says.
+    """
+
+    name: str
+    title: str
+    params: type[Params]
+    entry: str
+    resource: str = DEFAULT_RESOURCE
+    preload: Family = Family.BARE
+    is_resumable: bool = False
+    resources: Mapping[str, str] = field(default_factory=dict)
+    prepare: Callable[[Any, Any], Prepared] = prepare_plainly
+    report: Callable[[Run], Report] = plain_report
+    outcome: Callable[[Run], str] = _nothing_to_say
+    pinned: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]] = _as_given
+    address: str = ""  # `module:attribute` where a run's process finds this declaration
+    source: str = ""  # the package that it comes from, and its version
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"'{self.name}' is no name of a kind: write a-z, 0-9, _ and -")
+        if not isinstance(self.params, type) or not issubclass(self.params, Params):
+            raise ValueError("params is no subclass of pitboss.runs.kinds.Params")
+        for place in (self.entry, *self.resources.values()):
+            if not _ENTRY.fullmatch(place):
+                raise ValueError(f"'{place}' is no module:function")
+        Family(self.preload)
+
+    def read(self, given: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
+        """Answer the params as the model has them, and the mistakes in them; a field with a mistake is None."""
+        return read_params(self.params, given)
+
+    def ready(self, given: Mapping[str, Any], sources: Any) -> Prepared:
+        """Check params and fix what the run will come from. Raises InvalidInput with every mistake."""
+        params, problems = self.read(given)
+        try:
+            prepared = self.prepare(params, sources)
+        except InvalidInput as error:
+            raise InvalidInput(list(dict.fromkeys([*problems, *error.problems]))) from None
+        except Exception:
+            if not problems:  # else it stumbled over a param that is not there
+                raise
+        if problems:
+            raise InvalidInput(problems)
+        return prepared
+
+
+def read_params(model: type[Params], given: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
+    """Answer params as a model has them, and the mistakes in them; a field with a mistake is None."""
+    try:
+        return model.model_validate(given), []
+    except ValidationError as error:
+        found = error.errors()
+    wrong = {item["loc"][0] for item in found if item["loc"]}
+    draft = model.model_construct()
+    for name in model.model_fields:
+        if name in wrong or (name not in given and not hasattr(draft, name)):
+            object.__setattr__(draft, name, None)
+        elif name in given:
+            partial = model.__pydantic_validator__.validate_assignment(model.model_construct(), name, given[name])
+            object.__setattr__(draft, name, getattr(partial, name))
+    return draft, list(dict.fromkeys(_problem(item, model) for item in found))
+
+
+def mistake(message: str, remedy: str = "") -> PydanticCustomError:
+    """Answer what a params model's validator raises: what is wrong, and what to do about it."""
+    escaped = (text.replace("{", "{{").replace("}", "}}") for text in (message, remedy))
+    return PydanticCustomError("mistake", "{message}", dict(zip(("message", "remedy"), escaped, strict=True)))
+
+
+def _problem(item: ErrorDetails, model: type[Params]) -> Problem:
+    where = ".".join(str(part) for part in item["loc"]) or "params"
+    name = str(item["loc"][0]) if item["loc"] else ""
+    limits = item.get("ctx", {})
+    if item["type"] == "mistake":
+        message, advice = (str(limits[key]).replace("{{", "{").replace("}}", "}") for key in ("message", "remedy"))
+        return Problem(message, advice, where=where)
+    if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
+        return Problem(f"unknown parameter '{name[:40]}'", suggest(name, model.model_fields), where="params")
+    described = model.model_fields.get(name)
+    examples = (described.examples if described else None) or []
+    remedy = f"write {examples[0]!r}" if examples else (described.description if described else None) or ""
+    if item["type"] == "missing":
+        return Problem(f"'{where}' is missing", remedy, where=where)
+    bound = next((f"{words} {limits[key]}" for key, words in _BOUNDS.items() if key in limits), "")
+    return Problem(
+        f"{str(item['input'])[:40]!r}: {item['msg'][0].lower()}{item['msg'][1:]}", bound or remedy, where=where
+    )
+
+
+_BOUNDS = {
+    "ge": "write at least", "gt": "write more than", "le": "write at most", "lt": "write less than",
+    "expected": "write", "max_length": "at most", "min_length": "at least",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A kind that is left out, or whose report fails: its name, the package that it comes from, and why."""
+
+    name: str
+    source: str
+    reason: str
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+class Kinds(Mapping[str, Kind]):
+    """The kinds that are installed, by name. One that cannot be used is a fault, and nobody else's trouble.
+
+    Reports are made here: a kind whose report fails gets the plain one, and is among the faults from then on.
+    """
+
+    def __init__(self, kinds: Collection[Kind] | None = None) -> None:
+        self._given = kinds
+        self._failed: dict[str, Fault] = {}
+
+    @cached_property
+    def _found(self) -> tuple[dict[str, Kind], list[Fault]]:
+        if self._given is not None:
+            return {kind.name: kind for kind in self._given}, []
+        return installed_kinds()
+
+    def __getitem__(self, name: str) -> Kind:
+        return self._found[0][name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found[0])
+
+    def __len__(self) -> int:
+        return len(self._found[0])
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Answer what is wrong with kinds, as far as it has shown."""
+        return [*self._found[1], *self._failed.values()]
+
+    def report(self, run: Run) -> Report:
+        """Answer a run's report; a plain one where its kind is not installed, or fails to make one."""
+        kind = self.get(run.kind)
+        if kind is None:
+            return plain_report(run).with_warning(
+                f"the kind '{run.kind}' is not installed here: this is all that is known"
+            )
+        try:
+            return Report.model_validate(kind.report(run))
+        except Exception as error:
+            reason = f"its report fails: {type(error).__name__}: {error}"[:300]
+            self._failed[kind.name] = Fault(kind.name, kind.source, reason)
+            return plain_report(run).with_warning(f"{reason}; tell whoever made {kind.source or 'it'}")
+
+    def outcome(self, run: Run) -> str:
+        """Answer what came of a run in a few words, nothing where its kind cannot say."""
+        kind = self.get(run.kind)
+        try:
+            return str(kind.outcome(run)) if kind else ""
+        except Exception as error:
+            assert kind is not None
+            self._failed[kind.name] = Fault(
+                kind.name, kind.source, f"its outcome fails: {type(error).__name__}: {error}"
+            )
+            return ""
+
+
+def installed_kinds() -> tuple[dict[str, Kind], list[Fault]]:
+    """Load what packages have in the group `pitboss.kinds`: kinds by name, and what cannot be used.
+
+    Of two kinds of one name pitboss's own stays, else the one whose package comes first in the alphabet.
+    """
+    found: dict[str, Kind] = {}
+    faults: list[Fault] = []
+    points = {(point.name, point.value): point for point in entry_points(group=GROUP)}  # a path may be listed twice
+    for point in sorted(points.values(), key=lambda p: (not p.value.startswith("pitboss.kinds."), _package(p), p.name)):
+        try:
+            with redirect_stdout(stderr):  # a package that chats must not get into anybody's JSON
+                kind = point.load()
+            if not isinstance(kind, Kind):
+                raise TypeError(f"{point.value} is a {type(kind).__name__}, no pitboss.runs.kinds.Kind")
+            if kind.name in found:
+                raise ValueError(f"there is a kind '{kind.name}' already, of {found[kind.name].source}")
+        except (Exception, SystemExit) as error:
+            faults.append(Fault(point.name, _package(point), f"{type(error).__name__}: {error}"[:300]))
+            continue
+        found[kind.name] = replace(kind, address=point.value, source=_package(point))
+    return found, faults
+
+
+def _package(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else ""

@@ -1,0 +1,144 @@
+"""What a run's process says to its worker, one message a line of the pipe: typed here, and nowhere else written out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A cell of the panel that compiled code writes: a metric of the progress.
+
+    A real one is a float64, and shows nothing while it is NaN; the others are whole numbers."""
+
+    name: str
+    is_real: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What every message is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Message):
+    """The process is there."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageBegun(Message):
+    """Another stage, how many units of work it has, and how many of them an earlier attempt has done."""
+
+    stage: str
+    total: int | None
+    done: int
+    gauges: Sequence[Gauge] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reported(Message):
+    """What the panel cannot say of the progress."""
+
+    current_item: str | None = None
+    message: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StageCompleted(Message):
+    """The stage is done; its last progress is never dropped."""
+
+    done: int
+
+
+@dataclass(frozen=True, slots=True)
+class ItemCompleted(Message):
+    """One unit of the result."""
+
+    key: str
+    item: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged(Message):
+    """A line for people."""
+
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactSaved(Message):
+    """A file that the run leaves behind."""
+
+    name: str
+    path: str
+    size: int
+    digest: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved(Message):
+    """The state of the work was saved; see `runs.model.Checkpoint`."""
+
+    number: int
+    attempt: int
+    path: str
+    size: int
+    digest: str
+    identity: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Suspendable(Message):
+    """The job saves its state when it is asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended(Message):
+    """It has, and ends: another attempt goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completing(Message):
+    """The work is done and results are being written: a cancel is too late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Message):
+    """The job's result; partial when it was cancelled on the way."""
+
+    result: dict[str, Any]
+    partial: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Message):
+    """Why there is no result, and what to do."""
+
+    kind: str
+    message: str
+    remedy: str
+
+
+_TYPES = {kind.__name__: kind for kind in Message.__subclasses__()}
+
+
+def encode(message: Message) -> bytes:
+    """Answer a message as JSON. Raises ValueError for what JSON cannot say, such as NaN."""
+    return json.dumps([type(message).__name__, asdict(message)], allow_nan=False, default=str).encode()
+
+
+def decode(body: bytes) -> Message:
+    """Answer the message. Raises ValueError, KeyError or TypeError for what is none."""
+    name, fields = json.loads(body)
+    if "gauges" in fields:
+        fields["gauges"] = tuple(Gauge(**gauge) for gauge in fields["gauges"])
+    message: Message = _TYPES[name](**fields)
+    return message

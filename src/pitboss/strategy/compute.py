@@ -1,0 +1,91 @@
+"""How the functions of the language are computed: by TA-Lib, or by the kernels for what TA-Lib lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import talib
+
+from pitboss.kernel import series
+from pitboss.kernel.bars import BarArrays
+from pitboss.strategy.functions import Function
+
+F64 = npt.NDArray[np.float64]
+Arrays = tuple[Any, ...]
+Constants = tuple[float, ...]
+
+
+def apply(function: Function, bars: BarArrays, inputs: Arrays, constants: Constants) -> Arrays:
+    """Answer one array, as long as the bars, for each of the function's lines."""
+    if function.is_talib:
+        return _by_talib(function, bars, inputs, constants)
+    return (_OWN[function.name](bars, inputs, constants),)
+
+
+def _by_talib(function: Function, bars: BarArrays, inputs: Arrays, constants: Constants) -> Arrays:
+    if not len(bars.ts) or any(np.isnan(x).all() for x in inputs):
+        return tuple(np.full(len(bars.ts), np.nan) for _ in function.lines)
+    exact = [int(c) if p.is_whole else c for p, c in zip(function.parameters, constants, strict=True)]
+    answer = getattr(talib, function.name.upper())(*inputs, *exact)
+    lines = answer if isinstance(answer, tuple) else (answer,)
+    return tuple(np.asarray(line, dtype=np.float64) for line in lines)
+
+
+def _plain(function: Callable[..., Any]) -> Callable[[BarArrays, Arrays, Constants], Any]:
+    return lambda _bars, inputs, _constants: function(*inputs)
+
+
+def _rolling(function: Callable[..., Any], *more: Any) -> Callable[[BarArrays, Arrays, Constants], Any]:
+    return lambda _bars, inputs, constants: function(inputs[0], int(constants[0]), *more)
+
+
+def _crosses(a: F64, b: F64) -> npt.NDArray[np.bool_]:
+    return series.crossed(a, b, 1) | series.crossed(a, b, -1)
+
+
+def _change(a: F64, length: int) -> F64:
+    return np.asarray(a - series.shifted(a, length))
+
+
+def _volatility_ratio(bars: BarArrays, _inputs: Arrays, constants: Constants) -> F64:
+    if not len(bars.ts) or np.isnan(bars.close).all():
+        return np.full(len(bars.ts), np.nan)
+    fast, slow = (talib.ATR(bars.high, bars.low, bars.close, int(length)) for length in constants)
+    return np.asarray(np.divide(fast, slow, out=np.full(len(fast), np.nan), where=slow != 0))
+
+
+def _vwap_of_days(bars: BarArrays, _inputs: Arrays, constants: Constants) -> F64:
+    typical = (bars.high + bars.low + bars.close) / 3
+    micros = int(constants[0] * series.DAY_MICROS)
+    return series.anchored_vwap(bars.ts, typical, bars.volume, micros, 4 * series.DAY_MICROS)
+
+
+_OWN: dict[str, Callable[[BarArrays, Arrays, Constants], Any]] = {
+    "crosses_above": _plain(lambda a, b: series.crossed(a, b, 1)),
+    "crosses_below": _plain(lambda a, b: series.crossed(a, b, -1)),
+    "crosses": _plain(_crosses),
+    "rising": _rolling(series.monotone, 1),
+    "falling": _rolling(series.monotone, -1),
+    "bars_since": _plain(series.bars_since),
+    "change": _rolling(_change),
+    "zscore": _rolling(series.zscore),
+    "greater": _plain(np.maximum),
+    "lesser": _plain(np.minimum),
+    "abs": _plain(np.abs),
+    "where": _plain(np.where),
+    "volatility_ratio": _volatility_ratio,
+    "anchored_vwap": _vwap_of_days,
+}
+
+
+def calendar(name: str, ts: npt.NDArray[np.int64]) -> F64:
+    """Answer the UTC hour, minute or weekday (Monday 0) of each bar's opening."""
+    seconds = ts // 1_000_000
+    if name == "hour":
+        return np.asarray(seconds // 3600 % 24, dtype=np.float64)
+    if name == "minute":
+        return np.asarray(seconds // 60 % 60, dtype=np.float64)
+    return np.asarray((seconds // 86_400 + 3) % 7, dtype=np.float64)

@@ -1,0 +1,62 @@
+"""Signals and levels of a program as arrays, over a whole series or bar by bar."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pitboss.core.timeframe import Timeframe
+from pitboss.kernel import series
+from pitboss.kernel.bars import BarArrays
+from pitboss.kernel.simulate import LEVEL_DISTANCE, LEVEL_FRACTION, LEVEL_NONE
+from pitboss.strategy.evaluate import ArrayCache, Scope
+from pitboss.strategy.expression import Node, Number
+from pitboss.strategy.program import Program
+
+U8 = npt.NDArray[np.uint8]
+
+
+def signals_of(program: Program, scope: Scope) -> U8:
+    """Answer one byte a bar: bit 0 long entry, 1 short entry, 2 long exit, 3 short exit."""
+    conditions = [side.get(which) for side in (program.entry, program.exit) for which in ("long", "short")]
+    # one side's exit is often the other's entry
+    computed: dict[Node | None, npt.NDArray[np.bool_]] = {
+        node: np.ascontiguousarray(scope.evaluate(node), np.bool_) for node in set(conditions) if node
+    }
+    computed[None] = np.zeros(len(scope.bars.ts), dtype=np.bool_)
+    return series.pack_signals(*(computed[node] for node in conditions))
+
+
+def level_of(program: Program, name: str, scope: Scope) -> tuple[int, npt.NDArray[np.float64]]:
+    """Answer a level's type and its distances, one a bar; a per cent value has one element in all."""
+    node = program.levels.get(name)
+    if node is None:
+        return LEVEL_NONE, np.zeros(1)
+    if isinstance(node, Number) and node.is_percent:
+        return LEVEL_FRACTION, np.array([node.value])
+    return LEVEL_DISTANCE, np.ascontiguousarray(scope.evaluate(node), dtype=np.float64)
+
+
+class Stepper:
+    """Evaluates a program bar by bar, as a live session does: the same signals as over the whole series.
+
+    Each step computes the whole history it has seen; a session of some thousand bars does that in
+    microseconds a bar, and what is computed cannot differ from a backtest.
+    """
+
+    def __init__(self, program: Program, symbol: str, timeframe: Timeframe) -> None:
+        self.program = program
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self._history: dict[str, BarArrays] = {}
+
+    def push(self, symbol: str, bars: BarArrays) -> None:
+        """Append one or more completed bars of `symbol`."""
+        known = self._history.get(symbol)
+        joined = bars if known is None else BarArrays(*map(np.concatenate, zip(known, bars, strict=True)))  # type: ignore[arg-type]
+        self._history[symbol] = joined
+
+    def signal(self) -> int:
+        """Answer the signal byte of the last bar of the traded symbol."""
+        scope = Scope(self._history, self.symbol, self.timeframe, ArrayCache())
+        return int(signals_of(self.program, scope)[-1])
