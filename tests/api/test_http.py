@@ -8,12 +8,12 @@ import sys
 import pytest
 from starlette.testclient import TestClient
 
-from pitboss.api.app import create_app
 from pitboss.api.events import read_cursor
-from pitboss.api.guard import LOOPBACK
 from pitboss.bootstrap import open_platform
 from pitboss.core.errors import InvalidInput
 from pitboss.core.settings import load_settings
+from pitboss.serving.app import create_app
+from pitboss.serving.guard import LOOPBACK
 from support.server import STRATEGY, pitboss
 
 if sys.version_info >= (3, 14):

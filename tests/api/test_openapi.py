@@ -16,10 +16,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from pitboss.api.app import create_app
-from pitboss.api.guard import LOOPBACK
 from pitboss.bootstrap import Platform, open_platform
 from pitboss.core.settings import load_settings
+from pitboss.serving.app import create_app
+from pitboss.serving.guard import LOOPBACK
 from support.server import STRATEGY, pitboss
 
 CHECKS = [

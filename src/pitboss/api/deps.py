@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Header, Path, Request, Response
 
 from pitboss.bootstrap import Platform
 from pitboss.core.principal import LOCAL, Principal
+
+
+class Lag(Protocol):
+    """How many events were sent, and how long they took from the database to their streams, in all."""
+
+    count: int
+    seconds: float
+
+
+class Told(Protocol):
+    """One event as it goes out."""
+
+    run_id: str
+    seq: int
+    body: bytes
+
+
+class Streams(Protocol):
+    """What reads the event log aloud for every stream of this server; the host has one as `app.state.tailer`."""
+
+    lag: Lag
+
+    def listen(self, positions: Mapping[str, int], ended: Collection[str] = ()) -> AsyncIterator[Sequence[Told]]:
+        """Yield the events beyond `positions` as they come, until the last of each run that has not `ended`."""
 
 
 def platform_of(request: Request) -> Platform:

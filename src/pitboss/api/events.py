@@ -9,9 +9,8 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse
 
-from pitboss.api.deps import RunId, Who, Wired
+from pitboss.api.deps import RunId, Streams, Who, Wired
 from pitboss.api.schemas import EventPage
-from pitboss.api.tailer import Tailer
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import InvalidInput
 from pitboss.core.principal import Principal
@@ -110,7 +109,7 @@ def page(events: list[StoredEvent], cursor: str) -> Response:
 
 def stream(request: Request, positions: dict[str, int], ended: Collection[str] = ()) -> Response:
     """Answer a stream of the events beyond `positions` that ends with the last run."""
-    tailer: Tailer = request.app.state.tailer
+    tailer: Streams = request.app.state.tailer
 
     async def messages() -> AsyncIterator[bytes]:
         async for batch in tailer.listen(positions, ended):

@@ -11,9 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from pitboss.api.deps import Who, Wired
+from pitboss.api.deps import Lag, Who, Wired
 from pitboss.api.schemas import QueueModel, WorkerModel
-from pitboss.api.tailer import Lag
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import NotReady
 from pitboss.runs.model import DEFAULT_RESOURCE, worker_document

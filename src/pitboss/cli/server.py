@@ -47,7 +47,7 @@ def serve(
     )
     if no_worker:
         environment["PITBOSS_LOCAL_WORKER"] = "false"
-    os.execve(sys.executable, command_of("pitboss.api.server", host, str(port)), environment)
+    os.execve(sys.executable, command_of("pitboss.serving.server", host, str(port)), environment)
 
 
 @worker_app.callback()

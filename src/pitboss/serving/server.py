@@ -1,6 +1,6 @@
 """The server process: one socket, the API, and a worker kept running beside it.
 
-python -m pitboss.api.server HOST PORT        what `pitboss serve` becomes
+python -m pitboss.serving.server HOST PORT        what `pitboss serve` becomes
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import sys
 import structlog
 import uvicorn
 
-from pitboss.api.app import create_app
-from pitboss.api.guard import LOOPBACK
 from pitboss.bootstrap import open_platform
 from pitboss.core.errors import AlreadyRunning, InvalidInput
 from pitboss.core.logs import configure_server_logs
 from pitboss.core.machine import raise_descriptor_limit
 from pitboss.core.report import as_pitboss_error, exit_code, lines_of
 from pitboss.core.settings import Settings, load_settings
+from pitboss.serving.app import create_app
+from pitboss.serving.guard import LOOPBACK
 
 logger = structlog.get_logger("pitboss.api")
 

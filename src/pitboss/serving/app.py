@@ -7,17 +7,19 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from pitboss.api import backtests, data, events, kinds, runs, strategies, system
-from pitboss.api.docs import serve_pages
-from pitboss.api.guard import LOOPBACK, Guard
-from pitboss.api.head import HeadRequests
-from pitboss.api.problems import RESPONSES, handle_errors
-from pitboss.api.tailer import Tailer
+from pitboss.api.kinds import describe_requests
+from pitboss.api.routes import api_router
+from pitboss.api.system import probes
 from pitboss.bootstrap import Platform
 from pitboss.core.version import VERSION
+from pitboss.serving.docs import serve_pages
+from pitboss.serving.guard import LOOPBACK, Guard
+from pitboss.serving.head import HeadRequests
+from pitboss.serving.problems import RESPONSES, handle_errors
+from pitboss.serving.tailer import Tailer
 
 DESCRIPTION = """Backtests, sweeps and every other long job as durable, observable, cancellable **runs**.
 
@@ -48,14 +50,11 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
         generate_unique_id_function=_operation_id,
     )  # fmt: skip
     app.state.platform = platform
-    router = APIRouter(responses=RESPONSES)
-    for module in (runs, events, kinds, backtests, strategies, data, system):
-        router.include_router(module.router)
-    router.include_router(system.probes)
+    router = api_router(RESPONSES)
     app.include_router(router, prefix="/api/v1")
     app.include_router(router, prefix="/api", include_in_schema=False)
-    app.include_router(system.probes, include_in_schema=False)
-    kinds.describe_requests(app, platform.kinds)
+    app.include_router(probes, include_in_schema=False)
+    describe_requests(app, platform.kinds)
     serve_pages(app)
     handle_errors(app)
     app.add_middleware(Guard, hosts=hosts, root_path=root_path)

@@ -1,0 +1,18 @@
+"""Every route of the API, for a host to put where it wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from pitboss.api import backtests, data, events, kinds, runs, strategies, system
+
+
+def api_router(responses: dict[int | str, dict[str, Any]]) -> APIRouter:
+    """Answer the routes of the API, probes included; `responses` describes the errors that any of them may answer."""
+    router = APIRouter(responses=responses)
+    for module in (runs, events, kinds, backtests, strategies, data, system):
+        router.include_router(module.router)
+    router.include_router(system.probes)
+    return router

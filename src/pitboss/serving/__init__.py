@@ -1,0 +1,1 @@
+"""The ASGI host above the faces: the application, its server, guard, streams and errors."""
