@@ -13,6 +13,7 @@ from pitboss.core.places import follow_folder, place_caches, unusable
 from pitboss.core.principal import Principal
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
+from pitboss.kinds.script.registry import Scripts
 from pitboss.launch.local import LocalLauncher, WorkerKeeper
 from pitboss.launch.reconciler import Reconciler
 from pitboss.market.catalog import Catalog
@@ -62,6 +63,7 @@ class Sources:
 
     strategies: Strategies
     bars: Catalog
+    scripts: Scripts
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Platform:
 
     def sources(self, who: Principal) -> Sources:
         """Answer where kinds find what somebody's params name."""
-        return Sources(Strategies(self.strategies, who), self.catalog)
+        return Sources(Strategies(self.strategies, who), self.catalog, Scripts(self.settings.script_folders, who))
 
     @cached_property
     def kinds(self) -> Kinds:

@@ -6,13 +6,13 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from pitboss.api import backtests, data, events, kinds, runs, strategies, system
+from pitboss.api import backtests, data, events, kinds, runs, scripts, strategies, system
 
 
 def api_router(responses: dict[int | str, dict[str, Any]]) -> APIRouter:
     """Answer the routes of the API, probes included; `responses` describes the errors that any of them may answer."""
     router = APIRouter(responses=responses)
-    for module in (runs, events, kinds, backtests, strategies, data, system):
+    for module in (runs, events, kinds, scripts, backtests, strategies, data, system):
         router.include_router(module.router)
     router.include_router(system.probes)
     return router

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from pitboss.cli import config, data, db, demo, doctor, kinds, launch, runs, server, strategy
+from pitboss.cli import config, data, db, demo, doctor, kinds, launch, runs, scripts, server, strategy
 from pitboss.cli.streams import end_of_output, prepare_streams
 from pitboss.core.errors import DiskFull
 
@@ -27,6 +27,7 @@ app.command("backtest")(launch.backtest)
 app.command("sweep")(launch.sweep)
 app.command("run")(kinds.run)
 app.add_typer(kinds.app, name="kinds")
+app.add_typer(scripts.app, name="scripts")
 app.add_typer(runs.app, name="runs")
 app.command("queue")(runs.queue)
 app.add_typer(strategy.app, name="strategy")

@@ -188,11 +188,11 @@ def export(
     to: Annotated[Path | None, typer.Option(help="A .csv, .parquet or .json file; standard output without.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write a table that a run left behind to a file, such as its trades or its equity."""
+    """Write what a run left behind to a file: a table, such as its trades or its equity, or any other file as it is."""
     import sys
 
     from pitboss.core.errors import NotFound, suggest
-    from pitboss.market.frames import read_parquet
+    from pitboss.runs.model import PARQUET
 
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(LOCAL, run)
@@ -207,12 +207,39 @@ def export(
         path = platform.files.fetch(names[what].path)
         if path is None:
             raise NotFound(f"the file {names[what].path} is missing", "restore it from a backup, or rerun")
+        if names[what].media_type != PARQUET:
+            copy_file(path, to)
+            return
+        from pitboss.market.frames import read_parquet
+
         frame = read_parquet(path)
     if to is None:
         sys.stdout.write(frame.write_csv())
         return
     write_frame(frame, to)
     print(f"{len(frame):,} rows → {to}", file=sys.stderr)
+
+
+def copy_file(path: Path, to: Path | None) -> None:
+    """Write a file as it is, to standard output where no other place is named. Raises DiskFull."""
+    import shutil
+    import sys
+
+    from pitboss.core.errors import DiskFull
+    from pitboss.core.places import absolute, elsewhere
+
+    if to is None:
+        sys.stdout.flush()
+        with path.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        return
+    to = absolute(to, "--to")
+    try:
+        with elsewhere(), path.open("rb") as file, to.open("wb") as out:
+            shutil.copyfileobj(file, out)
+    except OSError as error:
+        raise DiskFull(f"cannot write {to}: {error.strerror or error}", "check the folder and the space") from None
+    print(f"{to.stat().st_size:,} bytes → {to}", file=sys.stderr)
 
 
 def write_frame(frame: Any, to: Path) -> None:

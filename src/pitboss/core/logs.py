@@ -51,6 +51,11 @@ def configure_server_logs(level: str) -> None:
     threading.excepthook = lambda found: logger.error("uncaught in a thread", exc_info=found.exc_value)
 
 
+def work_folder(data_dir: Path, run_id: str) -> Path:
+    """Answer the folder in which a run works, on the machine where it runs; it goes with the run's end."""
+    return data_dir / "work" / run_id
+
+
 def run_log(data_dir: Path, run_id: str) -> Path:
     """Answer the file of what a run's process writes, on the machine where it runs."""
     return data_dir / "logs" / "runs" / f"{run_id}.log"

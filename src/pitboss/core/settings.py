@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     local_worker: bool = Field(True, description="whether serve and the commands start a worker on this machine")
     resources: list[Resource] = Field([], description="what a worker serves, such as gpu; empty: all that has slots")
     python_path: list[Place] = Field([], description="folders whose modules jobs may import; no other way leads in")
+    script_folders: list[Place] = Field([], description="folders whose declared scripts can be run")
     allowed_hosts: list[Host] = Field([], description="names under which a proxy serves the API, such as *.example.com")
     trusted_proxies: list[Address] = Field(
         ["127.0.0.1", "::1"], description="addresses whose X-Forwarded-For and -Proto are believed"

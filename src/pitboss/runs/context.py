@@ -15,7 +15,7 @@ from pitboss.core.errors import RunCancelled, RunSuspended, StorageUnavailable
 from pitboss.core.files import Files, LocalFiles, digest_of_file
 from pitboss.runs import messages as said
 from pitboss.runs.checkpoint import differences, plain_identity, read_state, write_state
-from pitboss.runs.messages import Gauge, Message
+from pitboss.runs.messages import Gauge, Message, gauges_shown
 from pitboss.runs.model import PARQUET, Artifact, Checkpoint
 
 Send = Callable[[Message], None]
@@ -59,7 +59,9 @@ class RunContext:
     resources: Mapping[str, str] = field(default_factory=dict)
     _made: dict[str, Any] = field(init=False, default_factory=dict)
     _cells: memoryview = field(init=False)
+    _gauges: tuple[Gauge, ...] = field(init=False, default=())
     _last_report: float = field(init=False, default=0.0)
+    _unsent: said.Reported | None = field(init=False, default=None)
     _identity: dict[str, str] = field(init=False, default_factory=dict)
     _checked: float = field(init=False, default_factory=time.monotonic)
     _checkpoint_cost: float = field(init=False, default=0.0)
@@ -86,6 +88,11 @@ class RunContext:
         """True when whoever cancelled wants what is done so far."""
         return self._cells[cells.KEEP_PARTIAL] != 0
 
+    @property
+    def done(self) -> int:
+        """How much of the stage is done, as it was last said."""
+        return self._cells[cells.DONE]
+
     def check_cancel(self) -> None:
         """Raise RunCancelled once somebody asked the run to end."""
         if self.is_cancelled:
@@ -99,11 +106,13 @@ class RunContext:
         self._cells[cells.DONE] = done
         self._cells[cells.TOTAL] = total or 0
         self._cells[cells.CURRENT] = 0
+        self._gauges = tuple(gauges)
         reals = self.memory.cast("d")
         for at in range(cells.MOST_GAUGES):
             self._cells[cells.GAUGES + at] = 0
             if at < len(gauges) and gauges[at].is_real:
                 reals[cells.GAUGES + at] = math.nan
+        self._unsent = None
         self.send(said.StageBegun(name, total, done, tuple(gauges)))
         self._last_report = 0.0
 
@@ -111,14 +120,20 @@ class RunContext:
         """Say how much of the stage is done; more than five calls a second are thinned."""
         self._cells[cells.DONE] = done
         now = time.monotonic()
+        said_now = said.Reported(current_item, message, metrics)
         if now - self._last_report < 1 / REPORTS_PER_SECOND:
+            self._unsent = said_now
             return
-        self._last_report = now
-        self.send(said.Reported(current_item, message, metrics))
+        self._last_report, self._unsent = now, None
+        self.send(said_now)
 
     def end_stage(self, done: int | None = None) -> None:
         """Say that the stage is complete; its last progress is never dropped."""
-        self.send(said.StageCompleted(self._cells[cells.DONE] if done is None else done))
+        if self._unsent is not None:
+            self.send(self._unsent)
+            self._unsent = None
+        shown = gauges_shown(self._cells, self.memory.cast("d"), self._gauges)
+        self.send(said.StageCompleted(self._cells[cells.DONE] if done is None else done, shown))
 
     def item(self, key: str, item: dict[str, Any]) -> None:
         """Report one unit of the result. A key stands once, however often an interrupted run repeats it."""

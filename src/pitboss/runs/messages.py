@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from pitboss.core.panel import GAUGES
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,16 @@ class Gauge:
 
     name: str
     is_real: bool = False
+
+
+def gauges_shown(wholes: memoryview[int], reals: memoryview[float], gauges: Sequence[Gauge]) -> dict[str, float]:
+    """Answer what the gauges of a panel show, two digits of the real ones; one that shows nothing yet is left out."""
+    found: dict[str, float] = {}
+    for cell, gauge in enumerate(gauges, GAUGES):
+        value = reals[cell] if gauge.is_real else wholes[cell]
+        if math.isfinite(value):
+            found[gauge.name] = round(value, 2)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +64,10 @@ class Reported(Message):
 
 @dataclass(frozen=True, slots=True)
 class StageCompleted(Message):
-    """The stage is done; its last progress is never dropped."""
+    """The stage is done; its last progress is never dropped. `metrics` are what its gauges showed."""
 
     done: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

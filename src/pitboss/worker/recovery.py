@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from queue import SimpleQueue
 import structlog
 
 from pitboss.core.files import Files
-from pitboss.core.logs import run_log
+from pitboss.core.logs import run_log, work_folder
 from pitboss.core.machine import kernel_kills
 from pitboss.runs.model import Run, WorkerInfo
 from pitboss.runs.ports import Lost, Move, RunStore, WorkerRegistry
@@ -146,6 +147,7 @@ class Housekeeping:
             self.do(partial(self.files.remove_folder, f"checkpoints/{run.id}"))
         if run.state.is_terminal:
             self.do(partial(_remove_if_empty, run_log(self.data_dir, run.id)))
+            self.do(partial(shutil.rmtree, work_folder(self.data_dir, run.id), ignore_errors=True))
 
     def close(self) -> None:
         """Finish what can be finished soon."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import mmap
 import os
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pitboss.core import panel as cells
-from pitboss.runs.messages import Gauge
+from pitboss.runs.messages import Gauge, gauges_shown
 
 PAGE = mmap.PAGESIZE
 SHARED_MEMORY = Path("/dev/shm")
@@ -34,13 +33,8 @@ class Panel:
         self._cells[cell] = value
 
     def gauges(self, named: Sequence[Gauge]) -> dict[str, float]:
-        """Answer what the gauges show, two digits of the real ones; one that shows nothing yet is left out."""
-        found: dict[str, float] = {}
-        for cell, gauge in enumerate(named, cells.GAUGES):
-            value = self._reals[cell] if gauge.is_real else self._cells[cell]
-            if math.isfinite(value):
-                found[gauge.name] = round(value, 2)
-        return found
+        """Answer what the gauges show."""
+        return gauges_shown(self._cells, self._reals, named)
 
     def kill_after(self, deadline_nanoseconds: int, reason: int) -> None:
         """Have the fork server kill the run at that time (`boot_nanoseconds`); an earlier deadline stands."""

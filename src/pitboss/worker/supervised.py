@@ -116,7 +116,7 @@ class SupervisedRun:
 
     @hear.register
     def _(self, message: said.StageCompleted) -> None:
-        self.sample(time.monotonic(), is_last=True)
+        self._note(message.done, dict(message.metrics), time.monotonic())  # the panel may show the next stage already
         self.outbox.put(events=[ev.StageCompleted(stage=self.meter.stage, done=message.done)])
 
     @hear.register
@@ -166,12 +166,14 @@ class SupervisedRun:
         """Read the panel and note progress, at most five times a second and only when something moved."""
         if self.meter.stage == "starting" or (now - self._last_progress < PROGRESS_SECONDS and not is_last):
             return
-        shown = self.panel.gauges(self.gauges)
-        seen = (self.panel[cells.DONE], shown, self.meter.stage, self.meter.message)
-        if seen == self._last_written:
+        self._note(self.panel[cells.DONE], self.panel.gauges(self.gauges), now)
+
+    def _note(self, done: int, shown: dict[str, float], now: float) -> None:
+        seen = (done, shown, self.meter.stage, self.meter.message)
+        if self.meter.stage == "starting" or seen == self._last_written:
             return
         self._last_written, self._last_progress = seen, now
-        self.meter.update(self.panel[cells.DONE], now)
+        self.meter.update(done, now)
         if self.panel[cells.CURRENT]:
             self.meter.current_item = micros_to_iso(self.panel[cells.CURRENT])
         self.meter.metrics |= shown

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pitboss.api import tailer
 from pitboss.core.errors import StorageUnavailable
 from pitboss.runs.model import StoredEvent
+from pitboss.serving import tailer
 from pitboss.serving.tailer import Pages, Tail, Tailer, told
 
 EVENTS = [StoredEvent("r", seq, 0.0, "log" if seq < 9 else "completed", {}) for seq in range(1, 10)]

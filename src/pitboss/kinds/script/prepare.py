@@ -1,0 +1,37 @@
+"""A script's run: checked against the declaration, its sources fixed."""
+
+from __future__ import annotations
+
+import platform
+from typing import Protocol
+
+from pitboss.core.errors import InvalidInput, NotFound
+from pitboss.kinds.script.params import ScriptParams
+from pitboss.kinds.script.registry import Scripts
+from pitboss.runs.kinds import Prepared
+
+
+class Sources(Protocol):
+    """Where scripts come from."""
+
+    @property
+    def scripts(self) -> Scripts: ...
+
+
+def prepare(params: ScriptParams, sources: Sources) -> Prepared:
+    """Check the params of a script and fix what will be run. Raises InvalidInput with every mistake."""
+    try:
+        script = sources.scripts.get(params.script)
+    except NotFound as error:
+        raise InvalidInput(error.message, error.remedy, "script") from None
+    values, problems = script.declaration.check(params.own)
+    located, missing = sources.scripts.located(script, values)
+    if problems or missing:
+        raise InvalidInput([*problems, *missing])
+    script.command(located)
+    snapshot = {
+        "script": {"name": script.name, "path": str(script.path), "digest": script.digest()},
+        "values": located,
+        "versions": {"python": platform.python_version()},
+    }
+    return Prepared(f"script/{script.name}", snapshot)
