@@ -161,7 +161,7 @@ def wait_end(engine: Engine, run, seconds: float):
 
 def check_statistics(engine: Engine) -> None:
     """Figures are over completed runs alone."""
-    told = engine.figures.statistics()
+    told = engine.figures.statistics("local")
     completed = [run for run in every_run(engine) if run.state is State.COMPLETED]
     assert told["completed"] == told["by_state"]["completed"] == len(completed)
     if completed:

@@ -56,9 +56,10 @@ def test_the_list_of_workers_shows_where_what_runs(engine):
     run = engine.submit("steps", {"count": 100, "seconds": 0.05})
     engine.wait_progress(run, "stepping", 1)
     (told,) = json.loads(pitboss("worker", "list", "--json", data_dir=engine.settings.data_dir).stdout)
-    assert (told["pid"], told["slots"], told["runs"], told["resources"]) == (worker.pid, 2, [run.id], ["default"])
+    assert (told["pid"], told["runs"]) == (worker.pid, [run.id])
+    assert (told["capacity"], told["busy"]) == ({"default": 2, "session": 50}, {"default": 1})
     shown = pitboss("worker", "list", data_dir=engine.settings.data_dir).stdout
-    assert "1 of 2" in shown
+    assert "1 of 2 default" in shown
     assert run.id[-8:] in shown
 
 

@@ -317,5 +317,5 @@ def test_a_variable_that_is_empty_counts_as_not_set(tmp_path):
     assert done.returncode == 0, done.stderr
     shown = {setting["name"]: setting["value"] for setting in json.loads(done.stdout)}
     assert shown["data_dir"] == str(tmp_path / "pitboss-data")
-    assert (shown["lease_seconds"], shown["resources"], shown["broker_url"]) == (15.0, ["default"], "")
+    assert (shown["lease_seconds"], shown["resources"], shown["broker_url"]) == (15.0, [], "")
     assert pitboss("runs", "list", "--data-dir", "", cwd=tmp_path).returncode == 2

@@ -239,7 +239,7 @@ def test_busy_slots_are_named_as_the_reason_with_an_estimate(engine):
     for _ in range(2):
         engine.wait_progress(engine.submit("steps", {"count": 100, "seconds": 0.05}), "stepping", 25)
     place = engine.service.place(engine.submit("nothing"))
-    assert (place.position, place.waiting_reason) == (1, "2 of 2 slots busy")
+    assert (place.position, place.waiting_reason) == (1, "2 of 2 default slots busy")
 
 
 def test_the_engine_works_the_same_over_postgresql(tmp_path, postgres_url):

@@ -228,13 +228,14 @@ class QueueModel(BaseModel):
 
 
 class WorkerModel(BaseModel):
-    """A worker; `runs` are the ids of what it runs."""
+    """A worker; `slots` are all it has, `capacity` and `busy` those of each resource, `runs` the ids of what it runs."""
 
     id: str
     host: str
     pid: int
     slots: int
     capacity: dict[str, int]
+    busy: dict[str, int]
     resources: list[str]
     version: str
     is_draining: bool

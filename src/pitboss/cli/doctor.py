@@ -16,6 +16,7 @@ from pitboss.core.principal import LOCAL
 if TYPE_CHECKING:
     from pitboss.bootstrap import Platform
     from pitboss.core.settings import Settings
+    from pitboss.runs.model import WorkerInfo
     from pitboss.storage.inspection import Damage
 
 
@@ -159,8 +160,12 @@ def _workers(settings: Settings) -> Finding:
     if stale:
         names = ", ".join(f"{w.host}:{w.pid} for {w.silent_seconds:.0f} s" for w in stale)
         return Finding("workers", False, f"silent: {names}", "end or restart it; its runs go on elsewhere")
-    shown = ", ".join(f"{w.host}:{w.pid} ({w.slots} slots)" for w in workers)
+    shown = ", ".join(f"{w.host}:{w.pid} ({_slots(w)})" for w in workers)
     return Finding("workers", True, shown or "none; one starts when there is work")
+
+
+def _slots(worker: WorkerInfo) -> str:
+    return ", ".join(f"{count} {name} slots" for name, count in worker.capacity.items()) or f"{worker.slots} slots"
 
 
 def _runs(settings: Settings) -> Finding:

@@ -169,9 +169,9 @@ def list_workers(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if not found:
         print("No worker is running; one starts when there is work, or with 'pitboss worker'.")
         return
-    columns = ("host", "pid", "slots", "serves", "runs", "renewed", "version", "note")
+    columns = ("host", "pid", "slots", "runs", "renewed", "version", "note")
     rows = [
-        [w["host"], w["pid"], f"{len(w['runs'])} of {w['slots']}", ", ".join(w["resources"]),
+        [w["host"], w["pid"], ", ".join(f"{w['busy'][name]} of {count} {name}" for name, count in w["capacity"].items()),
          ", ".join(run[-8:] for run in w["runs"]) or "–", f"{duration(w['silent_seconds'])} ago", w["version"],
          "drains" if w["is_draining"] else w["note"]]
         for w in found

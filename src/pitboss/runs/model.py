@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -317,5 +318,6 @@ def worker_document(worker: WorkerInfo, snapshot: QueueSnapshot) -> dict[str, An
         "silent_seconds": round(worker.silent_seconds, 1),
         "is_draining": worker.is_draining,
         "note": worker.note,
+        "busy": Counter(run.resource for run in snapshot.active if run.worker_id == worker.id),
         "runs": [run.id for run in snapshot.active if run.worker_id == worker.id],
     }

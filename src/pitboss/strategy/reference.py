@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -45,11 +46,11 @@ class StrategyRef:
     def local(cls, given: str | Path) -> StrategyRef:
         """Read a reference of somebody on this machine: what names a file, or ends like one, is a file."""
         text = str(given)
-        if isinstance(given, Path) or (
-            "\n" not in text and (text.endswith(_ENDINGS) or is_file(Path(text), "strategy"))
-        ):
-            return cls(text, Means.FILE)
-        return cls.remote(text)
+        if "\n" in text:  # a document, unless there is a file of that very name
+            is_named = isinstance(given, Path) or os.path.isfile(text)
+        else:
+            is_named = isinstance(given, Path) or text.endswith(_ENDINGS) or is_file(Path(text), "strategy")
+        return cls(text, Means.FILE) if is_named else cls.remote(text)
 
     def text(self, stored: TextsByName | None = None) -> str:
         """Answer the document's text. Raises InvalidInput when there is none."""

@@ -83,7 +83,7 @@ class Recovery:
             self.housekeeping.discard(run)
         forgotten = [w for w in workers if w.id != self.own.id and w.silent_seconds > FORGET_SECONDS]
         held = {run.worker_id for run in self.store.queue().active} if dead else set()
-        for worker in {*dead, *forgotten}:
+        for worker in {worker.id: worker for worker in (*dead, *forgotten)}.values():
             if worker.id not in held:  # else the next worker that knows those kinds must see that it is dead
                 self.registry.remove(worker.id)
         return [worker for worker in workers if worker not in dead]
