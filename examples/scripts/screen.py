@@ -1,6 +1,6 @@
 """Screens tickers for a breakout, in threads. Knows nothing of pitboss: it prints what it always has.
 
-    python screen.py --tickers-file tickers.txt --min-score 70 --threads 4
+python screen.py --tickers-file tickers.txt --min-score 70 --threads 4
 """
 
 import argparse

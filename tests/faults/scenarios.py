@@ -60,7 +60,7 @@ def kill_workers(engine: Engine, path: Path, kills: int, seed: int, within: floa
     rng = random.Random(seed)
     worker = engine.start_worker()
     params = {"seconds": 0.02, "journal": str(path)}
-    slots = engine.settings.slots
+    slots = engine.settings.slots["default"]
     load = [engine.submit("journaled", params | {"count": 40 * kills + 200}) for _ in range(slots)]
     gone, again = [], []
     for attempt in range(1, kills + 1):
@@ -133,7 +133,7 @@ def one_race(engine: Engine, path: Path, rng: random.Random):
                 os.kill(now.pid, signal.SIGKILL)
     asked = time.monotonic()
     keeps = [rng.random() < 0.5 for _ in range(2)]
-    cancels = [threading.Thread(target=engine.service.cancel, args=(run.id, keep)) for keep in keeps]
+    cancels = [threading.Thread(target=engine.service.cancel, args=(LOCAL, run.id, keep)) for keep in keeps]
     for cancel in cancels:
         cancel.start()
     for cancel in cancels:

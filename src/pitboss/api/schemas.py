@@ -228,7 +228,7 @@ class QueueModel(BaseModel):
 
 
 class WorkerModel(BaseModel):
-    """A worker; `slots` are all it has, `capacity` and `busy` those of each resource, `runs` the ids of what it runs."""
+    """A worker; `slots` are all it has, `capacity` and `busy` those of each resource, `runs` the ids of its runs."""
 
     id: str
     host: str

@@ -171,7 +171,8 @@ def list_workers(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         return
     columns = ("host", "pid", "slots", "runs", "renewed", "version", "note")
     rows = [
-        [w["host"], w["pid"], ", ".join(f"{w['busy'][name]} of {count} {name}" for name, count in w["capacity"].items()),
+        [w["host"], w["pid"],
+         ", ".join(f"{w['busy'][name]} of {count} {name}" for name, count in w["capacity"].items()),
          ", ".join(run[-8:] for run in w["runs"]) or "–", f"{duration(w['silent_seconds'])} ago", w["version"],
          "drains" if w["is_draining"] else w["note"]]
         for w in found
