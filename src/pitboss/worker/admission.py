@@ -23,7 +23,7 @@ LOOK_SECONDS = 1.0
 class Admission:
     """Looks once a second at the schema, the memory and the disk.
 
-    `obstacle` answers why nothing may be claimed, `no_forks` why nothing could be started.
+    `obstacle` answers why nothing may be claimed, `no_forks` why some of what waits could not be started.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Admission:
         self._is_outdated = False
         self._look_at = 0.0
         self._is_closed = False  # for a while, after a start has failed
-        self._no_forks = ""
+        self._no_forks = self._hindrance = ""
 
     def is_open(self) -> bool:
         """Answer whether another run may start. Raises StorageUnavailable, and then none may."""
         self._look()
-        return not self.note
+        return not self._is_closed and not self._hindrance
 
     def is_current(self) -> bool:
         """Answer whether this version may work on the database at all. Raises StorageUnavailable."""
@@ -60,7 +60,8 @@ class Admission:
         self._is_closed, self._no_forks = False, no_forks
         obstacle = self.obstacle()
         self._is_outdated = bool(obstacle)
-        note = obstacle or self._want_of_room() or no_forks
+        self._hindrance = obstacle or self._want_of_room()
+        note = self._hindrance or no_forks  # a family of libraries that cannot be had keeps no other from starting
         if note != self.note:
             self.registry.annotate(self.worker_id, note)
         if note and note != self.note:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import errno
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds
 from pitboss.core.errors import StorageUnavailable
-from pitboss.runs.kinds import Kinds
-from pitboss.runs.model import Claim, Serves
+from pitboss.runs.kinds import Family, Kinds
+from pitboss.runs.model import Claim, RunQuery, Serves
 from pitboss.runs.ports import Move, RunStore, RunWrite
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.admission import Admission
 from pitboss.worker.config import WorkerConfig
-from pitboss.worker.forkkeeper import Cause, ForkKeeper
+from pitboss.worker.families import ForkFamilies
+from pitboss.worker.forkkeeper import Cause
 from pitboss.worker.leases import Leases
 from pitboss.worker.rhythm import Rhythm
 from pitboss.worker.starting import start
@@ -36,7 +37,7 @@ class Claimer:
     """Claims for one worker."""
 
     def __init__(
-        self, config: WorkerConfig, store: RunStore, kinds: Kinds, forks: ForkKeeper,
+        self, config: WorkerConfig, store: RunStore, kinds: Kinds, forks: ForkFamilies,
         admission: Admission, leases: Leases, rhythm: Rhythm, worker_id: str,
     ) -> None:  # fmt: skip
         self.config = config
@@ -47,7 +48,7 @@ class Claimer:
         self.leases = leases
         self.rhythm = rhythm
         self.worker_id = worker_id
-        self._given_up_after = 0.0
+        self._given_up_after: dict[Family, float] = {}
 
     def claim(self, active: Mapping[str, SupervisedRun]) -> list[SupervisedRun]:
         """Claim as many runs as there are free slots of each resource beside the `active`, and answer those that were
@@ -56,20 +57,28 @@ class Claimer:
         free = {resource: count - busy[resource] for resource, count in self.config.slots.items()}
         try:
             is_open = self.admission.is_open()
-            if not self.forks.is_ready:
-                self._give_up_where_hopeless(free)
-                return []
+            self.forks.need(self._waiting_kinds())
+            self._give_up_where_hopeless(free)
             # one that only makes results of its checkpoint, after a cancel, is claimed beyond what is free
-            claims = self._claims(free) if is_open else []
+            claims = self._claims(self.forks.ready_kinds(), free) if is_open else []
         except StorageUnavailable as error:
             self.rhythm.complain("claim", error)
             return []
         started = [self._started(claim, claimed_at, active) for claim, claimed_at in claims]
         return [run for run in started if run is not None]
 
-    def _claims(self, free: Mapping[str, int]) -> list[tuple[Claim, int]]:
-        serves = Serves(tuple(self.kinds), free)
+    def _waiting_kinds(self) -> list[str]:
+        """Answer the kinds of which runs wait for a fork server that is not ready."""
+        ready = self.forks.ready_kinds()
+        waiting = (State.QUEUED, State.CANCELLING)
+        absent = (name for name in self.kinds if name not in ready)
+        return [name for name in absent if self.store.find(RunQuery(states=waiting, kind=name, limit=1))]
+
+    def _claims(self, kinds: Sequence[str], free: Mapping[str, int]) -> list[tuple[Claim, int]]:
+        if not kinds:
+            return []
         before = boot_nanoseconds()
+        serves = Serves(tuple(kinds), free)
         found = self.store.claim(self.worker_id, self.config.lease_seconds, self.config.limits, serves)
         return [(claim, before) for claim in found]
 
@@ -100,14 +109,15 @@ class Claimer:
         self._return(claim, not_started(claim.run, reason, error.errno in _LASTING))
 
     def _give_up_where_hopeless(self, free: Mapping[str, int]) -> None:
-        """Fail some of the runs that wait, once after each start of the fork server that has come to nothing again."""
-        if not self.forks.is_hopeless or self.forks.failed_at == self._given_up_after:
-            return
-        self._given_up_after = self.forks.failed_at
-        is_memory = self.forks.last_loss.cause is Cause.MEMORY
-        end = unstartable(self.forks.obstacle, FailureKind.MEMORY if is_memory else FailureKind.ERROR)
-        for claim, _ in self._claims(free):
-            self._return(claim, end)
+        """Fail some of the runs that wait, once after each start of their fork server that came to nothing again."""
+        for family, keeper in self.forks.hopeless():
+            if keeper.failed_at == self._given_up_after.get(family):
+                continue
+            self._given_up_after[family] = keeper.failed_at
+            is_memory = keeper.last_loss.cause is Cause.MEMORY
+            end = unstartable(keeper.obstacle, FailureKind.MEMORY if is_memory else FailureKind.ERROR)
+            for claim, _ in self._claims(self.forks.kinds_of(family), free):
+                self._return(claim, end)
 
     def _return(self, claim: Claim, move: Move) -> None:
         try:

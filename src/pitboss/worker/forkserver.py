@@ -28,7 +28,15 @@ from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds
 from pitboss.core.places import place_caches
 from pitboss.core.python import extend_path
-from pitboss.worker.processes import adopt_orphans, children_of_this, group_exists, kill_family, kill_orphans
+from pitboss.worker.processes import (
+    OOM_FORK_SERVER,
+    adopt_orphans,
+    children_of_this,
+    group_exists,
+    kill_family,
+    kill_orphans,
+    offer_to_the_kernel,
+)
 from pitboss.worker.runfile import Panel, read_order
 from pitboss.worker.runprocess import run_and_exit
 
@@ -173,6 +181,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the worker ends its runs first, then this
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the worker reads one of them
     adopt_orphans()
+    offer_to_the_kernel(OOM_FORK_SERVER)
     options = json.loads(sys.argv[3])
     place_caches(Path(options["data_dir"]))
     extend_path(options["python_path"])

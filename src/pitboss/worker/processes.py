@@ -7,11 +7,14 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import psutil
 
-OOM_SCORE = 800  # of 1000: above whatever a worker's size makes of its score
+# of 1000: what the kernel adds to a process's share of the memory when it looks for one to end. A run goes before the
+# fork server that would start it anew, and that before the worker, which sees to both
+OOM_RUN, OOM_FORK_SERVER = 800, 400
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -76,16 +79,16 @@ def kill_session(leader: int, not_before: float) -> None:
             _kill(pid)
 
 
-def offer_to_the_kernel() -> None:
+def offer_to_the_kernel(score: int) -> None:
     """Have the kernel, when it is out of memory, end this process before those that look after it."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
+        Path("/proc/self/oom_score_adj").write_text(str(score))
 
 
-def reap_orphans(own: int | None) -> None:
-    """Take leave of the ended children that were adopted, all but `own`: nobody else waits for them."""
+def reap_orphans(own: Collection[int]) -> None:
+    """Take leave of the ended children that were adopted, all but our `own`: nobody else waits for them."""
     for pid in children_of_this():
-        if pid != own:
+        if pid not in own:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
 

@@ -22,7 +22,7 @@ from pitboss.runs.kinds import Kind
 from pitboss.runs.messages import Message
 from pitboss.runs.model import Checkpoint
 from pitboss.runs.states import FailureKind
-from pitboss.worker.processes import adopt_orphans, die_with_parent, offer_to_the_kernel
+from pitboss.worker.processes import OOM_RUN, adopt_orphans, die_with_parent, offer_to_the_kernel
 from pitboss.worker.runfile import Panel
 
 NICENESS = 10  # runs give way to the API and the worker
@@ -51,7 +51,7 @@ def become_a_process(run_id: str, log: int, parent: int) -> None:
     os.setsid()
     die_with_parent(parent)
     adopt_orphans()  # what a run starts is the run's, also when it leaves its session
-    offer_to_the_kernel()
+    offer_to_the_kernel(OOM_RUN)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     os.environ["PITBOSS_RUN_ID"] = run_id

@@ -12,18 +12,18 @@ from pitboss.core.machine import cores
 from pitboss.runs.kinds import Kind
 from pitboss.runs.model import Claim
 from pitboss.worker.config import WorkerConfig
-from pitboss.worker.forkkeeper import ForkKeeper
+from pitboss.worker.families import ForkFamilies
 from pitboss.worker.supervised import SupervisedRun
 
 
-def start(forks: ForkKeeper, claim: Claim, kind: Kind, config: WorkerConfig, lease_end: int) -> SupervisedRun:
+def start(forks: ForkFamilies, claim: Claim, kind: Kind, config: WorkerConfig, lease_end: int) -> SupervisedRun:
     """Have the fork server start the run's process. Raises OSError when descriptors or disk are wanting."""
     run = claim.run
     path = run_log(config.data_dir, run.id)
     path.parent.mkdir(parents=True, exist_ok=True)
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        panel, pipe = forks.spawn(_order(claim, kind, config), log)
+        panel, pipe = forks.spawn(kind.name, _order(claim, kind, config), log)
     finally:
         os.close(log)
     panel[cells.LEASE_UNTIL] = lease_end

@@ -7,7 +7,7 @@ import math
 import selectors
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -25,8 +25,8 @@ from pitboss.worker.admission import Admission
 from pitboss.worker.claimer import Claimer
 from pitboss.worker.config import Upkeep, WorkerConfig
 from pitboss.worker.doorbell import Doorbell
-from pitboss.worker.forkclient import ForkOptions
-from pitboss.worker.forkkeeper import Cause, ForkKeeper
+from pitboss.worker.families import ForkFamilies
+from pitboss.worker.forkkeeper import Cause, Loss
 from pitboss.worker.leases import Leases
 from pitboss.worker.memory import KernelKills
 from pitboss.worker.processes import adopt_orphans, kill_family, reap_orphans, resident_bytes
@@ -64,7 +64,7 @@ class Worker:
         self.upkeep = upkeep
         self.kills = KernelKills()
         self.selector = selectors.DefaultSelector()
-        self.forks = ForkKeeper(_fork_options(config, kinds), self.selector, self.kills)
+        self.forks = ForkFamilies(config, kinds, self.selector, self.kills)
         self.admission = Admission(config, registry, self.id, lambda: self.forks.obstacle, upkeep.obstacle)
         self.recovery = Recovery(store, registry, self.housekeeping, introduction(self.id, config), config)
         self.active: dict[str, SupervisedRun] = {}
@@ -148,7 +148,6 @@ class Worker:
         self.doorbell.open()
         if self.doorbell.fd is not None:
             self.selector.register(self.doorbell.fd, selectors.EVENT_READ)
-        self.forks.start()
 
     def _is_done(self) -> bool:
         if self.is_stopping and time.monotonic() > self._stop_at + STOP_MARGIN_SECONDS:
@@ -186,7 +185,7 @@ class Worker:
         self._look_after_forks()
 
     def _hear_forks(self) -> None:
-        was_ready = self.forks.is_ready
+        were_ready = self.forks.ready_kinds()
         for notice in self.forks.notices():
             run = self.active.get(notice["run_id"])
             if run is None or notice["token"] != run.ticket or run.ended is not None:
@@ -198,7 +197,7 @@ class Worker:
                     self._refused(run, notice["error"])
                 case "exited":
                     self._end(run, notice["code"], notice["reason"])
-        if self.forks.is_ready and not was_ready:
+        if self.forks.ready_kinds() != were_ready:
             self.rhythm.hasten("look")
 
     def _refused(self, run: SupervisedRun, reason: str) -> None:
@@ -206,22 +205,28 @@ class Worker:
         self._guarded(run, partial(run.never_started, reason))
         self._settle_end(run)
         if all(other.ended for other in self.active.values()):
-            self.forks.replace(reason)  # it may be the fork server itself that has no room
+            self.forks.replace(run.claim.run.kind, reason)  # it may be the fork server itself that has no room
 
     def _look_after_forks(self) -> None:
         before = self.forks.obstacle
-        loss = self.forks.look()
+        losses = self.forks.look({run.claim.run.kind for run in self.active.values()})
         if self.forks.obstacle != before:
             self.rhythm.hasten("look")  # so that it is known at once
-        if self.config.is_sole and self.forks.is_jinxed and not self.active:
-            raise WorkerUnable(self.forks.last_loss.reason, "the next worker tries again")
-        if loss is not None:
-            for run in self.active.values():
-                if run.pid:
-                    kill_family(run.pid)  # they die with the fork server, but not where the kernel holds that frozen
-                if run.ended is None:
-                    self._guarded(run, partial(run.lose, loss.reason, loss.cause is Cause.MEMORY, self._is_resumable))
-                    self._settle_end(run)
+        if self.config.is_sole and self.forks.jinx and not self.active:
+            raise WorkerUnable(self.forks.jinx, "the next worker tries again")
+        for family, loss in losses:
+            self._lose(self.forks.kinds_of(family), loss)
+
+    def _lose(self, kinds: Collection[str], loss: Loss) -> None:
+        """End the runs of a fork server that is gone."""
+        for run in self.active.values():
+            if run.claim.run.kind not in kinds:
+                continue
+            if run.pid:
+                kill_family(run.pid)  # they die with the fork server, but not where the kernel holds that frozen
+            if run.ended is None:
+                self._guarded(run, partial(run.lose, loss.reason, loss.cause is Cause.MEMORY, self._is_resumable))
+                self._settle_end(run)
 
     def _guarded(self, run: SupervisedRun, action: Callable[[], None]) -> None:
         """Let what one run says wrongly end that run, and not the worker."""
@@ -293,7 +298,7 @@ class Worker:
         if checks_memory and self.kills.look():
             self._note_kills()
         if checks_memory:
-            reap_orphans(self.forks.pid)
+            reap_orphans(self.forks.pids)
         for run in self.active.values():
             if run.ended is not None:
                 continue
@@ -394,9 +399,3 @@ class Worker:
     def _is_resumable(self, run: Run) -> bool:
         kind = self.kinds.get(run.kind)
         return kind is not None and kind.is_resumable and run.attempt - run.checkpointed_attempt < MOST_ATTEMPTS
-
-
-def _fork_options(config: WorkerConfig, kinds: Kinds) -> ForkOptions:
-    modules = [module for family in config.families.values() for module in family]
-    jobs = sorted({place.partition(":")[0] for kind in kinds.values() for place in (kind.address, kind.entry)})
-    return ForkOptions(list(dict.fromkeys(modules)), jobs, config.data_dir, config.python_path)
