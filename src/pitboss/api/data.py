@@ -9,12 +9,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
-from pitboss.api.deps import Wired
+from pitboss.api.deps import Ask, Wired
 from pitboss.api.schemas import BarModel, GapModel, ImportModel, SeriesModel
-from pitboss.bootstrap import Platform
 from pitboss.core.errors import DiskFull, InvalidInput
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.market.frames import between, to_frame
 
 router = APIRouter(tags=["data"])
 Symbol = Annotated[str, Path(max_length=32, pattern=r"^[^\x00]+$", description="A symbol.")]
@@ -36,29 +34,27 @@ def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired) -> Any:
 
 @router.get("/data/{symbol}/{timeframe}/bars", response_model=list[BarModel])
 def bars(
-    symbol: Symbol, timeframe: TimeframeName, platform: Wired, start: Moment = None, end: Moment = None,
+    symbol: Symbol, timeframe: TimeframeName, ask: Ask, start: Moment = None, end: Moment = None,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
 ) -> Any:  # fmt: skip
     """Answer bars of a range, the first `limit` of it; longer timeframes are made of shorter ones."""
-    found = between(platform.bars.load(symbol, parse_timeframe(timeframe)), start, end)
-    return [row | {"ts": row["ts"].isoformat()} for row in to_frame(found.head(limit)).iter_rows(named=True)]
+    return ask("bars", symbol, str(parse_timeframe(timeframe)), start, end, limit)
 
 
 @router.get("/data/{symbol}/{timeframe}/gaps", response_model=list[GapModel])
 def gaps(
     symbol: Symbol,
     timeframe: TimeframeName,
-    platform: Wired,
+    ask: Ask,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> Any:
     """List where bars are missing, the largest gaps first."""
-    found = sorted(platform.bars.gaps(symbol, parse_timeframe(timeframe)), key=lambda gap: -gap.missing)
-    return [{"after": gap.after, "before": gap.before, "missing": gap.missing} for gap in found[:limit]]
+    return ask("gaps", symbol, str(parse_timeframe(timeframe)), limit)
 
 
 @router.put("/data/{symbol}/{timeframe}", response_model=ImportModel)
 async def import_bars(
-    symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired,
+    symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired, ask: Ask,
     tz: Annotated[str | None, Query(max_length=64, description="Zone of times without an offset.")] = None,
     strict: Annotated[bool, Query(description="Refuse a file that needs repair.")] = False,
     _body: Annotated[bytes | None, Body(media_type="application/octet-stream", description="CSV or Parquet.")] = None,
@@ -75,19 +71,16 @@ async def import_bars(
                 file.write(chunk)
             file.flush()
             async with request.app.state.importing:
-                return await run_in_threadpool(_import, platform, FilePath(file.name), symbol, timeframe, tz, strict)
+                return await run_in_threadpool(_import, ask, FilePath(file.name), symbol, timeframe, tz, strict)
     except OSError as error:
         what = f"cannot keep the upload: {error.strerror or error}"
         raise DiskFull(what, "free some disk space, then retry") from None
 
 
-def _import(platform: Platform, path: FilePath, symbol: str, timeframe: str, tz: str | None, strict: bool) -> Any:
+def _import(ask: Ask, path: FilePath, symbol: str, timeframe: str, tz: str | None, strict: bool) -> Any:
     if not path.stat().st_size:
         raise InvalidInput("the body is empty", "send the file as the request's body", "body")
-    series, report = platform.bars.import_file(
-        path, symbol, parse_timeframe(timeframe), tz, None, strict, source="the upload"
-    )
-    return {"series": series.as_dict(), "report": report.as_dict()}
+    return ask("import_file", str(path), symbol, str(parse_timeframe(timeframe)), tz, strict)
 
 
 @router.delete("/data/{symbol}/{timeframe}", status_code=204)

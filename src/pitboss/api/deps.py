@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Header, Path, Request, Response
 
@@ -35,6 +35,12 @@ class Streams(Protocol):
         """Yield the events beyond `positions` as they come, until the last of each run that has not `ended`."""
 
 
+def asker(request: Request) -> Callable[..., Any]:
+    """Answer what asks the process that has the libraries of numbers loaded; see `market.reading`."""
+    ask: Callable[..., Any] = request.app.state.reader.ask
+    return ask
+
+
 def platform_of(request: Request) -> Platform:
     """Answer the platform of this server. Raises Misplaced when its data folder was moved away under it."""
     platform: Platform = request.app.state.platform
@@ -56,6 +62,7 @@ def principal_of() -> Principal:
     return LOCAL
 
 
+Ask = Annotated[Callable[..., Any], Depends(asker)]
 Wired = Annotated[Platform, Depends(platform_of)]
 Locate = Annotated[Callable[[str], None], Depends(locator)]
 Who = Annotated[Principal, Depends(principal_of)]

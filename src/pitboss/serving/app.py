@@ -19,6 +19,7 @@ from pitboss.serving.docs import serve_pages
 from pitboss.serving.guard import LOOPBACK, Guard
 from pitboss.serving.head import HeadRequests
 from pitboss.serving.problems import RESPONSES, handle_errors
+from pitboss.serving.reader import Reader
 from pitboss.serving.tailer import Tailer
 
 DESCRIPTION = """Backtests, sweeps and every other long job as durable, observable, cancellable **runs**.
@@ -37,6 +38,7 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(lambda: list(platform.kinds))  # packages load before the first request waits for them
+        app.state.reader = Reader(platform.settings.data_dir, platform.settings.files_url)
         app.state.importing = asyncio.Semaphore(1)  # one file at a time: each may take half of the memory that is free
         app.state.tailer = Tailer(platform.log, platform.database.changes())
         app.state.tailer.start()
@@ -44,6 +46,7 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
         gc.freeze()  # what is loaded stays: searching it for garbage would hold up every stream for a fifth of a second
         yield
         await app.state.tailer.stop()
+        app.state.reader.close()
 
     app = FastAPI(
         title="pitboss", version=VERSION, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,

@@ -1,0 +1,74 @@
+"""What needs the libraries of numbers on behalf of a process that has not loaded them: read, made and imported bars.
+
+    python -m pitboss.market.reading DATA_DIR FILES_URL
+
+Reads requests from standard input, one JSON array of a name and its arguments a line, and answers each with a line;
+ends with its input. `serving.reader` starts it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pitboss.core.errors import InvalidInput, NotFound, PitbossError
+from pitboss.core.files import open_files
+from pitboss.core.places import follow_folder, place_caches
+from pitboss.core.timeframe import parse_timeframe
+
+
+class Reading:
+    """The requests that are answered."""
+
+    def __init__(self, data_dir: Path, files_url: str) -> None:
+        from pitboss.market.store import BarStore
+
+        self.store = BarStore(open_files(data_dir, files_url))
+
+    def bars(self, symbol: str, timeframe: str, start: str | None, end: str | None, limit: int) -> list[dict[str, Any]]:
+        """Answer the first bars of a range; longer timeframes are made of shorter ones."""
+        from pitboss.market.frames import between, to_frame
+
+        found = between(self.store.load(symbol, parse_timeframe(timeframe)), start, end)
+        return [row | {"ts": row["ts"].isoformat()} for row in to_frame(found.head(limit)).iter_rows(named=True)]
+
+    def gaps(self, symbol: str, timeframe: str, limit: int) -> list[dict[str, Any]]:
+        """Answer where bars are missing, the largest gaps first."""
+        found = sorted(self.store.gaps(symbol, parse_timeframe(timeframe)), key=lambda gap: -gap.missing)
+        return [{"after": gap.after, "before": gap.before, "missing": gap.missing} for gap in found[:limit]]
+
+    def import_file(self, path: str, symbol: str, timeframe: str, tz: str | None, strict: bool) -> dict[str, Any]:
+        """Read, clean and store a file of bars."""
+        series, report = self.store.import_file(
+            Path(path), symbol, parse_timeframe(timeframe), tz, None, strict, source="the upload"
+        )
+        return {"series": series.as_dict(), "report": report.as_dict()}
+
+
+def main() -> None:
+    data_dir = Path(sys.argv[1])
+    follow_folder(data_dir)
+    place_caches(data_dir)
+    out = sys.stdout
+    sys.stdout = sys.stderr  # what a library prints must not get among the answers
+    reading = Reading(data_dir, sys.argv[2])
+    for line in sys.stdin:
+        name, arguments = json.loads(line)
+        try:
+            answer: dict[str, Any] = {"answer": getattr(reading, name)(*arguments)}
+        except PitbossError as error:
+            answer = told(error)
+        print(json.dumps(answer), file=out, flush=True)
+
+
+def told(error: PitbossError) -> dict[str, Any]:
+    """Answer an error as another process can raise it again."""
+    problems = [problem.as_dict() for problem in error.problems] if isinstance(error, InvalidInput) else []
+    name = type(error).__name__ if isinstance(error, InvalidInput | NotFound) else "StorageUnavailable"
+    return {"error": name, "message": error.message, "remedy": error.remedy, "problems": problems}
+
+
+if __name__ == "__main__":
+    main()
