@@ -29,12 +29,11 @@ from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
-from pitboss.worker.config import Upkeep, WorkerConfig
-from pitboss.worker.worker import Worker
 
 if TYPE_CHECKING:
     from pitboss.kinds.backtest.saved import SavedBacktests
     from pitboss.market.store import BarStore
+    from pitboss.worker.worker import Worker
 
 SETTLE_SECONDS = 2.0
 _NUMERIC = ("numpy", "polars", "talib", "pitboss.backtesting.warming", "pitboss.kinds.documents.bars")
@@ -192,6 +191,9 @@ def _open(settings: Settings) -> Database:
 
 def make_worker(settings: Settings, is_automatic: bool, kinds: Kinds | None = None) -> Worker:
     """Answer a worker; an automatic one is the only one of its host and ends when it has been idle for long."""
+    from pitboss.worker.config import Upkeep, WorkerConfig  # the commands that list need none of it
+    from pitboss.worker.worker import Worker
+
     database = _open(settings)
     config = WorkerConfig(
         data_dir=settings.data_dir,

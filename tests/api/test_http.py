@@ -342,7 +342,8 @@ def test_bars_sent_as_json_are_told_how_to_be_sent(http, content):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(gzip.compress(b"{}", mtime=0), "parsing"), (b'{"kind":', "at character"), (b"", "is missing")]
+    ("content", "message"),
+    [(gzip.compress(b"{}", mtime=0), "parsing"), (b'{"kind":', "at character"), (b"", "is missing")],
 )
 def test_a_broken_body_is_told_what_to_send(http, content, message):
     answer = http.post("/api/v1/runs", content=content, headers={"Content-Type": "application/json"} if content else {})

@@ -8,36 +8,77 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from pitboss.cli import config, data, db, demo, doctor, kinds, launch, runs, scripts, server, strategy
 from pitboss.cli.streams import end_of_output, prepare_streams
 from pitboss.core.errors import DiskFull
 
+# where each command is, and what it does: a command's module loads when it is run, not to be listed
+COMMANDS = {
+    "backtest": ("launch:backtest", "Backtest a strategy document over stored bars."),
+    "sweep": ("launch:sweep", "Backtest every combination of a grid of parameters."),
+    "run": ("kinds:run", "Run any kind: submit, watch, and show what came of it."),
+    "kinds": ("kinds:app", "List and describe the kinds of run."),
+    "scripts": ("scripts:app", "List, show and check the scripts that can be run."),
+    "runs": ("runs:app", "List, watch, cancel, retry and export runs."),
+    "queue": ("runs:queue", "Show what waits and why, what runs, and who works."),
+    "strategy": ("strategy:app", "Check, store and show strategy documents."),
+    "data": ("data:app", "Import, list and export bars."),
+    "serve": ("server:serve", "Serve the HTTP API, with a worker kept running beside it."),
+    "worker": ("server:worker_app", "Run a worker, or see to those that run."),
+    "demo": ("demo:demo", "Run the main job from end to end on synthetic bars."),
+    "db": ("db:app", "Migrate, check, copy, back up and restore the database."),
+    "config": ("config:app", "Settings."),
+    "doctor": ("doctor:doctor", "Examine what is installed, writable and reachable."),
+}
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+class Commands(TyperGroup):
+    """The commands, each loaded when it is called."""
+
+    is_listing = False
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        place, meaning = COMMANDS[cmd_name]
+        return TyperCommand(cmd_name, help=meaning) if self.is_listing else _loaded(cmd_name, place)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self.is_listing = True
+        super().format_help(ctx, formatter)
+
+
+def _loaded(name: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    found = getattr(import_module(f"pitboss.cli.{module}"), attribute)
+    if isinstance(found, typer.Typer):
+        command: Any = typer.main.get_group(found)
+    else:
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=CONTEXT)
+        alone.command(name)(found)
+        command = typer.main.get_command(alone)
+    command.name = name
+    return command
+
+
 app = typer.Typer(
-    name="pitboss",
-    help="Backtests, sweeps and every other long job as durable, observable, cancellable runs.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("backtest")(launch.backtest)
-app.command("sweep")(launch.sweep)
-app.command("run")(kinds.run)
-app.add_typer(kinds.app, name="kinds")
-app.add_typer(scripts.app, name="scripts")
-app.add_typer(runs.app, name="runs")
-app.command("queue")(runs.queue)
-app.add_typer(strategy.app, name="strategy")
-app.add_typer(data.app, name="data")
-app.command("serve")(server.serve)
-app.add_typer(server.worker_app, name="worker")
-app.command("demo")(demo.demo)
-app.add_typer(db.app, name="db")
-app.add_typer(config.app, name="config")
-app.command("doctor")(doctor.doctor)
+    name="pitboss", cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    context_settings=CONTEXT,
+)  # fmt: skip
+
+
+@app.callback()
+def pitboss() -> None:
+    """Backtests, sweeps and every other long job as durable, observable, cancellable runs."""
 
 
 def main() -> None:
