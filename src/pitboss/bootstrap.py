@@ -13,7 +13,6 @@ from pitboss.core.places import follow_folder, place_caches, unusable
 from pitboss.core.principal import Principal
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
-from pitboss.kinds.script.registry import Scripts
 from pitboss.launch.local import LocalLauncher, WorkerKeeper
 from pitboss.launch.reconciler import Reconciler
 from pitboss.market.catalog import Catalog
@@ -32,6 +31,7 @@ from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
 
 if TYPE_CHECKING:
     from pitboss.kinds.backtest.saved import SavedBacktests
+    from pitboss.kinds.script.registry import Scripts
     from pitboss.market.store import BarStore
     from pitboss.worker.worker import Worker
 
@@ -141,6 +141,8 @@ class Platform:
 
     def sources(self, who: Principal) -> Sources:
         """Answer where kinds find what somebody's params name."""
+        from pitboss.kinds.script.registry import Scripts
+
         return Sources(Strategies(self.strategies, who), self.catalog, Scripts(self.settings.script_folders, who))
 
     @cached_property
