@@ -23,6 +23,7 @@ from support import faults
 from support.breakable import Installation
 from support.cluster import Cluster
 from support.engine import Engine
+from support.hostility import cancel_hostile
 from support.server import free_port
 from support.servers import PgBouncer, PostgresServer
 
@@ -135,6 +136,13 @@ def machine(folder: Path, _chosen) -> dict:
     return figures
 
 
+def scripts(folder: Path, chosen) -> dict:
+    """A hundred scripts that ignore SIGTERM, with daemons and much output, cancelled at random moments."""
+    (folder / "scripts").mkdir(parents=True)
+    with Engine(folder / "data", script_folders=[folder / "scripts"]) as engine:
+        return cancel_hostile(engine, folder / "scripts", 100, chosen.seed)
+
+
 def listeners(folder: Path, chosen) -> dict:
     """A thousand event streams over two servers, with connections that drop, for a minute."""
     with Engine(folder) as engine:
@@ -172,7 +180,7 @@ def endurance(folder: Path, chosen) -> dict:
 
 
 TORMENTS = {torment.__name__: torment for torment in
-            (cancels, crowd, runs, workers, races, database, pooler, broker, machine, listeners, reconnects, kept, starts,
+            (cancels, crowd, runs, workers, races, database, pooler, broker, machine, listeners, reconnects, kept, starts, scripts,
              endurance)}  # fmt: skip
 
 

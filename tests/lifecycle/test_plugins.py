@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import httpx
@@ -147,6 +148,16 @@ def test_a_cancelled_one_is_resumed(server):
     assert answer.status_code == 202, answer.text
     ended = wait(server, answer.json()["id"])
     assert ended["result"]["paths"] == 40_000
+
+
+def test_its_types_are_known_outside(env):
+    def checked(code):
+        command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", env.python, "--cache-dir",
+                   env.folder / "mypy", "-c", code]  # fmt: skip
+        return subprocess.run(command, cwd=env.folder, capture_output=True, text=True).stdout
+
+    assert "Success" in checked("import pitboss\nname: str = pitboss.Client().get('x')['id']\n")
+    assert 'has incompatible type "int"' in checked("import pitboss\npitboss.Client().get(1)\n")
 
 
 FAULTY = {

@@ -1,23 +1,19 @@
 """Scripts as runs, with real processes: progress of what knows nothing of us, cancels of what does not want to end."""
 
-import random
 import shutil
 import sqlite3
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
-from pitboss.core.logs import run_log, work_folder
+from pitboss.core.logs import work_folder
 from pitboss.core.principal import LOCAL
 from support.engine import Engine, until
+from support.hostility import cancel_hostile
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "scripts"
-HOSTILE = ROOT / "tests" / "support" / "hostile.py"
-MARK = "pitboss-hostile-script"
 
 
 @pytest.fixture
@@ -42,11 +38,6 @@ def declare(folder, name, source, more="", command="[python, {file}]"):
 
 def logged(engine, run):
     return [event.payload["message"] for event in engine.events(run) if event.type == "log"]
-
-
-def marked(mark):
-    return [p.pid for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or []) and p.is_running()
-            and p.status() != psutil.STATUS_ZOMBIE]  # fmt: skip
 
 
 def test_a_screener_that_knows_nothing_of_us_is_followed_and_keeps_its_files(tmp_path):
@@ -186,33 +177,6 @@ def test_what_a_script_wrote_before_its_cancel_is_kept_or_not(engine, scripts):
 def test_hostile_scripts_end_within_two_seconds_of_their_cancel(engine, scripts, count):
     """In full with `script/faults scripts`: a hundred of them."""
     assert cancel_hostile(engine, scripts, count, seed=7)["slowest"] < 2
-
-
-def cancel_hostile(engine, scripts, count, seed):
-    """Cancel scripts that ignore SIGTERM, with daemons and much output, at random moments; answer figures."""
-    shutil.copy(HOSTILE, scripts)
-    (scripts / "h.pitboss.yaml").write_text(
-        "name: hostile\ncommand: [python, hostile.py, '{mark}', '{megabytes}']\n"
-        "params: {mark: {}, megabytes: {type: integer}}\n"
-    )
-    engine.start_worker()
-    dice = random.Random(seed)
-    slowest, largest = 0.0, 0
-    for number in range(count):
-        mark = f"{MARK}-{number}"
-        megabytes = dice.choice((0, 0, 1, 100))
-        run = engine.submit("script", {"script": "hostile", "mark": mark, "megabytes": megabytes})
-        engine.wait(run, "running")
-        time.sleep(dice.uniform(0.0, 1.0))
-        engine.service.cancel(LOCAL, run.id, dice.random() < 0.5)
-        ended = engine.wait(run, seconds=10)
-        assert ended.state == "cancelled"
-        slowest = max(slowest, ended.ended_at - ended.cancel_requested_at)
-        assert not marked(mark)
-        log = run_log(engine.settings.data_dir, run.id)
-        largest = max(largest, log.stat().st_size if log.exists() else 0)
-    assert largest < 10 << 20
-    return {"cancelled": count, "slowest": round(slowest, 3), "largest_log_bytes": largest}
 
 
 def test_the_engine_is_not_slowed_by_what_a_script_prints(engine, scripts):

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, Row
 from pitboss.core.errors import QueueFull
 from pitboss.core.ids import new_token
 from pitboss.runs import events as ev
+from pitboss.runs.consequences import UNHELD, after_cancel, consequences, new_row
 from pitboss.runs.model import (
     Artifact,
     Checkpoint,
@@ -28,7 +29,6 @@ from pitboss.runs.model import (
 from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import ACTIVE, State, is_legal
 from pitboss.storage.claiming import Tally, claiming_order
-from pitboss.storage.consequences import UNHELD, after_cancel, consequences, new_row
 from pitboss.storage.database import Database
 from pitboss.storage.moves import Fence, say_moved, write_run
 from pitboss.storage.tables import artifacts, checkpoints, run_events, runs, subjects

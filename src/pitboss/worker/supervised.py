@@ -67,8 +67,8 @@ class SupervisedRun:
     _last_written: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        self.ticket = self.claim.token  # of this attempt; the claim's own is dropped when the lease is lost
-        self.outbox = Outbox(self.id, self.ticket, [saved.path for saved in self.claim.checkpoints])
+        self.token = self.claim.token  # of this attempt; the claim's own is dropped when the lease is lost
+        self.outbox = Outbox(self.id, self.token, [saved.path for saved in self.claim.checkpoints])
 
     @property
     def id(self) -> str:

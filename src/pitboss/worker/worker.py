@@ -188,7 +188,7 @@ class Worker:
         were_ready = self.forks.ready_kinds()
         for notice in self.forks.notices():
             run = self.active.get(notice["run_id"])
-            if run is None or notice["token"] != run.ticket or run.ended is not None:
+            if run is None or notice["token"] != run.token or run.ended is not None:
                 continue
             match notice["type"]:
                 case "spawned":
