@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -38,13 +39,10 @@ def small_disk(tmp_path):
 
 
 def fill(folder) -> None:
-    with (folder / "ballast").open("wb") as file:
-        try:
-            while True:
-                file.write(b"x" * 65_536)
-                file.flush()
-        except OSError:
-            pass
+    # without a buffer nothing is left to be written when it closes
+    with (folder / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 65_536)
 
 
 @as_root

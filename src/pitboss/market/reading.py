@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pitboss.core.errors import InvalidInput, NotFound, PitbossError
+from pitboss.core.errors import DiskFull, InvalidInput, NotFound, PitbossError
 from pitboss.core.files import open_files
 from pitboss.core.places import follow_folder, place_caches
 from pitboss.core.timeframe import parse_timeframe
@@ -66,7 +66,7 @@ def main() -> None:
 def told(error: PitbossError) -> dict[str, Any]:
     """Answer an error as another process can raise it again."""
     problems = [problem.as_dict() for problem in error.problems] if isinstance(error, InvalidInput) else []
-    name = type(error).__name__ if isinstance(error, InvalidInput | NotFound) else "StorageUnavailable"
+    name = type(error).__name__ if isinstance(error, InvalidInput | NotFound | DiskFull) else "StorageUnavailable"
     return {"error": name, "message": error.message, "remedy": error.remedy, "problems": problems}
 
 

@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pitboss.core.errors import InvalidInput, NotFound, PitbossError, Problem, StorageUnavailable
+from pitboss.core.errors import DiskFull, InvalidInput, NotFound, PitbossError, Problem, StorageUnavailable
 from pitboss.core.python import NEUTRAL_FOLDER, command_of, own_environment
 
 IDLE_SECONDS = 60.0
-_ERRORS = {"NotFound": NotFound, "StorageUnavailable": StorageUnavailable}
+_ERRORS = {"NotFound": NotFound, "DiskFull": DiskFull, "StorageUnavailable": StorageUnavailable}
 
 
 class Reader:
