@@ -342,8 +342,15 @@ class LifeCycle(RuleBasedStateMachine):
 
     def check_moves(self, log: list[Any]) -> None:
         state, attempt = State.QUEUED, 1
-        told = {"claimed": State.STARTING, "started": State.RUNNING, "requeued": State.QUEUED}
+        told = {
+            "claimed": State.STARTING,
+            "started": State.RUNNING,
+            "requeued": State.QUEUED,
+            "cancel_requested": State.CANCELLING,
+        }
         for row in log:
+            if row.type == "claimed" and state is State.CANCELLING:
+                continue  # to make results of a checkpoint: the run stays what it is
             if row.type == "requeued":
                 attempt = row.payload["attempt"]
             if row.type == "log":
