@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import math
+import os
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -22,6 +23,7 @@ from arro3.core import DataType, RecordBatch
 from pitboss.core.errors import StorageUnavailable
 
 BATCH_ROWS = 4096
+_MAGIC = b"PAR1"  # the first and the last bytes of a file
 
 
 def metadata_of(path: Path) -> dict[str, str]:
@@ -107,18 +109,28 @@ def _batches(path: Path) -> Iterator[RecordBatch]:
             yield next(reader)
         except StopIteration:
             return
-        except Exception as error:  # arro3 raises bare Exceptions
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
             raise _unreadable(path, error) from None
 
 
 def _opened(path: Path) -> Any:
     try:
+        with path.open("rb") as file:
+            begins = file.read(len(_MAGIC))
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            ends = file.read()
+        if begins != _MAGIC or ends != _MAGIC:
+            raise ValueError("it is torn, or no Parquet file")
         return arro3.io.read_parquet(path, batch_size=BATCH_ROWS)
-    except Exception as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # what is damaged makes it panic, which is no Exception
         raise _unreadable(path, error) from None
 
 
-def _unreadable(path: Path, error: Exception) -> StorageUnavailable:
+def _unreadable(path: Path, error: BaseException) -> StorageUnavailable:
     return StorageUnavailable(f"{path.name} cannot be read: {error}", "restore it from a backup, or make it anew")
 
 
