@@ -233,6 +233,7 @@ def test_a_folder_that_a_group_shares_can_be_used_by_all_of_it(open_folder, umas
     shutil.chown(data, 0, 4242)
     data.chmod(0o2775)
     (open_folder / "ema.yaml").write_text(STRATEGY)
+    (open_folder / "ema.yaml").chmod(0o644)  # whatever umask an earlier test has left
     for user in (1111, 2222):
         command = ["setpriv", f"--reuid={user}", "--regid=4242", "--clear-groups", "--inh-caps=+dac_read_search",
                    "--ambient-caps=+dac_read_search", "--bounding-set=-all,+dac_read_search", sys.executable, "-m",
