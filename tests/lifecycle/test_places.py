@@ -202,6 +202,7 @@ def test_a_data_folder_that_is_read_only_can_be_read(open_folder):
     ok("data", "synth", "-s", "SYN", "-t", "5m", "--days", 30, data_dir=data)
     ok("backtest", open_folder / "ema.yaml", "-s", "SYN", data_dir=data)
     until(lambda: not told("worker", "list", data_dir=data), 20, "the worker has ended")
+    until(lambda: not (data / "pitboss.db-wal").exists(), 20, "the last of its connections is closed")
     mounted.mkdir()
     subprocess.run(["mount", "--bind", data, mounted], check=True)
     try:
