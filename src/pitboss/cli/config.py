@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
+from pitboss.cli.render import table
+from pitboss.core.settings import describe_settings
 
 app = typer.Typer(help="Settings.", no_args_is_help=True)
 
@@ -17,9 +19,6 @@ def config() -> None:
 @app.command()
 def show(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show every setting, its value and what it means."""
-    from pitboss.cli.render import table
-    from pitboss.core.settings import describe_settings
-
     described = describe_settings(settings_of(data_dir))
     if as_json:
         print_json(described)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pitboss.cli.exporting import write_frame
 from pitboss.cli.options import AsJson, DataDir, pairs, print_json, settings_of
+from pitboss.cli.render import short_time, table
+from pitboss.core.errors import DiskFull, InvalidInput
+from pitboss.core.files import Files, open_files
+from pitboss.core.places import follow_folder, place_caches
+from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.catalog import Catalog
 
 if TYPE_CHECKING:
-    from pitboss.core.files import Files
-    from pitboss.market.catalog import Catalog
     from pitboss.market.store import BarStore
 
 app = typer.Typer(help="Import, list and export bars.", no_args_is_help=True)
@@ -23,9 +32,6 @@ TimeframeFlag = Annotated[str, typer.Option("--timeframe", "-t", help="The lengt
 
 def files_of(data_dir: Path | None) -> Files:
     """Answer where the bars are."""
-    from pitboss.core.files import open_files
-    from pitboss.core.places import follow_folder, place_caches
-
     settings = settings_of(data_dir)
     follow_folder(settings.data_dir)
     place_caches(settings.data_dir)
@@ -34,8 +40,6 @@ def files_of(data_dir: Path | None) -> Files:
 
 def catalog_of(data_dir: Path | None) -> Catalog:
     """Answer what there is of bars."""
-    from pitboss.market.catalog import Catalog
-
     return Catalog(files_of(data_dir))
 
 
@@ -50,12 +54,6 @@ def store_of(data_dir: Path | None) -> BarStore:
 @contextmanager
 def given_file(file: Path) -> Iterator[tuple[Path, str]]:
     """Answer a file and what to call it; for `-` one with what comes in on standard input. Raises DiskFull."""
-    import shutil
-    import sys
-    import tempfile
-
-    from pitboss.core.errors import DiskFull, InvalidInput
-
     if str(file) != "-":
         yield file, ""
         return
@@ -82,8 +80,6 @@ def import_bars(
     as_json: AsJson = False,
 ) -> None:
     """Import bars from a file and say what was found in it."""
-    from pitboss.core.timeframe import parse_timeframe
-
     named = pairs(columns.split(","), "--columns") if columns else None
     with given_file(file) as (path, source):
         store = store_of(data_dir)
@@ -104,8 +100,6 @@ def import_bars(
 @app.command("list")
 def list_series(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List what is stored."""
-    from pitboss.cli.render import short_time, table
-
     found = catalog_of(data_dir).all()
     if as_json:
         print_json([series.as_dict() for series in found])
@@ -123,8 +117,6 @@ def list_series(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 @app.command()
 def show(symbol: Symbol, timeframe: TimeframeFlag, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show a series: its range, its digest and its first and last bars."""
-    from pitboss.core.timeframe import parse_timeframe
-
     store = store_of(data_dir)
     series = store.exact(symbol, parse_timeframe(timeframe))
     if as_json:
@@ -144,9 +136,6 @@ def gaps(
     as_json: AsJson = False,
 ) -> None:
     """List where bars are missing."""
-    from pitboss.cli.render import short_time, table
-    from pitboss.core.timeframe import parse_timeframe
-
     found = store_of(data_dir).gaps(symbol, parse_timeframe(timeframe))
     largest = sorted(found, key=lambda gap: -gap.missing)[:limit]
     if as_json:
@@ -168,9 +157,6 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a series to a file."""
-    from pitboss.cli.runs import write_frame
-    from pitboss.core.timeframe import parse_timeframe
-
     frame = store_of(data_dir).frame(symbol, parse_timeframe(timeframe))
     write_frame(frame, to)
     print_json({"rows": len(frame), "file": str(to)}) if as_json else print(f"{len(frame):,} bars → {to}")
@@ -179,8 +165,6 @@ def export(
 @app.command()
 def remove(symbol: Symbol, timeframe: TimeframeFlag, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Remove a series. Results made from it stay."""
-    from pitboss.core.timeframe import parse_timeframe
-
     catalog_of(data_dir).remove(symbol, parse_timeframe(timeframe))
     print_json({"removed": [symbol, timeframe]}) if as_json else print(f"removed {symbol} {timeframe}")
 
@@ -198,10 +182,6 @@ def synth(
     as_json: AsJson = False,
 ) -> None:
     """Make synthetic bars; they stay marked as such."""
-    from datetime import UTC, datetime
-
-    from pitboss.core.errors import InvalidInput
-    from pitboss.core.timeframe import parse_timeframe
     from pitboss.market.synth import synthesize
 
     try:

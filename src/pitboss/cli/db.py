@@ -5,14 +5,26 @@ from __future__ import annotations
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from pitboss.cli.options import AsJson, DataDir, existing_platform_of, platform_of, print_json, settings_of
-
-if TYPE_CHECKING:
-    from pitboss.storage.transfer import Backup
+from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
+from pitboss.cli.platform import existing_platform_of, platform_of
+from pitboss.cli.render import table
+from pitboss.core.places import absolute, elsewhere
+from pitboss.storage.database import Database
+from pitboss.storage.inspection import broken_logs, stuck_runs
+from pitboss.storage.migrate import HEAD, bring_up_to_date, schema_version
+from pitboss.storage.transfer import (
+    Backup,
+    copy_database,
+    counts_of,
+    damaged_files,
+    restore_backup,
+    snapshot,
+    write_backup,
+)
 
 app = typer.Typer(help="Migrate, check, copy, back up and restore the database.", no_args_is_help=True)
 
@@ -20,9 +32,6 @@ app = typer.Typer(help="Migrate, check, copy, back up and restore the database."
 @app.command()
 def migrate(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Bring the schema up to date; every command does so by itself, this one says it."""
-    from pitboss.storage.database import Database
-    from pitboss.storage.migrate import HEAD, bring_up_to_date, schema_version
-
     settings = settings_of(data_dir)
     database = Database(settings.url)
     try:
@@ -39,10 +48,6 @@ def migrate(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 @app.command()
 def check(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Compare the database with itself and with its files: holes, stuck runs, damaged artifacts."""
-    from pitboss.cli.render import table
-    from pitboss.storage.inspection import broken_logs, stuck_runs
-    from pitboss.storage.transfer import counts_of, damaged_files, snapshot
-
     with existing_platform_of(data_dir) as platform:
         problems = [*platform.database.integrity_problems()]
         database, settings = platform.database, platform.settings
@@ -69,10 +74,6 @@ def copy(
     as_json: AsJson = False,
 ) -> None:
     """Copy everything into another database, and compare counts and digests. Files stay where they are."""
-    from pitboss.cli.render import table
-    from pitboss.storage.database import Database
-    from pitboss.storage.transfer import copy_database
-
     with existing_platform_of(data_dir) as platform, closing(Database(to)) as target:
         counts = copy_database(platform.database, target, _tell)
     if as_json:
@@ -94,9 +95,6 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Write the database, bars and results into one file, consistent while everything goes on."""
-    from pitboss.core.places import absolute, elsewhere
-    from pitboss.storage.transfer import write_backup
-
     with existing_platform_of(data_dir) as platform, elsewhere():
         done = write_backup(platform.database, platform.files, absolute(to, "file"))
     _show(done, f"written to {to}", as_json)
@@ -109,9 +107,6 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Put a backup into an empty database and data folder; interrupted runs go on from their checkpoints."""
-    from pitboss.core.places import absolute
-    from pitboss.storage.transfer import restore_backup
-
     with platform_of(data_dir, takes_up=False) as platform:
         done = restore_backup(absolute(file, "file"), platform.database, platform.files)
     _show(done, "restored", as_json)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pitboss.cli.options import DataDir, platform_of
+from pitboss.bootstrap import Platform
+from pitboss.cli.options import DataDir
+from pitboss.cli.platform import platform_of
+from pitboss.cli.render import console
+from pitboss.cli.reports import list_runs, show_run
+from pitboss.cli.watching import LiveLine, follow
 from pitboss.core.principal import LOCAL
-
-if TYPE_CHECKING:
-    from pitboss.bootstrap import Platform
-    from pitboss.runs.model import Run
+from pitboss.core.timeframe import parse_timeframe
+from pitboss.runs.model import Run, RunQuery
+from pitboss.runs.service import Submission
 
 STRATEGY = """\
 name: demo-ema-cross
@@ -43,10 +47,6 @@ LARGE_GRID = {
 
 def demo(data_dir: DataDir = None) -> None:
     """Make bars, run a backtest and a sweep, cancel a second sweep half-way, and show the history."""
-    from pitboss.cli.reports import list_runs
-    from pitboss.cli.watching import follow
-    from pitboss.runs.model import RunQuery
-
     with platform_of(data_dir or Path("demo-data")) as platform:
         _say("Two years of synthetic 5-minute bars for three symbols")
         _make_bars(platform)
@@ -65,13 +65,10 @@ def demo(data_dir: DataDir = None) -> None:
 
 
 def _say(text: str) -> None:
-    from pitboss.cli.render import console
-
     console.print(f"\n[bold]── {text}[/]")
 
 
 def _make_bars(platform: Platform) -> None:
-    from pitboss.core.timeframe import parse_timeframe
     from pitboss.market.synth import synthesize
 
     timeframe = parse_timeframe("5m")
@@ -82,8 +79,6 @@ def _make_bars(platform: Platform) -> None:
 
 
 def _submit(platform: Platform, kind: str, symbols: list[str], **more: Any) -> Run:
-    from pitboss.runs.service import Submission
-
     params = {"strategy": STRATEGY, "symbols": symbols, "timeframe": "5m", **more}
     run = platform.service.submit(LOCAL, Submission(kind=kind, params=params, tags=("demo",)))
     platform.launcher.ensure()
@@ -91,15 +86,11 @@ def _submit(platform: Platform, kind: str, symbols: list[str], **more: Any) -> R
 
 
 def _show(platform: Platform, run: Run) -> None:
-    from pitboss.cli.reports import show_run
-
     show_run(platform, run)
 
 
 def _cancel_on_the_way(platform: Platform, run: Run) -> Run:
     """Watch until 300 variants are done, cancel, and watch to the end."""
-    from pitboss.cli.watching import LiveLine
-
     is_cancelled = False
     with LiveLine(is_quiet=False) as line:
         for event in platform.service.watch(LOCAL, run.id):

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import platform
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
+from rich.text import Text
 
+from pitboss.bootstrap import Platform, open_platform
 from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
+from pitboss.cli.render import console
+from pitboss.core.errors import StorageUnavailable
+from pitboss.core.files import open_files
+from pitboss.core.logs import configure_logs
+from pitboss.core.machine import free_memory
 from pitboss.core.principal import LOCAL
-
-if TYPE_CHECKING:
-    from pitboss.bootstrap import Platform
-    from pitboss.core.settings import Settings
-    from pitboss.runs.model import WorkerInfo
-    from pitboss.storage.inspection import Damage
+from pitboss.core.settings import Settings
+from pitboss.core.version import VERSION
+from pitboss.runs.kinds import Kinds
+from pitboss.runs.model import WorkerInfo
+from pitboss.storage.database import Database, is_made
+from pitboss.storage.inspection import Damage, broken_logs, stuck_runs
+from pitboss.storage.migrate import HEAD, schema_version
+from pitboss.storage.transfer import absent_files, promised_files
 
 
 @dataclass(frozen=True)
@@ -32,11 +45,6 @@ class Finding:
 
 def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Examine the installation, the data folder, the database and the workers."""
-    from rich.text import Text
-
-    from pitboss.cli.render import console
-    from pitboss.core.logs import configure_logs
-
     configure_logs("ERROR")
     findings = examine(settings_of(data_dir))
     if as_json:
@@ -77,10 +85,6 @@ def examine(settings: Settings) -> list[Finding]:
 
 
 def _program(_settings: Settings) -> Finding:
-    import platform
-
-    from pitboss.core.version import VERSION
-
     return Finding("program", True, f"pitboss {VERSION} on Python {platform.python_version()}")
 
 
@@ -90,18 +94,12 @@ def _libraries(settings: Settings) -> Finding:
     import talib
 
     details = f"numba {numba.__version__}, polars {polars.__version__}, ta-lib {talib.__version__}"
-    if settings.url.startswith("postgres"):
-        import importlib.util
-
-        if importlib.util.find_spec("psycopg") is None:
-            return Finding("libraries", False, "psycopg is not installed", "pip install 'pitboss[postgres]'")
+    if settings.url.startswith("postgres") and importlib.util.find_spec("psycopg") is None:
+        return Finding("libraries", False, "psycopg is not installed", "pip install 'pitboss[postgres]'")
     return Finding("libraries", True, details)
 
 
 def _folder(settings: Settings) -> Finding:
-    import os
-    import tempfile
-
     folder: Path = settings.data_dir
     if not folder.exists():
         return Finding("data folder", True, f"{folder} does not exist yet; the first command makes it")
@@ -114,10 +112,6 @@ def _folder(settings: Settings) -> Finding:
 
 
 def _space(settings: Settings) -> Finding:
-    import shutil
-
-    from pitboss.core.machine import free_memory
-
     folder = settings.data_dir if settings.data_dir.exists() else Path.cwd()
     disk = shutil.disk_usage(folder).free >> 20
     memory = free_memory() >> 20
@@ -127,16 +121,11 @@ def _space(settings: Settings) -> Finding:
 
 
 def _files(settings: Settings) -> Finding:
-    from pitboss.core.files import open_files
-
     names = open_files(settings.data_dir, settings.files_url).names("bars")
     return Finding("files", True, f"{len(names)} series of bars in {settings.files_url or settings.data_dir}")
 
 
 def _database(settings: Settings) -> Finding:
-    from pitboss.storage.database import Database, is_made
-    from pitboss.storage.migrate import HEAD, schema_version
-
     if not is_made(settings.url):
         return Finding("database", True, "none yet; the first command makes it")
     database = Database(settings.url)
@@ -175,8 +164,6 @@ def _runs(settings: Settings) -> Finding:
 
 
 def _kinds(settings: Settings) -> Finding:
-    from pitboss.runs.kinds import Kinds
-
     with _opened(settings) as platform:
         kinds = platform.kinds if platform else Kinds()
         faults = platform.service.kind_faults(LOCAL) if platform else kinds.faults
@@ -187,16 +174,12 @@ def _kinds(settings: Settings) -> Finding:
 
 
 def _leases(settings: Settings) -> Finding:
-    from pitboss.storage.inspection import stuck_runs
-
     with _opened(settings) as platform:
         found = stuck_runs(platform.database, settings.lease_seconds) if platform else []
     return _finding("leases", found, "every active run is held")
 
 
 def _events(settings: Settings) -> Finding:
-    from pitboss.storage.inspection import broken_logs
-
     with _opened(settings) as platform:
         found = broken_logs(platform.database, settings.thin_seconds) if platform else []
     return _finding("events", found, "no sequence has a gap")
@@ -210,8 +193,6 @@ def _finding(what: str, damages: list[Damage], well: str) -> Finding:
 
 
 def _artifacts(settings: Settings) -> Finding:
-    from pitboss.storage.transfer import absent_files, promised_files
-
     with _opened(settings) as platform:
         promised = promised_files(platform.database) if platform else []
         missing = absent_files(platform.database, platform.files) if platform else []
@@ -224,10 +205,6 @@ def _artifacts(settings: Settings) -> Finding:
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Platform | None]:
     """The platform, None where there is no database yet: looking must not make one."""
-    from pitboss.bootstrap import open_platform
-    from pitboss.core.errors import StorageUnavailable
-    from pitboss.storage.database import is_made
-
     if not is_made(settings.url):
         yield None
         return

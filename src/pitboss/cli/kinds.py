@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pitboss.cli.options import AsJson, DataDir, Detach, pairs, platform_of, print_json
+from pitboss.cli.launch import follow_submitted, options_of
+from pitboss.cli.options import AsJson, DataDir, Detach, pairs, print_json
+from pitboss.cli.platform import platform_of
+from pitboss.cli.render import notes, table
 from pitboss.core.errors import InvalidInput, NotFound, suggest
 from pitboss.core.places import absolute
 from pitboss.core.principal import LOCAL
+from pitboss.core.yamltext import load
+from pitboss.runs.documents import kind_document, param_rows
+from pitboss.runs.service import Submission
 
 app = typer.Typer(help="List and describe the kinds of run.", no_args_is_help=True)
 MOST_BYTES = 16 << 20  # of a file with params
+MOST_DEPTH = 32
 
 
 @app.command("list")
 def list_kinds(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the kinds of run that are installed, and what is wrong with any."""
-    from pitboss.cli.render import notes, table
-    from pitboss.runs.documents import kind_document
-
     with platform_of(data_dir, takes_up=False) as platform:
         kinds, faults = list(platform.kinds.values()), platform.service.kind_faults(LOCAL)
     if as_json:
@@ -41,9 +46,6 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show what a kind is asked to do: its params with meanings, units and bounds."""
-    from pitboss.cli.render import table
-    from pitboss.runs.documents import kind_document, param_rows
-
     with platform_of(data_dir, takes_up=False) as platform:
         kind = platform.kinds.get(name)
         if kind is None:
@@ -74,14 +76,11 @@ def run(
     detach: Detach = False,
 ) -> None:
     """Run any kind: submit, watch, and show what came of it."""
-    from pitboss.cli.launch import options_of, submit_and_follow
-    from pitboss.runs.service import Submission
-
     given = (read_params_file(params) if params else {}) | read_params(param, "--param")
     options = options_of(max_seconds, max_memory, resource)
     request = Submission(kind=kind, params=given, priority=priority, tags=tag or [], options=options)
     with platform_of(data_dir) as platform:
-        submit_and_follow(platform, request, as_json, detach)
+        follow_submitted(platform, platform.service.submit(LOCAL, request), as_json, detach)
 
 
 def read_params(given: list[str] | None, flag: str) -> dict[str, Any]:
@@ -98,20 +97,16 @@ def _value(text: str) -> Any:
 
 def read_params_file(path: Path) -> dict[str, Any]:
     """Read a file with params as JSON or YAML; `-` is standard input. Raises InvalidInput."""
-    import sys
-
-    import yaml
-
     try:
         if str(path) == "-":
             text = sys.stdin.read(MOST_BYTES)
         else:
             with absolute(path, "--params").open(encoding="utf-8") as file:
                 text = file.read(MOST_BYTES)
-        found = yaml.safe_load(text)  # JSON is YAML
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        what = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
-        raise InvalidInput(f"{path}: {what}", "write params as a JSON or YAML mapping in UTF-8", "--params") from None
+        found = load(text, MOST_DEPTH)  # JSON is YAML
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"{path}: {getattr(error, 'strerror', None) or 'it is not UTF-8'}"
+        raise InvalidInput(what, "write params as a JSON or YAML mapping in UTF-8", "--params") from None
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise InvalidInput(f"{path} holds no mapping of params", 'write {"name": value}', "--params")
     return json.loads(json.dumps(found, default=str))  # type: ignore[no-any-return]

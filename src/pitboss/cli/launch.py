@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from pitboss.cli.options import (
-    AsJson,
-    DataDir,
-    Detach,
-    Symbols,
-    TimeframeOption,
-    pairs,
-    platform_of,
-    print_json,
-)
+from pitboss.bootstrap import Platform
+from pitboss.cli.options import AsJson, DataDir, Detach, Symbols, TimeframeOption, pairs, print_json
+from pitboss.cli.platform import platform_of
 from pitboss.cli.render import subject
 from pitboss.cli.reports import show_run
 from pitboss.cli.watching import EXIT_CODES, follow
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.principal import LOCAL
+from pitboss.runs.model import Run
 from pitboss.runs.service import Submission
 from pitboss.strategy.reference import Means, StrategyRef
-
-if TYPE_CHECKING:
-    from pitboss.bootstrap import Platform
-    from pitboss.runs.model import Run
 
 Strategy = Annotated[str, typer.Argument(help="A document's file, or the name of a stored strategy.")]
 From = Annotated[str | None, typer.Option("--from", help="First date, such as 2018-01-31.")]
@@ -49,9 +41,10 @@ def backtest(
 ) -> None:  # fmt: skip
     """Backtest a strategy document over stored bars."""
     params = _params(symbol, timeframe, start, end, cash, parameter, cost, size)
-    options = options_of(max_seconds, max_memory)
-    with platform_of(data_dir) as platform:
-        _submit(platform, "backtest", strategy, params, priority, tag or [], options, as_json, detach)
+    request = Submission(
+        kind="backtest", params=params, priority=priority, tags=tag or [], options=options_of(max_seconds, max_memory)
+    )
+    _run_document(strategy, request, data_dir, as_json, detach)
 
 
 def sweep(
@@ -66,9 +59,10 @@ def sweep(
     """Backtest every combination of a grid of parameters."""
     params = _params(symbol, timeframe, start, end, cash, parameter, cost, size)
     params |= {"grid": read_grid_option(grid), "metric": metric}
-    options = options_of(max_seconds, max_memory)
-    with platform_of(data_dir) as platform:
-        _submit(platform, "sweep", strategy, params, priority, tag or [], options, as_json, detach)
+    request = Submission(
+        kind="sweep", params=params, priority=priority, tags=tag or [], options=options_of(max_seconds, max_memory)
+    )
+    _run_document(strategy, request, data_dir, as_json, detach)
 
 
 def _params(
@@ -102,19 +96,18 @@ def read_grid_option(given: list[str]) -> dict[str, Any]:
     return grid
 
 
-def _submit(
-    platform: Platform, kind: str, strategy: str, params: dict[str, Any], priority: str, tags: list[str],
-    options: dict[str, Any], as_json: bool, detach: bool,
-) -> None:  # fmt: skip
+def _run_document(strategy: str, request: Submission, data_dir: Path | None, as_json: bool, detach: bool) -> None:
+    """Run a document that is named as people at this machine do; a file that was run is kept, as the next version of
+    its name."""
     reference = StrategyRef.local(strategy)
-    if reference.means is Means.NAME:
-        _require_stored(platform, strategy)
-    text = reference.text() if reference.means is Means.FILE else strategy
-    request = Submission(kind=kind, params={"strategy": text, **params}, priority=priority, tags=tags, options=options)
-    run = platform.service.submit(LOCAL, request)
-    if reference.means is Means.FILE:  # a file that was run is kept, as the next version of its name
-        platform.strategies.add(run.owner, subject(run.subject), text)
-    follow_submitted(platform, run, as_json, detach)
+    with platform_of(data_dir) as platform:
+        if reference.means is Means.NAME:
+            _require_stored(platform, strategy)
+        text = reference.text() if reference.means is Means.FILE else strategy
+        run = platform.service.submit(LOCAL, replace(request, params={"strategy": text, **request.params}))
+        if reference.means is Means.FILE:
+            platform.strategies.add(run.owner, subject(run.subject), text)
+        follow_submitted(platform, run, as_json, detach)
 
 
 def _require_stored(platform: Platform, name: str) -> None:
@@ -123,11 +116,6 @@ def _require_stored(platform: Platform, name: str) -> None:
     except NotFound:
         what = f"there is no file and no stored strategy '{name[:60]}'"
         raise InvalidInput(what, "check the path", "strategy") from None
-
-
-def submit_and_follow(platform: Platform, request: Submission, as_json: bool, detach: bool) -> None:
-    """Submit a run and watch it to its end, unless it is left to itself."""
-    follow_submitted(platform, platform.service.submit(LOCAL, request), as_json, detach)
 
 
 def follow_submitted(platform: Platform, run: Run, as_json: bool, detach: bool) -> None:

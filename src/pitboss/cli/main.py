@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from pitboss.cli.streams import end_of_output, prepare_streams
 from pitboss.core.errors import DiskFull
+from pitboss.core.report import as_pitboss_error, describe, exit_code, lines_of
 
 # where each command is, and what it does: a command's module loads when it is run, not to be listed
 COMMANDS = {
@@ -29,7 +30,7 @@ COMMANDS = {
     "strategy": ("strategy:app", "Check, store and show strategy documents."),
     "data": ("data:app", "Import, list and export bars."),
     "serve": ("server:serve", "Serve the HTTP API, with a worker kept running beside it."),
-    "worker": ("server:worker_app", "Run a worker, or see to those that run."),
+    "worker": ("worker:worker_app", "Run a worker, or see to those that run."),
     "demo": ("demo:demo", "Run the main job from end to end on synthetic bars."),
     "db": ("db:app", "Migrate, check, copy, back up and restore the database."),
     "config": ("config:app", "Settings."),
@@ -104,8 +105,6 @@ def _run() -> int:
 
 def report(error: Exception) -> int:
     """Tell the user what went wrong, as JSON when `--json` was asked for; answer the exit code."""
-    from pitboss.core.report import as_pitboss_error, describe, exit_code, lines_of
-
     told = as_pitboss_error(error)
     if "--json" in sys.argv:
         print(json.dumps({"error": describe(told)}))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from rich.text import Text
 
+from pitboss.bootstrap import Platform
 from pitboss.cli import render
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.parquet import tail_of
+from pitboss.runs.model import Run
 from pitboss.runs.report import Column, Figure, Report, Table, Unit, Value
-
-if TYPE_CHECKING:
-    from pitboss.bootstrap import Platform
-    from pitboss.runs.model import Run
 
 
 def show_run(platform: Platform, run: Run) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pitboss.cli.options import AsJson, DataDir, pairs, platform_of, print_json
+from pitboss.cli import render, reports
+from pitboss.cli.exporting import copy_file, write_frame
+from pitboss.cli.kinds import read_params
+from pitboss.cli.launch import finish
+from pitboss.cli.options import AsJson, DataDir, pairs, print_json
+from pitboss.cli.platform import platform_of
+from pitboss.cli.watching import EXIT_CODES, ended, news
+from pitboss.core.errors import InvalidInput, NotFound, suggest
+from pitboss.core.logs import run_log
 from pitboss.core.principal import LOCAL
+from pitboss.runs.model import PARQUET, RunQuery
+from pitboss.runs.states import State
+from pitboss.storage.pruning import Pruner
 
 app = typer.Typer(help="List, watch, cancel, retry and export runs.", no_args_is_help=True)
 Reference = Annotated[str, typer.Argument(help="A run's id, the start or the end of it, or 'latest'.")]
@@ -24,9 +36,6 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List runs, newest first."""
-    from pitboss.cli import reports
-    from pitboss.runs.model import RunQuery
-
     query = RunQuery(states=read_states(state), kind=kind, tag=tag, limit=limit)
     with platform_of(data_dir) as platform:
         found = platform.service.find(LOCAL, query)
@@ -41,9 +50,6 @@ def list_runs(
 
 def read_states(text: str | None) -> tuple[Any, ...]:
     """Read the name of a state, or `active`. Raises InvalidInput."""
-    from pitboss.core.errors import InvalidInput, suggest
-    from pitboss.runs.states import State
-
     if text is None:
         return ()
     if text == "active":
@@ -61,13 +67,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one run: how it stands, and its report."""
-    from pitboss.cli import reports
-
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(LOCAL, run)
         if log:
-            from pitboss.core.logs import run_log
-
             path = run_log(platform.settings.data_dir, found.id)
             print(path.read_text(errors="replace") if path.exists() else "", end="")
         elif as_json:
@@ -79,9 +81,6 @@ def show(
 @app.command()
 def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Watch a run to its end; with --json one event a line."""
-    from pitboss.cli.launch import finish
-    from pitboss.cli.watching import EXIT_CODES, ended, news
-
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(LOCAL, run)
         if not as_json:
@@ -136,8 +135,6 @@ def rerun(
     as_json: AsJson = False,
 ) -> None:
     """Queue any run again with some things changed, as a new run."""
-    from pitboss.cli.kinds import read_params
-
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(LOCAL, run)
         overrides = read_params(param, "--param")
@@ -156,8 +153,6 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Thin the progress of old runs, remove their artifacts, checkpoints and logs; the runs themselves stay."""
-    from pitboss.storage.pruning import Pruner
-
     age = read_age(older_than)
     with platform_of(data_dir) as platform:
         pruner = Pruner(platform.database, platform.files, age)
@@ -172,8 +167,6 @@ def prune(
 
 def read_age(text: str) -> float:
     """Read an age such as 30d as seconds. Raises InvalidInput."""
-    from pitboss.core.errors import InvalidInput
-
     seconds = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
     number, unit = text.strip()[:-1], text.strip()[-1:]
     if not number.isdigit() or len(number) > 6 or unit not in seconds or not number.isascii():
@@ -189,11 +182,6 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write what a run left behind to a file: a table, such as its trades or its equity, or any other file as it is."""
-    import sys
-
-    from pitboss.core.errors import NotFound, suggest
-    from pitboss.runs.model import PARQUET
-
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(LOCAL, run)
         names = {
@@ -220,48 +208,8 @@ def export(
     print(f"{len(frame):,} rows → {to}", file=sys.stderr)
 
 
-def copy_file(path: Path, to: Path | None) -> None:
-    """Write a file as it is, to standard output where no other place is named. Raises DiskFull."""
-    import shutil
-    import sys
-
-    from pitboss.core.errors import DiskFull
-    from pitboss.core.places import absolute, elsewhere
-
-    if to is None:
-        sys.stdout.flush()
-        with path.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-        return
-    to = absolute(to, "--to")
-    try:
-        with elsewhere(), path.open("rb") as file, to.open("wb") as out:
-            shutil.copyfileobj(file, out)
-    except OSError as error:
-        raise DiskFull(f"cannot write {to}: {error.strerror or error}", "check the folder and the space") from None
-    print(f"{to.stat().st_size:,} bytes → {to}", file=sys.stderr)
-
-
-def write_frame(frame: Any, to: Path) -> None:
-    """Write a frame in the format of the file's ending. Raises InvalidInput, DiskFull."""
-    from pitboss.core.errors import DiskFull, InvalidInput
-    from pitboss.core.places import absolute, elsewhere
-
-    writers = {".csv": frame.write_csv, ".parquet": frame.write_parquet, ".json": frame.write_json}
-    to = absolute(to, "--to")
-    if to.suffix.lower() not in writers:
-        raise InvalidInput(f"unknown file type '{to.suffix}'", "use .csv, .parquet or .json", "--to")
-    try:
-        with elsewhere(), to.open("wb") as file:  # opened here: a name is no pattern and no address
-            writers[to.suffix.lower()](file)
-    except OSError as error:
-        raise DiskFull(f"cannot write {to}: {error.strerror or error}", "check the folder and the space") from None
-
-
 def queue(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show what waits and why, what runs, and who works."""
-    from pitboss.cli import render, reports
-
     with platform_of(data_dir) as platform:
         active, queued = platform.service.active(LOCAL), platform.service.queued(LOCAL)
         if active and not as_json:

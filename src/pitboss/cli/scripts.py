@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
+from pitboss.cli.render import notes, table
 from pitboss.core.places import absolute
 from pitboss.core.principal import LOCAL
+from pitboss.kinds.script.declaration import read_declaration
 from pitboss.kinds.script.documents import script_document
 from pitboss.kinds.script.registry import Script, Scripts
 
@@ -24,8 +26,6 @@ def scripts_of(data_dir: Path | None) -> Scripts:
 @app.command("list")
 def list_scripts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the scripts of the registered folders, and what is wrong with any."""
-    from pitboss.cli.render import notes, table
-
     scripts = scripts_of(data_dir)
     found, problems = scripts.all()
     if as_json:
@@ -57,15 +57,11 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Check a declaration, wherever it lies, and show every mistake in it."""
-    from pitboss.kinds.script.declaration import read_declaration
-
     path = absolute(file, "file")
     _show(Script(path, read_declaration(path)), as_json)
 
 
 def _show(script: Script, as_json: bool) -> None:
-    from pitboss.cli.render import table
-
     described = script_document(script)
     if as_json:
         print_json(described)

@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pitboss.cli.options import AsJson, DataDir, platform_of, print_json
+from pitboss.cli.options import AsJson, DataDir, print_json
+from pitboss.cli.platform import platform_of
+from pitboss.cli.render import short_time, table
+from pitboss.core.clock import to_iso
+from pitboss.core.errors import InvalidInput
 from pitboss.core.principal import LOCAL
+from pitboss.strategy.reader import read_document_file
 
 app = typer.Typer(help="Check, store and show strategy documents.", no_args_is_help=True)
 
@@ -20,9 +25,6 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check a document and show every mistake in it."""
-    from pitboss.core.errors import InvalidInput
-    from pitboss.strategy.reader import read_document_file
-
     try:
         document = read_document_file(file)
     except InvalidInput as error:
@@ -44,8 +46,6 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Store a document under its name, as the next version."""
-    from pitboss.strategy.reader import read_document_file
-
     document = read_document_file(file)
     with platform_of(data_dir) as platform:
         stored = platform.strategies.add(LOCAL.name, document.name, document.text)
@@ -72,9 +72,6 @@ def show(
 @app.command("list")
 def list_strategies(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the stored strategies."""
-    from pitboss.cli.render import short_time, table
-    from pitboss.core.clock import to_iso
-
     with platform_of(data_dir) as platform:
         found = platform.strategies.all(LOCAL.name)
     if as_json:

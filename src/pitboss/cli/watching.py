@@ -7,18 +7,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from pitboss.bootstrap import Platform
 from pitboss.cli.render import duration, notes
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.principal import LOCAL
-
-if TYPE_CHECKING:
-    from pitboss.bootstrap import Platform
-    from pitboss.runs.model import Run, StoredEvent
+from pitboss.runs.model import Run, StoredEvent
 
 ENSURE_SECONDS = 0.5
 WAIT_SECONDS = 0.5  # between two looks at what a run waits for

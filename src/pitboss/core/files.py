@@ -23,7 +23,7 @@ from pitboss.core.errors import DiskFull, InvalidInput, StorageUnavailable
 from pitboss.core.ids import new_token
 from pitboss.core.places import literally
 
-Write = Callable[[Path], None]
+Write = Callable[[Path], object]
 LOCK = ".lock"
 _IN_THE_WAY = frozenset((errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS))
 TRIM_SECONDS = 3600.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,3 +93,8 @@ def _text(path: Path) -> str | None:
         return path.read_text().strip()
     except OSError:
         return None
+
+
+def signal_name(number: int) -> str:
+    """Answer what a signal is called."""
+    return signal.Signals(number).name if number in set(signal.Signals) else "real-time"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ class World:
 
     run_id: str
     files: Files
+    data_dir: Path
     token: str = ""
-    data_dir: Path = Path()
     database_url: str = ""
 
 
@@ -44,10 +44,9 @@ class RunContext:
     attempts, newest first, `source` is the package that the kind comes from. Not thread-safe but for `is_cancelled`.
     """
 
-    run_id: str
+    world: World
     params: dict[str, Any]
     snapshot: dict[str, Any]
-    files: Files
     send: Send
     memory: memoryview
     attempt: int = 1
@@ -55,7 +54,6 @@ class RunContext:
     checkpoints: tuple[Checkpoint, ...] = ()
     checkpoint_seconds: float = 2.0
     source: str = ""
-    world: World | None = None
     resources: Mapping[str, str] = field(default_factory=dict)
     _made: dict[str, Any] = field(init=False, default_factory=dict)
     _cells: memoryview = field(init=False)
@@ -69,7 +67,14 @@ class RunContext:
 
     def __post_init__(self) -> None:
         self._cells = self.memory.cast("q")
-        self.world = self.world or World(run_id=self.run_id, files=self.files)
+
+    @property
+    def run_id(self) -> str:
+        return self.world.run_id
+
+    @property
+    def files(self) -> Files:
+        return self.world.files
 
     def resource(self, name: str) -> Any:
         """Answer what the kind names so, such as the bars, made in this process at the first call."""
@@ -147,14 +152,14 @@ class RunContext:
         """Say that the work is done and results are being written: from here on a cancel is too late."""
         self.send(said.Completing())
 
-    def save_artifact(self, name: str, write: Callable[[Path], None], media_type: str = PARQUET) -> Artifact:
+    def save_artifact(self, name: str, write: Callable[[Path], object], media_type: str = PARQUET) -> Artifact:
         """Have `write` make the file `name` and add it to the run's artifacts; it is whole or not there.
 
         A Parquet file is a table, whose rows are also served as CSV and JSON. Raises DiskFull when there is no room.
         """
         stored = self.files.put(f"artifacts/{self.run_id}/{name}", write)
         saved = Artifact(name, stored.name, stored.size, stored.digest, media_type)
-        self.send(said.ArtifactSaved(**asdict(saved)))
+        self.send(said.ArtifactSaved(saved))
         return saved
 
     def restore(self, identity: Mapping[str, str] | None = None) -> dict[str, Any] | None:
@@ -229,7 +234,7 @@ class RunContext:
         stored = self.files.put(path, lambda temporary: write_state(temporary, state))
         saved = Checkpoint(number, self.attempt, path, stored.size, stored.digest, self._identity)
         self.checkpoints = (saved, *self.checkpoints[:1])
-        self.send(said.CheckpointSaved(**asdict(saved)))
+        self.send(said.CheckpointSaved(saved))
 
 
 def memory_context(
@@ -237,8 +242,9 @@ def memory_context(
 ) -> tuple[RunContext, list[Message]]:
     """Answer a context without a worker, and the list in which its messages are collected: for tests."""
     messages: list[Message] = []
+    world = World(run_id="run-in-memory", files=LocalFiles(data_dir), data_dir=data_dir)
     context = RunContext(
-        run_id="run-in-memory", params=params, snapshot=fields.pop("snapshot", {}), files=LocalFiles(data_dir),
-        send=messages.append, memory=memory or memoryview(bytearray(cells.BYTES)), **fields,
+        world=world, params=params, snapshot=fields.pop("snapshot", {}), send=messages.append,
+        memory=memory or memoryview(bytearray(cells.BYTES)), **fields,
     )  # fmt: skip
     return context, messages

@@ -11,14 +11,14 @@ It gets a command, HTTP with a schema, progress, cancel, resume and a report. `e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from sys import stderr
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -27,6 +27,7 @@ from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.runs.model import DEFAULT_RESOURCE, Run
 from pitboss.runs.report import Report, plain_report
 
+T = TypeVar("T")
 GROUP = "pitboss.kinds"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _ENTRY = re.compile(r"[\w.]+:\w+")
@@ -118,16 +119,22 @@ class Kind:
     def ready(self, given: Mapping[str, Any], sources: Any) -> Prepared:
         """Check params and fix what the run will come from. Raises InvalidInput with every mistake."""
         params, problems = self.read(given)
-        try:
-            prepared = self.prepare(params, sources)
-        except InvalidInput as error:
-            raise InvalidInput(list(dict.fromkeys([*problems, *error.problems]))) from None
-        except Exception:
-            if not problems:  # else it stumbled over a param that is not there
-                raise
-        if problems:
-            raise InvalidInput(problems)
-        return prepared
+        return with_all_mistakes(problems, lambda: self.prepare(params, sources))
+
+
+def with_all_mistakes(problems: Sequence[Problem], check: Callable[[], T]) -> T:
+    """Answer what `check` answers. Raises InvalidInput with `problems` and all that it finds; where there are problems
+    it has been given params with holes, and what it stumbles over then is nobody's business."""
+    try:
+        answer = check()
+    except InvalidInput as error:
+        raise InvalidInput(list(dict.fromkeys([*problems, *error.problems]))) from None
+    except Exception:
+        if not problems:
+            raise
+    if problems:
+        raise InvalidInput(problems)
+    return answer
 
 
 def read_params(model: type[Params], given: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
@@ -149,8 +156,7 @@ def read_params(model: type[Params], given: Mapping[str, Any]) -> tuple[Any, lis
 
 def mistake(message: str, remedy: str = "") -> PydanticCustomError:
     """Answer what a params model's validator raises: what is wrong, and what to do about it."""
-    escaped = (text.replace("{", "{{").replace("}", "}}") for text in (message, remedy))
-    return PydanticCustomError("mistake", "{message}", dict(zip(("message", "remedy"), escaped, strict=True)))
+    return PydanticCustomError("mistake", "{message}", {"message": message, "remedy": remedy})
 
 
 def _problem(item: ErrorDetails, model: type[Params]) -> Problem:
@@ -158,8 +164,7 @@ def _problem(item: ErrorDetails, model: type[Params]) -> Problem:
     name = str(item["loc"][0]) if item["loc"] else ""
     limits = item.get("ctx", {})
     if item["type"] == "mistake":
-        message, advice = (str(limits[key]).replace("{{", "{").replace("}}", "}") for key in ("message", "remedy"))
-        return Problem(message, advice, where=where)
+        return Problem(limits["message"], limits["remedy"], where=where)
     if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
         return Problem(f"unknown parameter '{name[:40]}'", suggest(name, model.model_fields), where="params")
     described = model.model_fields.get(name)
@@ -231,21 +236,25 @@ class Kinds(Mapping[str, Kind]):
         try:
             return Report.model_validate(kind.report(run))
         except Exception as error:
-            reason = f"its report fails: {type(error).__name__}: {error}"[:300]
-            self._failed[kind.name] = Fault(kind.name, kind.source, reason)
+            reason = self._note(kind, "report", error)
             return plain_report(run).with_warning(f"{reason}; tell whoever made {kind.source or 'it'}")
 
     def outcome(self, run: Run) -> str:
         """Answer what came of a run in a few words, nothing where its kind cannot say."""
         kind = self.get(run.kind)
-        try:
-            return str(kind.outcome(run)) if kind else ""
-        except Exception as error:
-            assert kind is not None
-            self._failed[kind.name] = Fault(
-                kind.name, kind.source, f"its outcome fails: {type(error).__name__}: {error}"
-            )
+        if kind is None:
             return ""
+        try:
+            return str(kind.outcome(run))
+        except Exception as error:
+            self._note(kind, "outcome", error)
+            return ""
+
+    def _note(self, kind: Kind, what: str, error: Exception) -> str:
+        """Have it known that a kind fails; answer how."""
+        reason = f"its {what} fails: {type(error).__name__}: {error}"[:300]
+        self._failed[kind.name] = Fault(kind.name, kind.source, reason)
+        return reason
 
 
 def installed_kinds() -> tuple[dict[str, Kind], list[Fault]]:

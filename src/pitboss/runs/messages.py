@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pitboss.core.panel import GAUGES
+from pitboss.runs.model import Artifact, Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +91,14 @@ class Logged(Message):
 class ArtifactSaved(Message):
     """A file that the run leaves behind."""
 
-    name: str
-    path: str
-    size: int
-    digest: str
-    media_type: str
+    artifact: Artifact
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSaved(Message):
-    """The state of the work was saved; see `runs.model.Checkpoint`."""
+    """The state of the work was saved."""
 
-    number: int
-    attempt: int
-    path: str
-    size: int
-    digest: str
-    identity: dict[str, str]
+    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +133,11 @@ class Failed(Message):
     remedy: str
 
 
+_NESTED: dict[str, Callable[[Any], Any]] = {
+    "gauges": lambda given: tuple(Gauge(**gauge) for gauge in given),
+    "artifact": lambda given: Artifact(**given),
+    "checkpoint": lambda given: Checkpoint(**given),
+}
 _TYPES = {kind.__name__: kind for kind in Message.__subclasses__()}
 
 
@@ -152,7 +149,7 @@ def encode(message: Message) -> bytes:
 def decode(body: bytes) -> Message:
     """Answer the message. Raises ValueError, KeyError or TypeError for what is none."""
     name, fields = json.loads(body)
-    if "gauges" in fields:
-        fields["gauges"] = tuple(Gauge(**gauge) for gauge in fields["gauges"])
+    for field_name in _NESTED.keys() & fields.keys():
+        fields[field_name] = _NESTED[field_name](fields[field_name])
     message: Message = _TYPES[name](**fields)
     return message

@@ -12,6 +12,7 @@ import yaml
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.core.places import absolute
 from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.core.yamltext import compose
 from pitboss.strategy.binding import fold
 from pitboss.strategy.check import Checker
 from pitboss.strategy.document import (
@@ -30,7 +31,6 @@ from pitboss.strategy.functions import CALENDAR, PRICES
 from pitboss.strategy.valuetype import ValueType
 
 MAX_BYTES = 64 * 1024
-MAX_DEPTH = 8
 MAX_NODES = 2_000  # of one expression with its indicators put in
 MAX_HEIGHT = 120
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -38,7 +38,6 @@ KEYS = (
     "name", "description", "source", "timeframe", "parameters", "indicators", "entry", "exit", "risk",
     "sizing", "costs",
 )  # fmt: skip
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_document(text: str) -> Document:
@@ -71,22 +70,9 @@ def inspect_document(text: str) -> tuple[Document | None, list[Problem]]:
     if any("\ud800" <= character <= "\udfff" for character in text):
         return None, [Problem("the document holds half a character (a lone surrogate)", "save it as UTF-8")]
     try:
-        unsafe = _unsafe(text)
-        if unsafe:
-            return None, unsafe
-        root = yaml.compose(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        return None, [
-            Problem(
-                f"not valid YAML: {error.problem}",
-                "check the indentation, and quote expressions with ': ', '#', or in braces ',' or '['",
-                mark.line + 1 if mark else None,
-                mark.column + 1 if mark else None,
-            )
-        ]
-    except yaml.YAMLError as error:
-        return None, [Problem(f"not valid YAML: {str(error).splitlines()[0]}", "remove control characters")]
+        root = compose(text)
+    except InvalidInput as error:
+        return None, list(error.problems)
     if not isinstance(root, yaml.MappingNode):
         return None, [Problem("a strategy document is a mapping", "start with 'name: my-strategy'", 1, 1)]
     reader = _Reader(text)
@@ -97,25 +83,6 @@ def inspect_document(text: str) -> tuple[Document | None, list[Problem]]:
 
 def _too_large(size: int) -> Problem:
     return Problem(f"the document has {size:,} bytes", f"at most {MAX_BYTES:,}: a strategy is a page of text")
-
-
-def _unsafe(text: str) -> list[Problem]:
-    """Answer what a strategy document has no use for: aliases, anchors, tags, deep nesting, more documents."""
-    depth = documents = 0
-    for event in yaml.parse(text, Loader=_LOADER):
-        mark: Any = event.start_mark
-        line, column = mark.line + 1, mark.column + 1
-        documents += isinstance(event, yaml.DocumentStartEvent)
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            return [Problem("YAML anchors and aliases are not allowed", "write the value out", line, column)]
-        if tag := getattr(event, "tag", None):
-            return [Problem(f"the YAML tag '{tag}' is not allowed", "remove it", line, column)]
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            return [Problem("the document is nested too deeply", f"at most {MAX_DEPTH} levels", line, column)]
-        if documents > 1:
-            return [Problem("there is more than one document", "remove the '---'", line, column)]
-    return []
 
 
 class _Reader:

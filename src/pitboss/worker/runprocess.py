@@ -118,16 +118,15 @@ def kind_at(address: str) -> Kind:
 def context_of(order: dict[str, Any], panel: Panel, out: Pipe, kind: Kind) -> RunContext:
     """Answer the world of the job of `order`."""
     data_dir = Path(order["data_dir"])
-    files = open_files(data_dir, order["files_url"])
     world = World(
-        run_id=order["run_id"], files=files, token=order["token"], data_dir=data_dir,
-        database_url=order["database_url"],
+        run_id=order["run_id"], files=open_files(data_dir, order["files_url"]), data_dir=data_dir,
+        token=order["token"], database_url=order["database_url"],
     )  # fmt: skip
     return RunContext(
-        run_id=order["run_id"], params=order["params"], snapshot=order["snapshot"], files=files, send=out.say,
+        world=world, params=order["params"], snapshot=order["snapshot"], send=out.say,
         memory=panel.memory[: cells.BYTES], attempt=order["attempt"], threads=order["threads"],
         checkpoints=tuple(Checkpoint(**saved) for saved in order["checkpoints"]),
-        checkpoint_seconds=order["checkpoint_seconds"], source=order["source"], world=world, resources=kind.resources,
+        checkpoint_seconds=order["checkpoint_seconds"], source=order["source"], resources=kind.resources,
     )  # fmt: skip
 
 

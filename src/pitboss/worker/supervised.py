@@ -12,14 +12,16 @@ from typing import Any
 
 from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds, micros_to_iso
+from pitboss.core.machine import signal_name
 from pitboss.runs import events as ev
 from pitboss.runs import messages as said
-from pitboss.runs.model import Artifact, Checkpoint, Claim, Run
+from pitboss.runs.model import Checkpoint, Claim, Run
 from pitboss.runs.ports import Move
 from pitboss.runs.progress import ProgressMeter
 from pitboss.runs.states import FailureKind, Setback, State
 from pitboss.worker.memory import KernelKills
 from pitboss.worker.outbox import Outbox
+from pitboss.worker.processes import resident_bytes
 from pitboss.worker.runfile import Panel
 from pitboss.worker.runprocess import HEADER
 
@@ -129,11 +131,11 @@ class SupervisedRun:
 
     @hear.register
     def _(self, message: said.ArtifactSaved) -> None:
-        self.outbox.put(artifacts=[Artifact(**asdict(message))])
+        self.outbox.put(artifacts=[message.artifact])
 
     @hear.register
     def _(self, message: said.CheckpointSaved) -> None:
-        self._keep(Checkpoint(**asdict(message)))
+        self._keep(message.checkpoint)
 
     @hear.register
     def _(self, _message: said.Suspendable) -> None:
@@ -179,6 +181,14 @@ class SupervisedRun:
         self.meter.metrics |= shown
         document = self.meter.document(time.time())
         self.outbox.put(events=[ev.Progressed(**document)], progress=document)
+
+    def enforce_limits(self, now: float, checks_memory: bool) -> None:
+        """Have the run killed when it has exceeded its time or, where that is looked at just now, its memory."""
+        if self.max_seconds and now - self.started_monotonic > self.max_seconds:
+            self.kill(cells.REASON_TIMEOUT)
+        is_limited = checks_memory and self.max_megabytes and self.pid
+        if is_limited and resident_bytes(self.pid or 0) > self.max_megabytes * (1 << 20):
+            self.kill(cells.REASON_MEMORY)
 
     def raise_cancel(self, keep_partial: bool, grace_seconds: float) -> None:
         """Put the cancel flag up and set the deadline after which the process group is killed."""
@@ -262,7 +272,7 @@ class SupervisedRun:
             what = "the kernel killed the run: the machine was out of memory"
             return _failed(FailureKind.MEMORY, what, "run fewer at once")
         if code < 0:
-            what = f"the run's process was killed by signal {-code} ({_signal_name(-code)})"
+            what = f"the run's process was killed by signal {-code} ({signal_name(-code)})"
             if -code in _ENDINGS and is_resumable and self._barren_attempts() < MOST_KILLS:
                 return Move(State.QUEUED, error={"message": what})
             return _failed(FailureKind.LOST, what, "resume or retry it")
@@ -308,10 +318,6 @@ def not_started(run: Run, reason: str, is_lasting: bool) -> Move:
 def unstartable(reason: str, kind: FailureKind = FailureKind.ERROR) -> Move:
     """Answer the end of a run that cannot be started."""
     return _failed(kind, reason, "mend that ('pitboss doctor' examines more), then retry the run")
-
-
-def _signal_name(number: int) -> str:
-    return signal.Signals(number).name if number in set(signal.Signals) else "real-time"
 
 
 def _failed(kind: FailureKind, message: str, remedy: str) -> Move:

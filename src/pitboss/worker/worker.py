@@ -29,7 +29,7 @@ from pitboss.worker.families import ForkFamilies
 from pitboss.worker.forkkeeper import Cause, Loss
 from pitboss.worker.leases import Leases
 from pitboss.worker.memory import KernelKills
-from pitboss.worker.processes import adopt_orphans, kill_family, reap_orphans, resident_bytes
+from pitboss.worker.processes import adopt_orphans, kill_family, reap_orphans
 from pitboss.worker.recovery import Housekeeping, Recovery, introduction
 from pitboss.worker.rhythm import Rhythm
 from pitboss.worker.supervised import SupervisedRun
@@ -303,11 +303,7 @@ class Worker:
             if run.ended is not None:
                 continue
             self._guarded(run, partial(run.sample, now))
-            if run.max_seconds and now - run.started_monotonic > run.max_seconds:
-                run.kill(cells.REASON_TIMEOUT)
-            is_limited = checks_memory and run.max_megabytes and run.pid
-            if is_limited and resident_bytes(run.pid or 0) > run.max_megabytes * (1 << 20):
-                run.kill(cells.REASON_MEMORY)
+            run.enforce_limits(now, checks_memory)
 
     def _note_kills(self) -> None:
         """Have it known how many kills we have seen: should there be more when we are gone, we were among them."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pitboss.core.errors import InvalidInput
 from pitboss.core.principal import LOCAL, Principal
 from pitboss.kinds.script.declaration import USUAL_PROGRESS, Declaration, read_declaration
-from pitboss.kinds.script.output import BoundedLog, Lines, Reader
+from pitboss.kinds.script.output import BoundedLog, Lines, ProgressReader
 from pitboss.kinds.script.registry import Script, Scripts
 
 ROOT = Path(__file__).parents[3]
@@ -125,12 +125,12 @@ def test_others_than_operators_keep_to_the_registered_folders(tmp_path):
     ],
 )
 def test_progress_is_taken_from_what_scripts_print_anyway(line, expected):
-    step = Reader(USUAL_PROGRESS).step(line)
+    step = ProgressReader(USUAL_PROGRESS).step(line)
     assert (None if step is None else (step.done, step.total, step.item)) == expected
 
 
 def test_what_is_said_to_pitboss_is_believed_and_silences_the_patterns():
-    reader = Reader(USUAL_PROGRESS)
+    reader = ProgressReader(USUAL_PROGRESS)
     said = {"type": "progress", "stage": "b", "completed_items": 3, "total_items": 9, "current_item": "X",
             "metrics": {"passed": 2, "nested": {}}}  # fmt: skip
     step = reader.step("PROGRESS:" + json.dumps(said))
@@ -151,7 +151,7 @@ def test_what_is_said_to_pitboss_is_believed_and_silences_the_patterns():
 
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_no_output_is_too_odd_to_be_read(chunks):
-    lines, reader, found = Lines(), Reader(USUAL_PROGRESS), []
+    lines, reader, found = Lines(), ProgressReader(USUAL_PROGRESS), []
     for chunk in chunks:
         found += lines.feed(chunk)
     found += lines.feed(b"", is_last=True)

@@ -1,5 +1,4 @@
 import math
-from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,6 @@ from pitboss.core.files import LocalFiles
 from pitboss.runs import messages as said
 from pitboss.runs.checkpoint import differences, read_state, write_state
 from pitboss.runs.context import memory_context
-from pitboss.runs.model import Checkpoint
 
 VALUES = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(), st.none(), st.binary(),
                    st.lists(st.integers()), st.dictionaries(st.text(), st.integers()))  # fmt: skip
@@ -36,7 +34,7 @@ def test_differences_are_said_in_words():
 
 
 def saved_by(messages):
-    return tuple(Checkpoint(**asdict(m)) for m in reversed(messages) if isinstance(m, said.CheckpointSaved))
+    return tuple(m.checkpoint for m in reversed(messages) if isinstance(m, said.CheckpointSaved))
 
 
 def test_the_newest_whole_checkpoint_of_the_same_identity_is_restored(tmp_path):

@@ -157,7 +157,7 @@ def test_an_artifact_is_whole_or_not_there(tmp_path):
     context, messages = memory_context({}, tmp_path)
     saved = context.save_artifact("a.txt", lambda path: path.write_text("hello"))
     assert (tmp_path / saved.path).read_text() == "hello"
-    assert messages[-1].digest == saved.digest
+    assert messages[-1].artifact == saved
 
     def fails(path):
         path.write_text("half")

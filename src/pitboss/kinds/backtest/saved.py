@@ -10,6 +10,7 @@ from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.principal import Principal
 from pitboss.kinds.backtest import KIND
 from pitboss.kinds.documents.prepare import read_request
+from pitboss.runs.kinds import with_all_mistakes
 from pitboss.runs.model import Run, RunQuery
 from pitboss.runs.service import UNFINISHED, CancelAnswer, RunService, Submission
 from pitboss.strategy.document import NO_ENTRY
@@ -117,19 +118,15 @@ class SavedBacktests:
     def _complete(self, who: Principal, params: Mapping[str, Any]) -> dict[str, Any]:
         """Answer the params, refusing what does not hold; a strategy that cannot run yet may be saved."""
         read, problems = KIND.read(params)
+        sources = self._service.sources(who)
         try:
-            text = (
-                StrategyRef.remote(read.strategy).text(self._service.sources(who).strategies) if read.strategy else ""
+            with_all_mistakes(
+                problems, lambda: read_request(read, StrategyRef.remote(read.strategy).text(sources.strategies))
             )
-            read_request(read, text)
         except InvalidInput as error:
-            problems = [*problems, *error.problems]
-        except Exception:
-            if not problems:
-                raise
-        grave = [problem for problem in problems if problem.code != NO_ENTRY]
-        if grave:
-            raise InvalidInput(list(dict.fromkeys(grave)))
+            grave = [problem for problem in error.problems if problem.code != NO_ENTRY]
+            if grave:
+                raise InvalidInput(grave) from None
         return dict(params)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,8 +60,4 @@ def gaps_of(universe: Universe) -> list[dict[str, str]]:
 
 def save_frame(context: RunContext, name: str, frame: pl.DataFrame) -> str:
     """Save a frame as an artifact in Parquet and answer its name."""
-
-    def write(path: Path) -> None:
-        frame.write_parquet(path, compression="zstd")
-
-    return context.save_artifact(f"{name}.parquet", write).name
+    return context.save_artifact(f"{name}.parquet", partial(frame.write_parquet, compression="zstd")).name

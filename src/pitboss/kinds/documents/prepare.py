@@ -78,14 +78,20 @@ class Mistakes:
             raise InvalidInput(list(dict.fromkeys(self.problems)))
 
 
-def read_request(params: DocumentParams, text: str, mistakes: Mistakes | None = None) -> Request:
-    """Check params against the strategy `text`. Raises InvalidInput with every mistake, of `mistakes` too."""
-    mistakes = mistakes or Mistakes()
+def read_request(
+    params: DocumentParams, text: str, check: Callable[[Document], object] = lambda _document: None
+) -> Request:
+    """Check params against the strategy `text`; `check` adds what a kind asks of the document.
+
+    Raises InvalidInput with every mistake.
+    """
+    mistakes = Mistakes()
     document = mistakes.attempt(lambda: read_document(text))
     mistakes.attempt(lambda: range_of(params.start, params.end))
     if document is None:
         mistakes.tell()
     assert document is not None
+    mistakes.attempt(partial(check, document))
     timeframe = mistakes.attempt(partial(_timeframe, params.timeframe, document))
     document = replace(document, timeframe=timeframe)  # what on("1h", …) is made of
     program = mistakes.attempt(lambda: compile_document(document, params.parameters))
@@ -109,19 +115,13 @@ def _timeframe(given: str | None, document: Document) -> Timeframe:
 
 
 def prepare_document(
-    params: DocumentParams, sources: Sources, check: Callable[[Document], object] | None = None
+    params: DocumentParams, sources: Sources, check: Callable[[Document], object] = lambda _document: None
 ) -> Prepared:
-    """Check a run of a document and fix its sources; `check` adds what a kind asks of the document.
+    """Check a run of a document and fix its sources; `check` is that of `read_request`.
 
     Raises InvalidInput with every mistake.
     """
-    text = StrategyRef.remote(params.strategy).text(sources.strategies)
-    mistakes = Mistakes()
-    if check is not None:
-        document = mistakes.attempt(lambda: read_document(text))
-        if document is not None:
-            mistakes.attempt(lambda: check(document))
-    request = read_request(params, text, mistakes)
+    request = read_request(params, StrategyRef.remote(params.strategy).text(sources.strategies), check)
     snapshot = fix_sources(request, sources.bars)
     return Prepared(f"strategy/{request.document.name}", snapshot, identity_of(snapshot))
 

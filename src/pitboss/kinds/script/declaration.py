@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pitboss.core.errors import InvalidInput, Problem, suggest
+from pitboss.core.yamltext import compose, load
 
 ENDING = ".pitboss.yaml"
 MOST_BYTES = 64 * 1024
@@ -167,17 +168,9 @@ def read_declaration(path: Path) -> Declaration:
             text = file.read(MOST_BYTES + 1)
         if len(text) > MOST_BYTES:
             raise InvalidInput(f"{path.name} is larger than {MOST_BYTES:,} bytes", "a declaration is a page", "script")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        found = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        told = Problem(
-            f"{path.name} is not valid YAML: {error.problem}", "check the indentation and quotes", line, column
-        )
-        raise InvalidInput(told) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
+        root, found = compose(text), load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise InvalidInput(f"cannot read {path.name}: {reason}", "write YAML in UTF-8", str(path)) from None
     if not isinstance(found, dict) or root is None:
         raise InvalidInput(Problem(f"{path.name} is no mapping", "start with 'name: my-script'", 1, 1))

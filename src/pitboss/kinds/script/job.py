@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ import psutil
 
 from pitboss.core.errors import InvalidInput, PitbossError, RunCancelled
 from pitboss.core.logs import work_folder
+from pitboss.core.machine import signal_name
 from pitboss.kinds.script.declaration import read_declaration
-from pitboss.kinds.script.output import MARK, BoundedLog, Lines, Reader, Step
+from pitboss.kinds.script.output import MARK, BoundedLog, Lines, ProgressReader, Step
 from pitboss.kinds.script.params import ScriptParams
 from pitboss.kinds.script.registry import Script
 from pitboss.runs.context import RunContext
@@ -44,7 +46,7 @@ def run(_params: ScriptParams, context: RunContext) -> dict[str, Any]:
     script = Script(path, read_declaration(path))
     if script.digest() != known["digest"]:
         raise InvalidInput(f"the script {script.name} has changed since the run was submitted", "rerun it", "script")
-    folder = work_folder(context.world.data_dir, context.run_id) if context.world else Path.cwd()
+    folder = work_folder(context.world.data_dir, context.run_id)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -60,7 +62,7 @@ class _Execution:
         self.script = script
         self.context = context
         self.folder = folder
-        self.reader = Reader(script.declaration.progress)
+        self.reader = ProgressReader(script.declaration.progress)
         self.log = BoundedLog(lambda chunk: os.write(1, chunk))
         self.last = {"info": deque[str](maxlen=LAST_LINES), "warning": deque[str](maxlen=LAST_LINES)}
         self.count = 0
@@ -175,7 +177,7 @@ class _Execution:
     def _failure(self, code: int) -> str:
         said = self.last["warning"] or self.last["info"]
         told = "\n".join(said)
-        how = f"exit code {code}" if code > 0 else f"signal {-code} ({_signal_name(-code)})"
+        how = f"exit code {code}" if code > 0 else f"signal {-code} ({signal_name(-code)})"
         return f"{self.script.name} ended with {how}{': ' if told else ''}{told}"[:2000]
 
     def _left(self) -> list[Path]:
@@ -192,12 +194,8 @@ class _Execution:
         name = "__".join(path.relative_to(self.folder).parts)
         name = name.encode(errors="replace").decode().replace("\x00", "")[-200:]
         media_type = PARQUET if path.suffix == ".parquet" else mimetypes.guess_type(path.name)[0]
-        self.context.save_artifact(name, lambda to: _copy(path, to), media_type or "application/octet-stream")
+        self.context.save_artifact(name, partial(shutil.copyfile, path), media_type or "application/octet-stream")
         return name
-
-
-def _copy(path: Path, to: Path) -> None:
-    shutil.copyfile(path, to)
 
 
 def _end(process: subprocess.Popen[bytes], term_seconds: float, meanwhile: Callable[[], object] | None = None) -> None:
@@ -235,7 +233,3 @@ def _living() -> list[psutil.Process]:
             if child.status() != psutil.STATUS_ZOMBIE:
                 found.append(child)
     return found
-
-
-def _signal_name(number: int) -> str:
-    return signal.Signals(number).name if number in set(signal.Signals) else "real-time"

@@ -49,7 +49,7 @@ class Lines:
             self._rest = ""
 
 
-class Reader:
+class ProgressReader:
     """Finds progress in lines: what is written for us, else what the patterns find. Nonsense is no progress."""
 
     def __init__(self, patterns: Sequence[str]) -> None:
