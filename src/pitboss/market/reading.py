@@ -23,7 +23,7 @@ class Reading:
     """The requests that are answered."""
 
     def __init__(self, data_dir: Path, files_url: str) -> None:
-        from pitboss.market.store import BarStore
+        from pitboss.market.store import BarStore  # not before it is known where compiled kernels are kept
 
         self.store = BarStore(open_files(data_dir, files_url))
 

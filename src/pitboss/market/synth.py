@@ -30,39 +30,39 @@ def synthesize(
     (Sunday 22:00 to Friday 22:00 UTC) or stocks (weekdays 14:30 to 21:00 UTC).
     Raises InvalidInput for an unknown session or too many bars.
     """
+    if not 1e-6 <= price <= 1e9 or seed < 0:
+        raise InvalidInput(
+            f"price {price:g} or seed {seed} is out of range", "a price above 0, a seed of 0 or more", "price"
+        )
+    ts = _timeline(timeframe, start, days, session)
+    rng = np.random.default_rng(seed)
+    volatility = _volatility(rng, len(ts), 0.01 * np.sqrt(timeframe.micros / _DAY)) * _shape(ts, session)
+    returns = volatility * rng.standard_t(6, len(ts)) / np.sqrt(1.5)
+    close = price * np.exp(np.cumsum(returns))
+    opening = np.concatenate(([price], close[:-1])) * np.exp(volatility * 0.1 * rng.standard_normal(len(ts)))
+    reach = np.abs(rng.standard_normal((2, len(ts)))) * volatility
+    high = np.maximum(opening, close) * np.exp(reach[0])
+    low = np.minimum(opening, close) * np.exp(-reach[1])
+    volume = np.round(rng.lognormal(6, 0.6, len(ts)) * volatility / volatility.mean())
+    prices = {"open": opening, "high": high, "low": low, "close": close}
+    moments = {"ts": pl.Series(ts).cast(pl.Datetime("us", "UTC"))}
+    return pl.DataFrame(moments | {name: column.round(5) for name, column in prices.items()} | {"volume": volume})
+
+
+def _timeline(timeframe: Timeframe, start: datetime, days: float, session: str) -> np.ndarray:
+    """Answer the openings of the bars, microseconds since 1970. Raises InvalidInput when there are none or too many."""
     if session not in SESSIONS:
         raise InvalidInput(f"unknown session '{session[:40]}'", suggest(session, SESSIONS), "session")
     if not 0 < days * _DAY / timeframe.micros <= MAX_BARS:
         raise InvalidInput(
             f"{days:g} days of {timeframe} bars are none or too many", f"at most {MAX_BARS:,} bars", "days"
         )
-    if not 1e-6 <= price <= 1e9 or seed < 0:
-        raise InvalidInput(
-            f"price {price:g} or seed {seed} is out of range", "a price above 0, a seed of 0 or more", "price"
-        )
     first = int(start.timestamp() * 1e6) // timeframe.micros * timeframe.micros
     ts = np.arange(first, first + int(timedelta(days=days).total_seconds() * 1e6), timeframe.micros)
     ts = ts[_is_open(ts, session, timeframe)]
     if not len(ts):
         raise InvalidInput("no bar falls into the session", "make it longer", "days")
-    rng = np.random.default_rng(seed)
-    volatility = _volatility(rng, len(ts), 0.01 * np.sqrt(timeframe.micros / _DAY)) * _shape(ts, session)
-    returns = volatility * rng.standard_t(6, len(ts)) / np.sqrt(1.5)
-    close = price * np.exp(np.cumsum(returns))
-    first_prices = np.concatenate(([price], close[:-1])) * np.exp(volatility * 0.1 * rng.standard_normal(len(ts)))
-    reach = np.abs(rng.standard_normal((2, len(ts)))) * volatility
-    high = np.maximum(first_prices, close) * np.exp(reach[0])
-    low = np.minimum(first_prices, close) * np.exp(-reach[1])
-    volume = np.round(rng.lognormal(6, 0.6, len(ts)) * volatility / volatility.mean())
-    columns = dict(
-        zip(
-            ("open", "high", "low", "close"),
-            (p.round(5) for p in (first_prices, high, low, close)),
-            strict=True,
-        )
-    )
-    moments = pl.Series(ts).cast(pl.Datetime("us", "UTC"))
-    return pl.DataFrame({"ts": moments} | columns | {"volume": volume})
+    return np.asarray(ts)
 
 
 def _is_open(ts: np.ndarray, session: str, timeframe: Timeframe) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from pitboss.core.errors import QueueFull
@@ -301,8 +302,6 @@ class SqlRunStore:
 
 
 def _insert(database: Database) -> Callable[..., Any]:
-    from sqlalchemy.dialects import postgresql, sqlite
-
     return sqlite.insert if database.is_sqlite else postgresql.insert
 
 
