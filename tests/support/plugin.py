@@ -31,9 +31,11 @@ class Environment:
     def build(self, source: Path) -> Path:
         """Build a wheel from a copy of `source`, without a network; answer it."""
         copy = self.folder / f"build-{source.name}"
-        shutil.copytree(
-            source, copy, ignore=shutil.ignore_patterns(".venv", ".git", ".bench-venv", "__pycache__", "tests")
-        )
+        copy.mkdir()
+        shutil.copytree(source / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            if (source / name).exists():
+                shutil.copy(source / name, copy)
         before = set(self.wheels.glob("*.whl"))
         self.wheels.mkdir(exist_ok=True)
         code = f"import os, hatchling.build as b; os.chdir({str(copy)!r}); b.build_wheel({str(self.wheels)!r})"
