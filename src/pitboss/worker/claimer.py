@@ -22,7 +22,7 @@ from pitboss.worker.forkkeeper import Cause
 from pitboss.worker.leases import Leases
 from pitboss.worker.rhythm import Rhythm
 from pitboss.worker.starting import start
-from pitboss.worker.supervised import SupervisedRun, not_started, unstartable
+from pitboss.worker.supervised import INTERRUPTIONS, SupervisedRun, not_started, unstartable
 
 logger = structlog.get_logger("pitboss.worker")
 
@@ -90,6 +90,9 @@ class Claimer:
             return None
         try:
             started = start(self.forks, claim, self.kinds[run.kind], self.config, self.leases.end(claimed_at))
+        except ConnectionError:  # its fork server has died since we last looked, which is told when it is missed
+            self._return(claim, Move(State.QUEUED, error={"message": INTERRUPTIONS[cells.REASON_FORK_SERVER]}))
+            return None
         except OSError as error:
             self._give_back(claim, error)
             return None
