@@ -8,8 +8,6 @@ import platform
 import sys
 from pathlib import Path
 
-import structlog
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 import cli
@@ -23,7 +21,7 @@ PARTS = {"kernels": kernels, "engine": engine, "cli": cli, "streams": streams, "
 
 
 def main() -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.getLogger("pitboss").setLevel(logging.ERROR)
     chosen = sys.argv[1:] or list(PARTS)
     rows = []
     for name in chosen:

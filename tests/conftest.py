@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from pitboss.storage.database import Database
 from pitboss.storage.migrate import bring_up_to_date
 from support.postgres import new_postgres_database
 from support.servers import PostgresServer, make_user
 
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+logging.getLogger("pitboss").setLevel(logging.ERROR)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -11,7 +11,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -196,7 +195,7 @@ def main() -> None:
     unknown = [name for name in names if name not in TORMENTS]
     if unknown:
         parser.error(f"unknown torment '{unknown[0]}': one of {', '.join(TORMENTS)}, all")
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    logging.getLogger("pitboss").setLevel(logging.ERROR)
     failed = [name for name in names if not survived(name, chosen)]
     sys.exit(1 if failed else 0)
 

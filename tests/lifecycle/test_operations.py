@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from pitboss.bootstrap import open_platform
-from pitboss.core.logs import run_log
+from pitboss.core.places import run_log
 from pitboss.core.principal import LOCAL
 from pitboss.core.settings import load_settings
 from pitboss.runs.service import Submission

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pitboss.core.logs import work_folder
+from pitboss.core.places import work_folder
 from pitboss.core.principal import LOCAL
 from support.engine import Engine, until
 from support.hostility import cancel_hostile

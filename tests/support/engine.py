@@ -163,7 +163,7 @@ def is_gone(pid: int) -> bool:
 
 def main() -> None:
     settings = Settings.model_validate_json(sys.argv[1])
-    configure_logs("INFO", as_json=True)
+    configure_logs("INFO")
     make_worker(settings, is_automatic=False, kinds=ALL_KINDS).run()
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 import polars as pl
 
 from pitboss.core.files import digest_of_file
-from pitboss.core.logs import configure_logs
 from pitboss.core.principal import LOCAL
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.synth import synthesize
@@ -234,7 +233,6 @@ def be_one_of_the_crowd(data_dir: Path, seconds: float, seed: int) -> list[str]:
 
 
 def main() -> None:
-    configure_logs("ERROR", as_json=True)  # standard output is for the answer
     print(json.dumps(be_one_of_the_crowd(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))))
 
 

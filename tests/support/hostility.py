@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from pitboss.core.logs import run_log
+from pitboss.core.places import run_log
 from pitboss.core.principal import LOCAL
 from support.engine import Engine
 

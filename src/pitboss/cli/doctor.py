@@ -20,7 +20,6 @@ from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
 from pitboss.cli.render import console
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.files import open_files
-from pitboss.core.logs import configure_logs
 from pitboss.core.machine import free_memory
 from pitboss.core.principal import LOCAL
 from pitboss.core.settings import Settings
@@ -45,7 +44,6 @@ class Finding:
 
 def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Examine the installation, the data folder, the database and the workers."""
-    configure_logs("ERROR")
     findings = examine(settings_of(data_dir))
     if as_json:
         print_json([finding.__dict__ for finding in findings])

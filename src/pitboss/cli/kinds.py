@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from pitboss.cli.launch import follow_submitted, options_of
-from pitboss.cli.options import AsJson, DataDir, Detach, pairs, print_json
+from pitboss.cli.options import AsJson, DataDir, Detach, options_of, print_json, read_params
 from pitboss.cli.platform import platform_of
 from pitboss.cli.render import notes, table
+from pitboss.cli.watching import follow_submitted
 from pitboss.core.errors import InvalidInput, NotFound, suggest
 from pitboss.core.places import absolute
 from pitboss.core.principal import LOCAL
@@ -81,18 +81,6 @@ def run(
     request = Submission(kind=kind, params=given, priority=priority, tags=tag or [], options=options)
     with platform_of(data_dir) as platform:
         follow_submitted(platform, platform.service.submit(LOCAL, request), as_json, detach)
-
-
-def read_params(given: list[str] | None, flag: str) -> dict[str, Any]:
-    """Read `name=value` options; a value that is JSON is what it says, any other is a text. Raises InvalidInput."""
-    return {name: _value(text) for name, text in pairs(given, flag).items()}
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def read_params_file(path: Path) -> dict[str, Any]:

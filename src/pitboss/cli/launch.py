@@ -9,14 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from pitboss.bootstrap import Platform
-from pitboss.cli.options import AsJson, DataDir, Detach, Symbols, TimeframeOption, pairs, print_json
+from pitboss.cli.options import AsJson, DataDir, Detach, Symbols, TimeframeOption, options_of, pairs
 from pitboss.cli.platform import platform_of
 from pitboss.cli.render import subject
-from pitboss.cli.reports import show_run
-from pitboss.cli.watching import EXIT_CODES, follow
+from pitboss.cli.watching import follow_submitted
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.principal import LOCAL
-from pitboss.runs.model import Run
 from pitboss.runs.service import Submission
 from pitboss.strategy.reference import Means, StrategyRef
 
@@ -76,12 +74,6 @@ def _params(
     return {name: value for name, value in given.items() if value not in (None, {})}
 
 
-def options_of(max_seconds: float | None, max_memory: float | None, resource: str | None = None) -> dict[str, Any]:
-    """Answer the options of a run that were given."""
-    given = {"max_execution_seconds": max_seconds, "memory_limit_mb": max_memory, "resource": resource}
-    return {name: value for name, value in given.items() if value is not None}
-
-
 def read_grid_option(given: list[str]) -> dict[str, Any]:
     """Read `fast=5:50:5` and `fast=5,10,20`."""
     grid: dict[str, Any] = {}
@@ -116,24 +108,3 @@ def _require_stored(platform: Platform, name: str) -> None:
     except NotFound:
         what = f"there is no file and no stored strategy '{name[:60]}'"
         raise InvalidInput(what, "check the path", "strategy") from None
-
-
-def follow_submitted(platform: Platform, run: Run, as_json: bool, detach: bool) -> None:
-    """Have somebody work on a run; watch it to its end, unless it is left to itself."""
-    platform.launcher.ensure()
-    if detach:
-        print_json({"id": run.id, "number": run.number}) if as_json else print(run.id)
-        return
-    finish(platform, run, as_json)
-
-
-def finish(platform: Platform, run: Run, as_json: bool) -> None:
-    """Watch a run to its end, show what came of it and leave with its exit code."""
-    run = follow(platform, run, is_quiet=as_json)
-    if as_json:
-        print_json(run.as_dict())
-    else:
-        show_run(platform, run)
-    code = EXIT_CODES[run.state.value]
-    if code:
-        raise typer.Exit(code)

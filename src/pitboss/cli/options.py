@@ -59,3 +59,21 @@ def pairs(given: list[str] | None, flag: str) -> dict[str, str]:
             raise InvalidInput(f"'{text[:60]}' is not name=value", f"write {flag} fast_period=10", flag)
         found[name.strip()] = value.strip()
     return found
+
+
+def read_params(given: list[str] | None, flag: str) -> dict[str, Any]:
+    """Read `name=value` options; a value that is JSON is what it says, any other is a text. Raises InvalidInput."""
+    return {name: _value(text) for name, text in pairs(given, flag).items()}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def options_of(max_seconds: float | None, max_memory: float | None, resource: str | None = None) -> dict[str, Any]:
+    """Answer the options of a run that were given."""
+    given = {"max_execution_seconds": max_seconds, "memory_limit_mb": max_memory, "resource": resource}
+    return {name: value for name, value in given.items() if value is not None}

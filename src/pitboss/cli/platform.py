@@ -9,7 +9,6 @@ from pathlib import Path
 from pitboss.bootstrap import Platform, open_platform
 from pitboss.cli.options import settings_of
 from pitboss.core.errors import NotFound, StorageUnavailable
-from pitboss.core.logs import configure_logs
 from pitboss.storage.database import is_made
 
 
@@ -18,7 +17,6 @@ def platform_of(data_dir: Path | None, takes_up: bool = True) -> Iterator[Platfo
     """Open the platform for one command; what others have left unfinished is taken up, unless the command is about
     the engine itself."""
     settings = settings_of(data_dir)
-    configure_logs("ERROR")
     platform = open_platform(settings)
     try:
         if takes_up:

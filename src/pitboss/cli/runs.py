@@ -10,13 +10,11 @@ import typer
 
 from pitboss.cli import render, reports
 from pitboss.cli.exporting import copy_file, write_frame
-from pitboss.cli.kinds import read_params
-from pitboss.cli.launch import finish
-from pitboss.cli.options import AsJson, DataDir, pairs, print_json
+from pitboss.cli.options import AsJson, DataDir, pairs, print_json, read_params
 from pitboss.cli.platform import platform_of
-from pitboss.cli.watching import EXIT_CODES, ended, news
+from pitboss.cli.watching import EXIT_CODES, ended, finish, news
 from pitboss.core.errors import InvalidInput, NotFound, suggest
-from pitboss.core.logs import run_log
+from pitboss.core.places import run_log
 from pitboss.core.principal import LOCAL
 from pitboss.runs.model import PARQUET, RunQuery
 from pitboss.runs.states import State

@@ -13,7 +13,9 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from pitboss.bootstrap import Platform
+from pitboss.cli.options import print_json
 from pitboss.cli.render import duration, notes
+from pitboss.cli.reports import show_run
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.principal import LOCAL
 from pitboss.runs.model import Run, StoredEvent
@@ -22,6 +24,27 @@ ENSURE_SECONDS = 0.5
 WAIT_SECONDS = 0.5  # between two looks at what a run waits for
 PATIENCE_SECONDS = 60.0  # with a database that is away
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
+
+
+def follow_submitted(platform: Platform, run: Run, as_json: bool, detach: bool) -> None:
+    """Have somebody work on a run; watch it to its end, unless it is left to itself."""
+    platform.launcher.ensure()
+    if detach:
+        print_json({"id": run.id, "number": run.number}) if as_json else print(run.id)
+        return
+    finish(platform, run, as_json)
+
+
+def finish(platform: Platform, run: Run, as_json: bool) -> None:
+    """Watch a run to its end, show what came of it and leave with its exit code."""
+    run = follow(platform, run, is_quiet=as_json)
+    if as_json:
+        print_json(run.as_dict())
+    else:
+        show_run(platform, run)
+    code = EXIT_CODES[run.state.value]
+    if code:
+        raise typer.Exit(code)
 
 
 def follow(platform: Platform, run: Run, is_quiet: bool) -> Run:

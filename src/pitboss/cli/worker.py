@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import signal
 import socket
@@ -12,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import structlog
 import typer
 
 from pitboss.bootstrap import make_worker, open_platform
@@ -21,7 +21,7 @@ from pitboss.cli.platform import existing_platform_of, platform_of
 from pitboss.cli.render import duration, table
 from pitboss.core.errors import InvalidInput, PitbossError
 from pitboss.core.firstprocess import reap_as_the_first
-from pitboss.core.logs import configure_server_logs
+from pitboss.core.logs import configure_logs
 from pitboss.core.machine import raise_descriptor_limit
 from pitboss.core.report import exit_code
 from pitboss.core.settings import SQLITE, Settings
@@ -63,7 +63,7 @@ def worker(
 
 
 def _work(settings: Settings, automatic: bool, parent: int | None, told: Report) -> None:
-    configure_server_logs(settings.log_level)
+    configure_logs(settings.log_level)
     raise_descriptor_limit()
     if parent is not None:
         die_with_parent(parent, signal.SIGTERM)
@@ -73,7 +73,8 @@ def _work(settings: Settings, automatic: bool, parent: int | None, told: Report)
         if not told.is_wanted:
             raise
         # what started it has been told; its log is lines of JSON and nothing else
-        structlog.get_logger("pitboss.worker").critical("worker failed", because=error.message, remedy=error.remedy)
+        details = {"because": error.message, "remedy": error.remedy}
+        logging.getLogger("pitboss.worker").critical("worker failed", extra=details)
         raise typer.Exit(exit_code(error)) from None
     if not was_needed and not automatic:
         raise typer.Exit(1)
@@ -89,7 +90,7 @@ def _serve_celery(settings: Settings) -> None:
         "PITBOSS_DATA_DIR": str(settings.data_dir), "PITBOSS_SLOTS": json.dumps(settings.slots),
         "PITBOSS_RESOURCES": json.dumps(settings.resources), "PITBOSS_DATABASE_URL": settings.url,
     }  # fmt: skip
-    configure_server_logs(settings.log_level)
+    configure_logs(settings.log_level)
     from pitboss.launch.celery import serve as serve_celery
 
     serve_celery(settings, open_platform(settings).starts)

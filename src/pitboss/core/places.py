@@ -113,3 +113,13 @@ def literally(name: str) -> str:
 def unusable(place: Path, error: OSError, remedy: str) -> StorageUnavailable:
     """Answer the error for a folder or file that the system refuses."""
     return StorageUnavailable(f"cannot use {place}: {error.strerror or error}", remedy)
+
+
+def work_folder(data_dir: Path, run_id: str) -> Path:
+    """Answer the folder in which a run works, on the machine where it runs; it goes with the run's end."""
+    return data_dir / "work" / run_id
+
+
+def run_log(data_dir: Path, run_id: str) -> Path:
+    """Answer the file of what a run's process writes, on the machine where it runs."""
+    return data_dir / "logs" / "runs" / f"{run_id}.log"

@@ -10,12 +10,12 @@ broker may be away: workers look for themselves. Settings come from PITBOSS_… 
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 from typing import Any
 
-import structlog
 from celery import Celery, bootsteps
 from celery.signals import worker_shutting_down
 from kombu.entity import Queue
@@ -27,7 +27,7 @@ from pitboss.runs.model import DEFAULT_RESOURCE
 from pitboss.runs.ports import StartRecord
 from pitboss.worker.doorbell import ring
 
-logger = structlog.get_logger("pitboss.launch")
+logger = logging.getLogger("pitboss.launch")
 
 WAKE = "pitboss.wake"
 LOOK_SECONDS = 0.2
@@ -186,7 +186,7 @@ class CeleryLauncher:
                 is_away = False
             except Exception as error:  # each transport has errors of its own
                 if not is_away:
-                    logger.warning("the broker is away; workers look for themselves", error=str(error))
+                    logger.warning("the broker is away; workers look for themselves", extra={"error": str(error)})
                 is_away = True
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-
-import structlog
 
 from pitboss.core.errors import StorageUnavailable
 from pitboss.runs.ports import Launcher
 from pitboss.runs.service import RunService
 
-logger = structlog.get_logger("pitboss.launch")
+logger = logging.getLogger("pitboss.launch")
 
 LOOK_SECONDS = 1.0
 
@@ -43,6 +42,6 @@ class Reconciler:
             try:
                 self.reconcile()
             except StorageUnavailable as error:
-                logger.warning("reconciler waits for the database", error=str(error))
+                logger.warning("reconciler waits for the database", extra={"error": str(error)})
             except Exception as error:  # it must outlive whatever goes wrong once
                 logger.error("reconciler failed and goes on", exc_info=error)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from contextlib import suppress
-
-import structlog
 
 from pitboss.core.backoff import Backoff
 from pitboss.core.errors import StorageUnavailable
 from pitboss.launch.workerprocess import WorkerProcess
 from pitboss.runs.ports import StartRecord
 
-logger = structlog.get_logger("pitboss.launch")
+logger = logging.getLogger("pitboss.launch")
 
 
 class Tries:
@@ -44,7 +43,8 @@ class Tries:
     def failed(self, reason: str) -> None:
         """Take note that none came about."""
         delay = self._backoff.failed()
-        logger.warning("no worker", because=reason, failures=self._backoff.failures, again_in_seconds=delay)
+        details = {"because": reason, "failures": self._backoff.failures, "again_in_seconds": delay}
+        logger.warning("no worker", extra=details)
         self.tell(reason, delay)
 
     def tell(self, reason: str, retry_seconds: float) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from pitboss.api.schemas import Problem as ProblemSchema
 from pitboss.core import errors
 
-logger = structlog.get_logger("pitboss.api")
+logger = logging.getLogger("pitboss.api")
 
 STATUS = {
     errors.InvalidInput: 422,
@@ -140,5 +140,5 @@ def allowed_methods(request: Request) -> list[str]:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    logger.error("unexpected error", path=request.url.path, exc_info=error)
+    logger.error("unexpected error", extra={"path": request.url.path}, exc_info=error)
     return problem(500, "something went wrong inside pitboss", "see the server's log")

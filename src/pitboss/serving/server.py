@@ -6,23 +6,23 @@ python -m pitboss.serving.server HOST PORT        what `pitboss serve` becomes
 from __future__ import annotations
 
 import ipaddress
+import logging
 import signal
 import socket
 import sys
 
-import structlog
 import uvicorn
 
 from pitboss.bootstrap import open_platform
 from pitboss.core.errors import AlreadyRunning, InvalidInput
-from pitboss.core.logs import configure_server_logs
+from pitboss.core.logs import configure_logs
 from pitboss.core.machine import raise_descriptor_limit
 from pitboss.core.report import as_pitboss_error, exit_code, lines_of
 from pitboss.core.settings import Settings, load_settings
 from pitboss.serving.app import create_app
 from pitboss.serving.guard import LOOPBACK
 
-logger = structlog.get_logger("pitboss.api")
+logger = logging.getLogger("pitboss.api")
 
 DRAIN_SECONDS = 2
 
@@ -49,7 +49,7 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     if sys.stderr.isatty():
         print(f"pitboss serves {url}/api/v1, documented at {url}/docs", file=sys.stderr, flush=True)
     else:
-        logger.info("pitboss serves", api=f"{url}/api/v1", docs=f"{url}/docs")
+        logger.info("pitboss serves", extra={"api": f"{url}/api/v1", "docs": f"{url}/docs"})
     try:
         server.run(sockets=[listening])
     finally:
@@ -90,7 +90,7 @@ def bind(host: str, port: int) -> socket.socket:
 def main() -> None:
     try:
         settings = load_settings()
-        configure_server_logs(settings.log_level)
+        configure_logs(settings.log_level)
         run_server(settings, sys.argv[1], int(sys.argv[2]))
     except Exception as error:
         told = as_pitboss_error(error)

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
-
-import structlog
 
 from pitboss.core.errors import StorageUnavailable
 from pitboss.runs.events import TERMINAL_TYPES
 from pitboss.runs.model import StoredEvent
 from pitboss.runs.ports import ChangeSignal, EventLog
 
-logger = structlog.get_logger("pitboss.api")
+logger = logging.getLogger("pitboss.api")
 
 POLL_SECONDS = 0.03
 RETRY_SECONDS = 0.5
@@ -212,7 +211,7 @@ class Tailer:
             try:
                 return await self._pages.after(run_id, seq)
             except StorageUnavailable as error:
-                logger.warning("event stream waits for the database", error=str(error))
+                logger.warning("event stream waits for the database", extra={"error": str(error)})
                 await asyncio.sleep(RETRY_SECONDS)
 
     def _enter(self, listener: Listener) -> None:
@@ -236,7 +235,7 @@ class Tailer:
             try:
                 self._hand_out(await asyncio.to_thread(self._read_new, list(self._listeners)))
             except StorageUnavailable as error:
-                logger.warning("event stream waits for the database", error=str(error))
+                logger.warning("event stream waits for the database", extra={"error": str(error)})
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception as error:  # without this task every stream of the server would fall silent
                 logger.error("event stream failed and goes on", exc_info=error)
@@ -261,7 +260,7 @@ class Tailer:
         try:
             has_changed = self.changes.poll()
         except StorageUnavailable as error:
-            logger.debug("no notices of changes; looking by itself", error=str(error))
+            logger.debug("no notices of changes; looking by itself", extra={"error": str(error)})
             has_changed = False
         has_changed = has_changed or time.monotonic() > self._look_at
         if has_changed:

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -106,6 +108,10 @@ class Database:
         if self.is_sqlite:
             return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Float)
         return sa.literal_column("extract(epoch from clock_timestamp())::double precision", sa.Float)
+
+    def insert(self, table: sa.Table) -> Any:
+        """Answer an INSERT that can say what is done on a conflict; only this database's dialect loads."""
+        return import_module(f"sqlalchemy.dialects.{self.url.get_backend_name()}").insert(table)
 
     def lock(self, connection: Connection, name: str) -> None:
         """Hold `name` against other transactions until this one ends; on SQLite a writer holds everything."""

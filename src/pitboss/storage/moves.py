@@ -6,12 +6,12 @@ have no gaps and a stale worker writes nothing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.engine import Connection
 
 from pitboss.runs.events import Event, ItemCompleted
@@ -19,7 +19,7 @@ from pitboss.runs.states import State, sources_of
 from pitboss.storage.database import after_commit
 from pitboss.storage.tables import run_events, runs
 
-logger = structlog.get_logger("pitboss.runs")
+logger = logging.getLogger("pitboss.runs")
 
 
 class Fence(NamedTuple):
@@ -61,7 +61,7 @@ def write_run(
     )
     row = connection.execute(statement).one_or_none()
     if row is None:
-        logger.info("write refused", run=run_id, to=to.value if to else None)
+        logger.info("write refused", extra={"run": run_id, "to": to.value if to else None})
         return False
     first = row.last_seq - len(events) + 1
     if events:
@@ -73,7 +73,8 @@ def write_run(
 
 def say_moved(connection: Connection, run_id: str, to: State, attempt: int) -> None:
     """Log a transition, once it is certain."""
-    after_commit(connection, partial(logger.info, "run moved", run=run_id, to=to.value, attempt=attempt))
+    details = {"run": run_id, "to": to.value, "attempt": attempt}
+    after_commit(connection, partial(logger.info, "run moved", extra=details))
 
 
 def _row(run_id: str, seq: int, now: float, event: Event) -> dict[str, Any]:

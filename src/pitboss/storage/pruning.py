@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from pitboss.core.files import Files
-from pitboss.core.logs import run_log
+from pitboss.core.places import run_log
 from pitboss.runs.states import TERMINAL
 from pitboss.storage.database import Database
 from pitboss.storage.tables import artifacts, checkpoints, run_events, runs

@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from pitboss.core.errors import QueueFull
@@ -75,7 +74,7 @@ class SqlRunStore:
             return self._get(connection, new.id)
 
     def _next_number(self, connection: Connection, subject: str) -> int:
-        insert = _insert(self.database)(subjects).values(name=subject, last_number=1)
+        insert = self.database.insert(subjects).values(name=subject, last_number=1)
         statement = insert.on_conflict_do_update(
             index_elements=["name"], set_={"last_number": subjects.c.last_number + 1}
         ).returning(subjects.c.last_number)
@@ -217,7 +216,7 @@ class SqlRunStore:
 
     def _add_artifact(self, connection: Connection, run_id: str, artifact: Artifact) -> None:
         row = asdict(artifact)
-        insert = _insert(self.database)(artifacts).values(run_id=run_id, **row)
+        insert = self.database.insert(artifacts).values(run_id=run_id, **row)
         connection.execute(insert.on_conflict_do_update(index_elements=["run_id", "name"], set_=row))
 
     def renew(self, worker_id: str, tokens: Mapping[str, str], lease_seconds: float) -> set[str]:
@@ -299,10 +298,6 @@ class SqlRunStore:
     def checkpoints(self, run_id: str) -> list[Checkpoint]:
         with self.database.reading() as connection:
             return _checkpoints(connection, run_id)
-
-
-def _insert(database: Database) -> Callable[..., Any]:
-    return sqlite.insert if database.is_sqlite else postgresql.insert
 
 
 def _checkpoints(connection: Connection, run_id: str) -> list[Checkpoint]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
-
-import structlog
 
 from pitboss.core.backoff import Backoff
 from pitboss.core.errors import StorageUnavailable
@@ -15,7 +14,7 @@ from pitboss.core.machine import free_memory
 from pitboss.runs.ports import WorkerRegistry
 from pitboss.worker.config import WorkerConfig
 
-logger = structlog.get_logger("pitboss.worker")
+logger = logging.getLogger("pitboss.worker")
 
 LOOK_SECONDS = 1.0
 
@@ -65,13 +64,13 @@ class Admission:
         if note != self.note:
             self.registry.annotate(self.worker_id, note)
         if note and note != self.note:
-            logger.warning("worker claims nothing", worker=self.worker_id, because=note)
+            logger.warning("worker claims nothing", extra={"worker": self.worker_id, "because": note})
         self.note, self._look_at = note, time.monotonic() + LOOK_SECONDS
 
     def close(self, reason: str) -> None:
         """Let nothing in for a while, after a start has failed."""
         self.note, self._look_at, self._is_closed = reason, time.monotonic() + self._backoff.failed(), True
-        logger.warning("worker claims nothing", worker=self.worker_id, because=reason)
+        logger.warning("worker claims nothing", extra={"worker": self.worker_id, "because": reason})
         with suppress(StorageUnavailable):
             self.registry.annotate(self.worker_id, reason)
 

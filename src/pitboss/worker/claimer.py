@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-
-import structlog
 
 from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds
@@ -24,7 +23,7 @@ from pitboss.worker.rhythm import Rhythm
 from pitboss.worker.starting import start
 from pitboss.worker.supervised import INTERRUPTIONS, SupervisedRun, not_started, unstartable
 
-logger = structlog.get_logger("pitboss.worker")
+logger = logging.getLogger("pitboss.worker")
 
 LEAST_CANCEL_SECONDS = 1.2  # for what makes results of a checkpoint, from its start on
 # what does not pass by itself: something lies in the way, or is not ours to write
@@ -99,7 +98,7 @@ class Claimer:
         if run.state is State.CANCELLING:
             started.raise_cancel(keep_partial=True, grace_seconds=LEAST_CANCEL_SECONDS)
         self.admission.open()
-        logger.info("run claimed", run=run.id, worker=self.worker_id, attempt=run.attempt)
+        logger.info("run claimed", extra={"run": run.id, "worker": self.worker_id, "attempt": run.attempt})
         return started
 
     def _give_back(self, claim: Claim, error: OSError) -> None:
@@ -107,7 +106,7 @@ class Claimer:
         reason = f"runs cannot be started: {error.strerror or error}"
         if error.filename:
             reason += f": {error.filename}"
-        logger.error("run not started", run=claim.run.id, worker=self.worker_id, error=reason)
+        logger.error("run not started", extra={"run": claim.run.id, "worker": self.worker_id, "error": reason})
         self.admission.close(reason)
         self._return(claim, not_started(claim.run, reason, error.errno in _LASTING))
 

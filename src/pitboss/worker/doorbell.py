@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import stat
 from pathlib import Path
 
-import structlog
-
-logger = structlog.get_logger("pitboss.worker")
+logger = logging.getLogger("pitboss.worker")
 
 NAME = "doorbell"
 
@@ -27,7 +26,7 @@ class Doorbell:
             self.fd = self._hung_up()
         except OSError as error:
             reason = error.strerror or str(error)
-            logger.warning("no doorbell; looking for work by itself", path=str(self.path), error=reason)
+            logger.warning("no doorbell; looking for work by itself", extra={"path": str(self.path), "error": reason})
 
     def _hung_up(self) -> int:
         with contextlib.suppress(OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import signal
 import socket
@@ -16,13 +17,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from pitboss.core.python import NEUTRAL_FOLDER, command_of, own_environment
 from pitboss.worker.processes import kill_family
 from pitboss.worker.runfile import Panel, write_run_file
 
-logger = structlog.get_logger("pitboss.worker")
+logger = logging.getLogger("pitboss.worker")
 
 PIPE_BYTES = 1 << 20
 CLOSE_SECONDS = 5.0
@@ -152,7 +151,7 @@ class ForkClient:
         text = line.decode(errors="replace").rstrip()
         if text:
             self._said.append(text)
-            logger.warning("the fork server says", line=text)
+            logger.warning("the fork server says", extra={"line": text})
 
     def last_words(self) -> str:
         """Answer why it ended, as far as it can be told: its last line, its signal, or its exit code."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import selectors
 import signal
 import time
@@ -9,15 +10,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-import structlog
-
 from pitboss.core.backoff import Backoff
 from pitboss.worker.forkclient import ForkClient, ForkOptions
 from pitboss.worker.forkserver import PASSING
 from pitboss.worker.memory import KernelKills
 from pitboss.worker.runfile import Panel
 
-logger = structlog.get_logger("pitboss.worker")
+logger = logging.getLogger("pitboss.worker")
 
 PING_SECONDS = 0.3
 SILENT_SECONDS = 1.3  # without an answer, after which it is taken for stopped
@@ -177,7 +176,8 @@ class ForkKeeper:
         self.last_loss, self.failed_at = loss, time.monotonic()
         tried = f" (tried {self._backoff.failures} times)" if self._backoff.failures > 1 else ""
         self.obstacle = loss.reason + tried
-        logger.error("no fork server", because=loss.reason, failures=self._backoff.failures, again_in_seconds=delay)
+        details = {"because": loss.reason, "failures": self._backoff.failures, "again_in_seconds": delay}
+        logger.error("no fork server", extra=details)
 
     def _unregister(self, client: ForkClient) -> None:
         for source in (client.control, client.errors):

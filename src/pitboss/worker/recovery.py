@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import socket
@@ -12,11 +13,9 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
-import structlog
-
 from pitboss.core.files import Files
-from pitboss.core.logs import run_log, work_folder
 from pitboss.core.machine import kernel_kills
+from pitboss.core.places import run_log, work_folder
 from pitboss.runs.model import Run, WorkerInfo
 from pitboss.runs.ports import Lost, Move, RunStore, WorkerRegistry
 from pitboss.runs.states import State
@@ -25,7 +24,7 @@ from pitboss.worker.presence import Presence, presence, this_machine
 from pitboss.worker.processes import kill_session, start_time
 from pitboss.worker.supervised import interrupted
 
-logger = structlog.get_logger("pitboss.worker")
+logger = logging.getLogger("pitboss.worker")
 
 CLOSE_SECONDS = 2.0
 FORGET_SECONDS = 3600.0  # a worker silent for that long is no longer listed
@@ -79,7 +78,7 @@ class Recovery:
             return interrupted(run, reason, is_memory, is_resumable(run))
 
         for run in self.store.recover(lost, decide):
-            logger.info("run recovered", run=run.id, to=run.state.value, attempt=run.attempt)
+            logger.info("run recovered", extra={"run": run.id, "to": run.state.value, "attempt": run.attempt})
             self.housekeeping.discard(run)
         forgotten = [w for w in workers if w.id != self.own.id and w.silent_seconds > FORGET_SECONDS]
         held = {run.worker_id for run in self.store.queue().active} if dead else set()
@@ -159,7 +158,7 @@ class Housekeeping:
             try:
                 action()
             except Exception as error:  # whatever it was, the next thing must be done
-                logger.warning("not tidied up", error=str(error))
+                logger.warning("not tidied up", extra={"error": str(error)})
 
 
 def _remove_if_empty(path: Path) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
-import structlog
-
-logger = structlog.get_logger("pitboss.worker")
+logger = logging.getLogger("pitboss.worker")
 
 COMPLAIN_SECONDS = 5.0
 
@@ -33,4 +32,4 @@ class Rhythm:
     def complain(self, what: str, error: Exception) -> None:
         """Log that the database did not do something."""
         if self.is_due(f"complain {what}", COMPLAIN_SECONDS):
-            logger.warning("database trouble", worker=self.worker_id, during=what, error=str(error))
+            logger.warning("database trouble", extra={"worker": self.worker_id, "during": what, "error": str(error)})

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from pitboss.core import panel as cells
-from pitboss.core.logs import run_log
 from pitboss.core.machine import cores
+from pitboss.core.places import run_log
 from pitboss.runs.kinds import Kind
 from pitboss.runs.model import Claim
 from pitboss.worker.config import WorkerConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import selectors
 import signal
@@ -10,8 +11,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
-
-import structlog
 
 from pitboss.core import panel as cells
 from pitboss.core.errors import StorageUnavailable, Unstorable, WorkerUnable
@@ -34,7 +33,7 @@ from pitboss.worker.recovery import Housekeeping, Recovery, introduction
 from pitboss.worker.rhythm import Rhythm
 from pitboss.worker.supervised import SupervisedRun
 
-logger = structlog.get_logger("pitboss.worker")
+logger = logging.getLogger("pitboss.worker")
 
 TICK_SECONDS = 0.02
 FLUSH_SECONDS = 0.1
@@ -90,7 +89,7 @@ class Worker:
         try:
             self._prepare()
             on_ready()
-            logger.info("worker started", worker=self.id, slots=dict(self.config.slots))
+            logger.info("worker started", extra={"worker": self.id, "slots": dict(self.config.slots)})
             self._work()
             while not self.is_stopping and not self._may_go():
                 self._work()
@@ -163,11 +162,11 @@ class Worker:
         try:
             self.registry.remove(self.id)
         except StorageUnavailable as error:
-            logger.warning("could not sign off", worker=self.id, error=str(error))
+            logger.warning("could not sign off", extra={"worker": self.id, "error": str(error)})
         self.changes.close()
         self.selector.close()
         self.housekeeping.close()
-        logger.info("worker ended", worker=self.id)
+        logger.info("worker ended", extra={"worker": self.id})
 
     # --- hearing
 
@@ -233,7 +232,7 @@ class Worker:
         try:
             action()
         except Exception as error:
-            logger.error("run not understood", run=run.id, worker=self.id, error=repr(error))
+            logger.error("run not understood", extra={"run": run.id, "worker": self.id, "error": repr(error)})
             run.is_pipe_open = False
             what = f"the run said what cannot be understood: {type(error).__name__}"
             run.error = {"kind": FailureKind.ERROR.value, "message": what, "remedy": "report it with the run's log"}
@@ -345,14 +344,14 @@ class Worker:
         except StorageUnavailable as error:
             self.rhythm.complain("flush", error)
         except Unstorable as error:
-            logger.error("run not understood", run=run.id, worker=self.id, error=str(error))
+            logger.error("run not understood", extra={"run": run.id, "worker": self.id, "error": str(error)})
             run.refuse(f"what the run said cannot be stored: {error.message}")
 
     def _settle(self, stale: set[str]) -> None:
         """Let go of runs that have ended, and of those that somebody else holds by now."""
         for run in list(self.active.values()):
             if run.id in stale and run.ended is None:
-                logger.warning("lease lost", run=run.id, worker=self.id)
+                logger.warning("lease lost", extra={"run": run.id, "worker": self.id})
                 run.kill(cells.REASON_LEASE)
                 run.claim = replace(run.claim, token="")
             if run.ended is not None and not run.outbox:
@@ -387,7 +386,7 @@ class Worker:
             if own is None and self._is_at_work:
                 self._sign_on(is_sole=False)  # others thought us gone
             elif own is not None and own.is_draining and not self.is_draining:
-                logger.info("worker drains", worker=self.id)
+                logger.info("worker drains", extra={"worker": self.id})
                 self.is_draining = True
         except (StorageUnavailable, OSError) as error:  # without descriptors it cannot be seen what the dead left
             self.rhythm.complain("recover", error)

@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 
 from pitboss.core.errors import InvalidInput, PitbossError, RunCancelled
-from pitboss.core.logs import work_folder
 from pitboss.core.machine import signal_name
+from pitboss.core.places import work_folder
 from pitboss.kinds.script.declaration import read_declaration
 from pitboss.kinds.script.output import MARK, BoundedLog, Lines, ProgressReader, Step
 from pitboss.kinds.script.params import ScriptParams
