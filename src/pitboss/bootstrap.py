@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -191,12 +193,21 @@ def _open(settings: Settings) -> Database:
     return database
 
 
-def make_worker(settings: Settings, is_automatic: bool, kinds: Kinds | None = None) -> Worker:
-    """Answer a worker; an automatic one is the only one of its host and ends when it has been idle for long."""
+def run_worker(
+    settings: Settings, is_automatic: bool, kinds: Kinds | None = None, on_ready: Callable[[], None] = lambda: None
+) -> bool:
+    """Be a worker until it is stopped; an automatic one is the only one of its host and ends when idle for long.
+
+    False when another one serves this host already. Raises what opening the database and `Worker.run` do.
+    """
+    with closing(_open(settings)) as database:
+        return _make_worker(settings, database, is_automatic, kinds or Kinds()).run(on_ready)
+
+
+def _make_worker(settings: Settings, database: Database, is_automatic: bool, kinds: Kinds) -> Worker:
     from pitboss.worker.config import Upkeep, WorkerConfig  # the commands that list need none of it
     from pitboss.worker.worker import Worker
 
-    database = _open(settings)
     config = WorkerConfig(
         data_dir=settings.data_dir,
         slots=settings.capacity,
@@ -221,7 +232,7 @@ def make_worker(settings: Settings, is_automatic: bool, kinds: Kinds | None = No
     )
     pruner = Pruner(database, open_files(settings.data_dir, settings.files_url), settings.thin_seconds)
     return Worker(
-        config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), kinds or Kinds(),
+        config, SqlRunStore(database), SqlWorkerRegistry(database), database.changes(), kinds,
         Upkeep(partial(obstacle, database), database.check_place, pruner.thin),
     )  # fmt: skip
 

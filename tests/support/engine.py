@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from pitboss.bootstrap import Platform, limits_of, make_worker, open_platform
+from pitboss.bootstrap import Platform, limits_of, open_platform, run_worker
 from pitboss.core.logs import configure_logs
 from pitboss.core.principal import LOCAL
 from pitboss.core.settings import Settings, load_settings
@@ -164,7 +164,7 @@ def is_gone(pid: int) -> bool:
 def main() -> None:
     settings = Settings.model_validate_json(sys.argv[1])
     configure_logs("INFO")
-    make_worker(settings, is_automatic=False, kinds=ALL_KINDS).run()
+    run_worker(settings, is_automatic=False, kinds=ALL_KINDS)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from pitboss.cli.streams import end_of_output, prepare_streams
+from pitboss.cli.streams import end_of_output, leave, prepare_streams
 from pitboss.core.errors import DiskFull
 from pitboss.core.report import as_pitboss_error, describe, exit_code, lines_of
 
@@ -91,9 +91,10 @@ def main() -> None:
     prepare_streams()
     logging.getLogger("pitboss").setLevel(logging.ERROR)  # a command says itself what is wrong
     try:
-        sys.exit(end_of_output(_run()))
+        code = end_of_output(_run())
     except DiskFull as error:
-        sys.exit(report(error))
+        code = report(error)
+    leave(code)
 
 
 def _run() -> int:

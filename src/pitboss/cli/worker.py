@@ -10,12 +10,13 @@ import signal
 import socket
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pitboss.bootstrap import make_worker, open_platform
+from pitboss.bootstrap import open_platform, run_worker
 from pitboss.cli.options import AsJson, DataDir, Slots, print_json, settings_of
 from pitboss.cli.platform import existing_platform_of, platform_of
 from pitboss.cli.render import duration, table
@@ -68,7 +69,7 @@ def _work(settings: Settings, automatic: bool, parent: int | None, told: Report)
     if parent is not None:
         die_with_parent(parent, signal.SIGTERM)
     try:
-        was_needed = told.during(lambda: make_worker(settings, automatic).run(on_ready=told.ready))
+        was_needed = told.during(lambda: run_worker(settings, automatic, on_ready=told.ready))
     except PitbossError as error:
         if not told.is_wanted:
             raise
@@ -93,7 +94,8 @@ def _serve_celery(settings: Settings) -> None:
     configure_logs(settings.log_level)
     from pitboss.launch.celery import serve as serve_celery
 
-    serve_celery(settings, open_platform(settings).starts)
+    with closing(open_platform(settings)) as platform:
+        serve_celery(settings, platform.starts)
 
 
 def _drain(data_dir: Path | None) -> None:
