@@ -13,6 +13,7 @@ import pytest
 from pitboss.core.errors import Conflict
 from pitboss.core.principal import LOCAL
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.store import Nature
 from pitboss.market.synth import synthesize
 from support import faults
 from support.engine import Engine, until
@@ -24,7 +25,7 @@ def engine(tmp_path):
     with Engine(tmp_path, slots=1, checkpoint_seconds=0.1) as engine:
         timeframe = parse_timeframe("5m")
         frame = synthesize(timeframe, datetime(2022, 1, 1, tzinfo=UTC), 365, seed=1)
-        engine.platform.bars.store(frame, "SHORT", timeframe, "synthetic", is_synthetic=True)
+        engine.platform.bars.store(frame, "SHORT", timeframe, Nature("synthetic", is_synthetic=True))
         yield engine
 
 

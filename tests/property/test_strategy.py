@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.kernel.bars import BarArrays, resample
+from pitboss.kernel.bars import BarArrays, calendar_starts, resample
 from pitboss.strategy import signals as computed
 from pitboss.strategy.compute import apply as compute
 from pitboss.strategy.evaluate import ArrayCache, Scope
@@ -140,7 +140,7 @@ def test_a_longer_timeframe_shows_completed_bars_only(seed, cut):
     bars = random_bars(60, seed, missing=0.15).head(cut)
     program = compile_document(document('on("4h", close) > 0 and on("4h", close) == close'))
     signals = signals_of(program, bars)
-    hours = resample(bars, 4 * HOUR, 0)
+    hours = resample(bars, calendar_starts(bars.ts, 4 * HOUR, 0, 0))
     for i, now in enumerate(bars.ts + HOUR):
         done = hours.ts + 4 * HOUR <= now
         expected = bool(done.any() and hours.close[done][-1] == bars.close[i])

@@ -20,6 +20,7 @@ import polars as pl
 from pitboss.core.files import digest_of_file
 from pitboss.core.principal import LOCAL
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.store import Nature
 from pitboss.market.synth import synthesize
 from pitboss.worker.doorbell import ring
 from support.engine import TESTS, Engine, is_gone, marked_processes, until
@@ -34,7 +35,7 @@ def make_bars(engine: Engine, seed: int = 1) -> None:
     """Store a series long enough for a backtest of a second, and a short one for sweeps."""
     for symbol, days in (("LONG", 5000), ("SHORT", 100)):
         frame = synthesize(parse_timeframe("5m"), datetime(2005, 1, 1, tzinfo=UTC), days, seed=seed, session="always")
-        engine.platform.bars.store(frame, symbol, parse_timeframe("5m"), "synthetic", is_synthetic=True)
+        engine.platform.bars.store(frame, symbol, parse_timeframe("5m"), Nature("synthetic", is_synthetic=True))
 
 
 def sweep_params() -> dict:
@@ -91,7 +92,7 @@ def make_many_bars(engine: Engine, symbols: int) -> list[str]:
     frame = engine.platform.bars.frame("LONG", parse_timeframe("5m"))
     names = [f"L{i}" for i in range(symbols)]
     for name in names:
-        engine.platform.bars.store(frame, name, parse_timeframe("5m"), "synthetic", is_synthetic=True)
+        engine.platform.bars.store(frame, name, parse_timeframe("5m"), Nature("synthetic", is_synthetic=True))
     return names
 
 

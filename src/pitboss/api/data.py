@@ -10,12 +10,13 @@ from fastapi import APIRouter, Body, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 
 from pitboss.api.deps import Ask, Wired
-from pitboss.api.schemas import BarModel, GapModel, ImportModel, SeriesModel
+from pitboss.api.schemas import BarModel, GapModel, ImportModel, ImportQuery, SeriesModel
 from pitboss.core.errors import DiskFull, InvalidInput
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.options import named_columns
 
 router = APIRouter(tags=["data"])
-Symbol = Annotated[str, Path(max_length=32, pattern=r"^[^\x00]+$", description="A symbol.")]
+Symbol = Annotated[str, Path(max_length=32, pattern=r"^[^\x00]+$", description="A symbol, such as BTC/USDT.")]
 TimeframeName = Annotated[str, Path(max_length=8, description="The length of a bar, such as 5m.")]
 Moment = Annotated[str | None, Query(max_length=40, pattern=r"^[^\x00]*$")]
 
@@ -26,13 +27,7 @@ def list_series(platform: Wired) -> Any:
     return [series.as_dict() for series in platform.catalog.all()]
 
 
-@router.get("/data/{symbol}/{timeframe}", response_model=SeriesModel)
-def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired) -> Any:
-    """Describe a stored series."""
-    return platform.catalog.exact(symbol, parse_timeframe(timeframe)).as_dict()
-
-
-@router.get("/data/{symbol}/{timeframe}/bars", response_model=list[BarModel])
+@router.get("/data/{symbol:path}/{timeframe}/bars", response_model=list[BarModel])
 def bars(
     symbol: Symbol, timeframe: TimeframeName, ask: Ask, start: Moment = None, end: Moment = None,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
@@ -41,7 +36,7 @@ def bars(
     return ask("bars", symbol, str(parse_timeframe(timeframe)), start, end, limit)
 
 
-@router.get("/data/{symbol}/{timeframe}/gaps", response_model=list[GapModel])
+@router.get("/data/{symbol:path}/{timeframe}/gaps", response_model=list[GapModel])
 def gaps(
     symbol: Symbol,
     timeframe: TimeframeName,
@@ -52,14 +47,19 @@ def gaps(
     return ask("gaps", symbol, str(parse_timeframe(timeframe)), limit)
 
 
-@router.put("/data/{symbol}/{timeframe}", response_model=ImportModel)
+@router.get("/data/{symbol:path}/{timeframe}", response_model=SeriesModel)
+def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired) -> Any:
+    """Describe a stored series."""
+    return platform.catalog.exact(symbol, parse_timeframe(timeframe)).as_dict()
+
+
+@router.put("/data/{symbol:path}/{timeframe}", response_model=ImportModel)
 async def import_bars(
     symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired, ask: Ask,
-    tz: Annotated[str | None, Query(max_length=64, description="Zone of times without an offset.")] = None,
-    strict: Annotated[bool, Query(description="Refuse a file that needs repair.")] = False,
+    query: Annotated[ImportQuery, Query()],
     _body: Annotated[bytes | None, Body(media_type="application/octet-stream", description="CSV or Parquet.")] = None,
 ) -> Any:  # fmt: skip
-    """Import the CSV or Parquet file that is the request's body, packed with gzip or zstd or not."""
+    """Import the CSV or Parquet file that is the request's body, packed or not; with `preview` only tell what it is."""
     kind = request.headers.get("content-type", "")
     if kind.startswith("multipart/"):
         raise HTTPException(415, "the body is a form: send the file itself, as curl --data-binary @FILE does")
@@ -71,19 +71,20 @@ async def import_bars(
                 file.write(chunk)
             file.flush()
             async with request.app.state.importing:
-                return await run_in_threadpool(_import, ask, FilePath(file.name), symbol, timeframe, tz, strict)
+                return await run_in_threadpool(_import, ask, FilePath(file.name), symbol, timeframe, query)
     except OSError as error:
         what = f"cannot keep the upload: {error.strerror or error}"
         raise DiskFull(what, "free some disk space, then retry") from None
 
 
-def _import(ask: Ask, path: FilePath, symbol: str, timeframe: str, tz: str | None, strict: bool) -> Any:
+def _import(ask: Ask, path: FilePath, symbol: str, timeframe: str, query: ImportQuery) -> Any:
     if not path.stat().st_size:
         raise InvalidInput("the body is empty", "send the file as the request's body", "body")
-    return ask("import_file", str(path), symbol, str(parse_timeframe(timeframe)), tz, strict)
+    options = query.model_dump() | {"columns": named_columns(query.columns)}
+    return ask("import_file", str(path), symbol, str(parse_timeframe(timeframe)), options)
 
 
-@router.delete("/data/{symbol}/{timeframe}", status_code=204)
+@router.delete("/data/{symbol:path}/{timeframe}", status_code=204)
 def remove(symbol: Symbol, timeframe: TimeframeName, platform: Wired) -> None:
     """Remove a series; results made from it stay."""
     platform.catalog.remove(symbol, parse_timeframe(timeframe))

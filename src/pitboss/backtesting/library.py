@@ -142,9 +142,9 @@ def _at(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
     own = infer_timeframe(bars)
     if own == timeframe:
         return bars
-    if timeframe < own or timeframe.micros % own.micros:
+    if not timeframe.is_made_of(own):
         raise InvalidInput(f"{own} bars cannot make {timeframe} bars", "give bars of that timeframe or shorter", "bars")
-    return resampled(bars, timeframe)
+    return resampled(bars, own, timeframe)
 
 
 def variants_frame(variants: list[Variant]) -> pl.DataFrame:

@@ -39,7 +39,7 @@ def warm_up() -> None:
     document = read_document(STRATEGY)
     program = compile_document(document)
     universe = Universe(("WARM",), {"WARM": bars}, parse_timeframe("1h"))
-    assert fault_of(bars) == CLEAN
+    assert fault_of(bars, False) == CLEAN
     outcome = run(program, rules_of(program, *resolve(document, None, None)), universe, 10_000.0, new_panel())
     compute_metrics(outcome)
     drawdown_of(outcome.log.equity, outcome.cash)

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pitboss.cli.exporting import write_frame
-from pitboss.cli.options import AsJson, DataDir, pairs, print_json, settings_of
+from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
 from pitboss.cli.render import short_time, table
 from pitboss.core.errors import DiskFull, InvalidInput
 from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.catalog import Catalog
+from pitboss.market.options import ImportOptions, named_columns
 
 if TYPE_CHECKING:
-    from pitboss.market.store import BarStore
+    from pitboss.market.store import BarStore, Imported
 
 app = typer.Typer(help="Import, list and export bars.", no_args_is_help=True)
 Symbol = Annotated[str, typer.Option("--symbol", "-s", help="The symbol, such as EURUSD.")]
@@ -70,28 +71,65 @@ def given_file(file: Path) -> Iterator[tuple[Path, str]]:
 
 @app.command("import")
 def import_bars(
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or one packed with gzip or zstd; - reads.")],
-    symbol: Symbol,
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet, or packed: gzip, zstd, bzip2, xz, ZIP; - reads.")],
     timeframe: TimeframeFlag,
+    symbol: Annotated[str, typer.Option("--symbol", "-s", help="The symbol, such as EURUSD or BTC/USDT.")] = "",
     tz: Annotated[str | None, typer.Option(help="Zone of times without an offset.", show_default="UTC")] = None,
     columns: Annotated[str | None, typer.Option(help="Names of columns: ts=Date,open=O,…")] = None,
+    ticker: Annotated[str | None, typer.Option(help="Which of the file's tickers to read.")] = None,
+    each_ticker: Annotated[bool, typer.Option("--each-ticker", help="Store all tickers, each under its name.")] = False,
+    decimal: Annotated[str | None, typer.Option(help="The decimal sign: point or comma.")] = None,
+    date_order: Annotated[str | None, typer.Option(help="The order of dates: dmy, mdy or ymd.")] = None,
+    skip_lines: Annotated[int, typer.Option(help="How many lines at the beginning do not count.")] = 0,
+    stamp: Annotated[str, typer.Option(help="Whether times are those of bars' starts: open or close.")] = "open",
+    session: Annotated[
+        str | None, typer.Option(help="24x7, an exchange (XNYS) or a rule ('17:00 America/New_York').")
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="The series' own zone: its days are that zone's.")] = None,
+    adjust: Annotated[bool, typer.Option("--adjust", help="Scale prices by the adjusted close.")] = False,
+    prices: Annotated[str | None, typer.Option(help="What they are: raw, split-adjusted or total-return.")] = None,
+    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="Keep prices of 0 or less.")] = False,
+    max_lost: Annotated[float, typer.Option(help="Per cent of the rows that may be lost; more refuse the file.")] = 2.0,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a file that needs repair.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Tell what would be stored, and store nothing.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Import bars from a file and say what was found in it."""
-    named = pairs(columns.split(","), "--columns") if columns else None
+    if not symbol and not each_ticker:
+        raise InvalidInput("there is no symbol", "name it with --symbol, or store all with --each-ticker", "--symbol")
+    options = ImportOptions(
+        tz=tz, columns=named_columns(columns), ticker=ticker, each_ticker=each_ticker, decimal=decimal,
+        date_order=date_order, skip_lines=skip_lines, stamp=stamp, session=session, timezone=timezone, adjust=adjust,
+        prices=prices, allow_negative=allow_negative, max_lost=max_lost, strict=strict, preview=preview,
+    )  # fmt: skip
     with given_file(file) as (path, source):
-        store = store_of(data_dir)
-        series, report = store.import_file(path, symbol, parse_timeframe(timeframe), tz, named, strict, source)
+        made = store_of(data_dir).import_file(path, symbol, parse_timeframe(timeframe), options, source)
     if as_json:
-        print_json({"series": series.as_dict(), "report": report.as_dict()})
+        told = [{"series": one.series.as_dict(), "report": one.report.as_dict()} for one in made]
+        print_json(told if each_ticker else told[0])
         return
-    described = series.as_dict()
-    print(f"{symbol} {timeframe}: {report.rows:,} bars from {report.rows_read:,} rows ({report.layout})")
-    print(f"  stored now: {series.rows:,} bars, {described['first']} to {described['last']}")
-    for line in report.repairs():
-        print(f"  repaired: {line}")
+    for one in made:
+        _tell(one, preview)
+
+
+def _tell(made: Imported, is_preview: bool) -> None:
+    """Print what an import found, and what of it is stored."""
+    series, report, described = made.series, made.report, made.series.as_dict()
+    print(f"{series.symbol} {series.timeframe}: {report.rows:,} bars from {report.rows_read:,} rows ({report.layout})")
+    print(f"  columns: {', '.join(f'{role} from {name}' for role, name in report.columns.items())}")
+    if report.ticker:
+        print(f"  ticker: {report.ticker}")
+    if is_preview:
+        print("  not stored (--preview); the first bars would be (UTC):")
+        names = list(report.preview[0])
+        table(names, [[short_time(row["ts"]), *(f"{row[name]:g}" for name in names[1:])] for row in report.preview])
+    else:
+        print(f"  stored now: {series.rows:,} bars, {described['first']} to {described['last']}")
+    lines = [*(f"repaired: {line}" for line in report.repairs()), *report.remarks]
+    lines += [f"WARNING: {warning}" for warning in report.warnings]
+    for line in lines:
+        print(f"  {line}")
     if report.gaps:
         largest = report.largest_gaps[0]
         print(f"  {report.gaps:,} gaps, weekends and holidays included; the largest lacks {largest.missing:,} bars")
@@ -157,7 +195,10 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a series to a file."""
-    frame = store_of(data_dir).frame(symbol, parse_timeframe(timeframe))
+    store = store_of(data_dir)
+    from pitboss.market.frames import nullable
+
+    frame = nullable(store.frame(symbol, parse_timeframe(timeframe)))
     write_frame(frame, to)
     print_json({"rows": len(frame), "file": str(to)}) if as_json else print(f"{len(frame):,} bars → {to}")
 
@@ -182,6 +223,7 @@ def synth(
     as_json: AsJson = False,
 ) -> None:
     """Make synthetic bars; they stay marked as such."""
+    from pitboss.market.store import Nature
     from pitboss.market.synth import synthesize
 
     try:
@@ -190,5 +232,5 @@ def synth(
         raise InvalidInput(f"'{start[:40]}' is no date", "write 2022-01-31", "--from") from None
     length = parse_timeframe(timeframe)
     frame = synthesize(length, first, days, seed, session, price)
-    series = store_of(data_dir).store(frame, symbol, length, f"synthetic, seed {seed}", is_synthetic=True)
+    series = store_of(data_dir).store(frame, symbol, length, Nature(f"synthetic, seed {seed}", is_synthetic=True))
     print_json(series.as_dict()) if as_json else print(f"{symbol} {timeframe}: {series.rows:,} synthetic bars")

@@ -69,12 +69,13 @@ def _say(text: str) -> None:
 
 
 def _make_bars(platform: Platform) -> None:
+    from pitboss.market.store import Nature
     from pitboss.market.synth import synthesize
 
     timeframe = parse_timeframe("5m")
     for seed, symbol in enumerate(SYMBOLS, start=1):
         frame = synthesize(timeframe, datetime(2022, 1, 1, tzinfo=UTC), 730, seed)
-        series = platform.bars.store(frame, symbol, timeframe, f"synthetic, seed {seed}", is_synthetic=True)
+        series = platform.bars.store(frame, symbol, timeframe, Nature(f"synthetic, seed {seed}", is_synthetic=True))
         print(f"{symbol}: {series.rows:,} bars")
 
 

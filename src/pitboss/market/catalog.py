@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput, NotFound, StorageUnavailable, suggest
@@ -13,12 +14,14 @@ from pitboss.core.parquet import any_between, metadata_of
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 
 FOLDER = "bars"
-_SYMBOL = re.compile(r"[A-Za-z0-9^][A-Za-z0-9._=^-]{0,31}")
+LONGEST_SYMBOL = 32
+_SYMBOL = re.compile(r"[A-Za-z0-9^$@#._=&!+*:-]+(/[A-Za-z0-9^$@#._=&!+*:-]+)*")
+_PLAIN = "._=^-"  # besides letters and digits: what stands for itself in a file's name
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One stored series. `digest` is of its rows: equal digests are equal bars."""
+    """One stored series. `digest` is of its rows: equal digests are equal bars; times are UTC."""
 
     symbol: str
     timeframe: str
@@ -28,6 +31,9 @@ class Series:
     digest: str
     source: str
     is_synthetic: bool
+    zone: str = ""  # of its days, empty where nobody said
+    session: str = ""  # 24x7, an exchange's code or a rule, empty where nobody said
+    prices: str = ""  # raw, split-adjusted or total-return, empty where nobody said
 
     def as_dict(self) -> dict[str, object]:
         described = asdict(self)
@@ -51,15 +57,15 @@ class Catalog:
         Raises InvalidInput naming what exists.
         """
         check_symbol(symbol)
-        own = [s for name in self.files.names(f"{FOLDER}/{symbol}") if (s := self.describe(name))]
+        own = [s for name in self.files.names(f"{FOLDER}/{_named(symbol)}") if (s := self.describe(name))]
         if not own:
-            known = {name.split("/")[1] for name in self.files.names(FOLDER)}
+            known = {unquote(name.split("/")[1]) for name in self.files.names(FOLDER)}
             raise InvalidInput(
                 f"unknown symbol '{symbol}'",
                 f"{suggest(symbol, known)}; import it with 'pitboss data import'",
                 "symbols",
             )
-        fitting = [s for s in own if not timeframe.micros % parse_timeframe(s.timeframe).micros]
+        fitting = [s for s in own if timeframe.is_made_of(parse_timeframe(s.timeframe))]
         if not fitting:
             have = ", ".join(s.timeframe for s in own)
             raise InvalidInput(
@@ -106,20 +112,27 @@ class Catalog:
         return Series(
             found["symbol"], found["timeframe"], int(found["rows"]), int(found["first"]), int(found["last"]),
             found["digest"], found["source"], found["is_synthetic"] == "True",
+            *(found.get(key, "") for key in ("zone", "session", "prices")),
         )  # fmt: skip
 
 
 def name_of(symbol: str, timeframe: Timeframe) -> str:
     """Answer the name of a series' file. Raises InvalidInput for what is no symbol."""
-    return f"{FOLDER}/{check_symbol(symbol)}/{timeframe}.parquet"
+    return f"{FOLDER}/{_named(check_symbol(symbol))}/{timeframe}.parquet"
+
+
+def _named(symbol: str) -> str:
+    """Answer the name of a symbol's folder: BTC/USDT is BTC%2FUSDT."""
+    return quote(symbol, safe=_PLAIN)
 
 
 def check_symbol(symbol: str) -> str:
     """Answer `symbol` if it can name a series (and a folder). Raises InvalidInput."""
-    if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol) or symbol.endswith("."):
+    is_one = isinstance(symbol, str) and len(symbol) <= LONGEST_SYMBOL and _SYMBOL.fullmatch(symbol)
+    if not is_one or symbol[0] in ".-" or symbol.endswith(".") or set(symbol.split("/")) & {".", ".."}:
         raise InvalidInput(
             f"'{str(symbol)[:40]}' is no symbol",
-            "use letters, digits and . _ - = ^, at most 32, such as EURUSD",
+            f"use letters, digits and . _ - = ^ / & : $ @ # ! + *, at most {LONGEST_SYMBOL}, such as BTC/USDT or ES=F",
             "symbol",
         )
     return symbol

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pitboss.calendars.sessions import Session, period_starts
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import Timeframe
 from pitboss.kernel.bars import NO_PRICE, NOT_CONTAINED, OUT_OF_ORDER, BarArrays, fault_of, resample
@@ -29,16 +30,22 @@ def read_parquet(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path, glob=False, hive_partitioning=False)
 
 
-def to_arrays(frame: pl.DataFrame) -> BarArrays:
-    """Answer a frame of bars as arrays. Raises InvalidInput unless it holds clean, ascending bars."""
+def to_arrays(frame: pl.DataFrame, is_signed: bool = False) -> BarArrays:
+    """Answer a frame of bars as arrays. Raises InvalidInput unless it holds clean, ascending bars, with prices above
+    0 or, when `is_signed`, of any sign."""
     frame = conform(frame)
     # a column that Parquet stored in pieces is joined once, here
     ts = np.ascontiguousarray(frame["ts"].cast(pl.Int64).to_numpy())
     arrays = BarArrays(ts, *(np.ascontiguousarray(frame[name].to_numpy()) for name in COLUMNS[1:]))
-    fault = fault_of(arrays)
+    fault = fault_of(arrays, is_signed)
     if fault:
         raise InvalidInput(*_FAULTS[fault], where="bars")
     return arrays
+
+
+def nullable(frame: pl.DataFrame) -> pl.DataFrame:
+    """Answer a frame whose missing volumes are null, as files and JSON have them."""
+    return frame.with_columns(pl.col("volume").fill_nan(None))
 
 
 def to_frame(bars: BarArrays) -> pl.DataFrame:
@@ -48,7 +55,7 @@ def to_frame(bars: BarArrays) -> pl.DataFrame:
 
 
 def conform(frame: pl.DataFrame) -> pl.DataFrame:
-    """Answer `frame` with the columns and types of bars; a missing volume is 0.
+    """Answer `frame` with the columns and types of bars; a missing volume is NaN.
 
     Raises InvalidInput naming the columns that are missing or of the wrong type.
     """
@@ -56,24 +63,25 @@ def conform(frame: pl.DataFrame) -> pl.DataFrame:
     if missing:
         raise InvalidInput(f"the bars have no column {', '.join(missing)}", f"needed: {', '.join(COLUMNS)}", "bars")
     if "volume" not in frame.columns:
-        frame = frame.with_columns(volume=pl.lit(0.0))
+        frame = frame.with_columns(volume=pl.lit(float("nan")))
     if not frame.schema["ts"].is_temporal():
         raise InvalidInput(f"column 'ts' is {frame.schema['ts']}", "make it a datetime in UTC", "bars")
     if frame.schema["ts"] == SCHEMA["ts"] and all(frame.schema[n] == pl.Float64 for n in COLUMNS[1:]):
-        return frame.select(COLUMNS)
+        return frame.select(*COLUMNS[:-1], pl.col("volume").fill_null(float("nan")))
     zone = getattr(frame.schema["ts"], "time_zone", None)
     ts = pl.col("ts").cast(pl.Datetime("us")) if zone is None else pl.col("ts").dt.convert_time_zone("UTC")
     if zone is None:
         ts = ts.dt.replace_time_zone("UTC")
     try:
-        return frame.select(ts.cast(pl.Datetime("us", "UTC")), *(pl.col(name).cast(pl.Float64) for name in COLUMNS[1:]))
+        numbers = [pl.col(name).cast(pl.Float64) for name in COLUMNS[1:]]
+        return frame.select(ts.cast(pl.Datetime("us", "UTC")), *numbers[:-1], numbers[-1].fill_null(float("nan")))
     except pl.exceptions.PolarsError as error:
         raise InvalidInput(f"the bars hold what is no number: {error}", "mend the columns", "bars") from None
 
 
-def resampled(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
-    """Answer `bars` joined into bars of `timeframe`, labelled by their opening."""
-    return resample(bars, timeframe.micros, timeframe.anchor)
+def resampled(bars: BarArrays, own: Timeframe, longer: Timeframe, session: Session | None = None) -> BarArrays:
+    """Answer `bars` of a timeframe joined into longer ones, told by their opening or, from a day on, by its date."""
+    return resample(bars, period_starts(bars.ts, own, longer, session))
 
 
 def between(bars: BarArrays, start: str | None, end: str | None) -> BarArrays:

@@ -1,197 +1,339 @@
-"""Reading bars from CSV and Parquet as other programs write them: Yahoo, Dukascopy, HistData, MetaTrader,
-Binance, Alpaca, and anything with a header that names its columns."""
+"""Reading bars as other programs write them: Yahoo, Dukascopy, HistData, MetaTrader, Binance, Alpaca, and anything
+whose columns have names or show what they are."""
 
 from __future__ import annotations
 
-import gzip
-import re
-import sys
-import zlib
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
+import numpy as np
 import polars as pl
 
 from pitboss.core.errors import InvalidInput
 from pitboss.core.machine import free_memory
-from pitboss.core.places import is_file, printable
+from pitboss.kernel.scanning import scan, scan_numbers
+from pitboss.kernel.stamps import CALENDAR, HAS_CLOCK, NO_OFFSET, Stamps
+from pitboss.market.columns import PRICE_NAMES, Roles, pick_ticker, roles_of, tickers_in
+from pitboss.market.dialect import COMMENT, HEAD_BYTES, SEPARATORS, Dialect, dialect_of
+from pitboss.market.numbers import DECIMALS, POINT, Evidence, numbers_of, plain_numbers
+from pitboss.market.options import ImportOptions
+from pitboss.market.sources import BYTES_FOR_EACH_ROW, Source, Text
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-PIECE_BYTES = 1 << 24
-BYTES_FOR_EACH_BYTE, BYTES_FOR_EACH_ROW = (
-    4,
-    250,
-)  # of memory, to read a text and make bars of it; measured, and rounded up
-_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"\x28\xb5\x2f\xfd": zstd.open}
-DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
-_SYNONYMS = {
-    "ts": ("ts", "timestamp", "time", "datetime", "date time", "date", "gmt time", "open time", "open_time", "t"),
-    "open": ("open", "o"),
-    "high": ("high", "h"),
-    "low": ("low", "l"),
-    "close": ("close", "c", "last"),
-    "volume": ("volume", "vol", "v", "tickvol", "tick_volume", "tick volume"),
-}  # fmt: skip
-_NEEDED = ("ts", "open", "high", "low", "close")
+_NUMBERS = (*PRICE_NAMES, "volume", "tick volume", "adj close")
+THREADS = 2  # pieces read at once; Polars has threads of its own for each
+_COMMENTED = f"\n{COMMENT}".encode()
 
 
 @dataclass(frozen=True, slots=True)
-class RawBars:
-    """What a file holds: `ts` as text, whole numbers or moments, prices as floats; and how it was read."""
+class Reading:
+    """How a file was read. `layout` says it in words; `columns` is the file's name of each column of bars."""
 
-    frame: pl.DataFrame
     layout: str
+    columns: dict[str, str]
+    remarks: tuple[str, ...] = ()
+    ticker: str = ""
 
 
-def read_file(path: Path, columns: Mapping[str, str] | None = None, name: str = "") -> RawBars:
-    """Read a CSV or Parquet file of bars, packed with gzip or zstd or not: what it is, it says itself.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a file says, row by row, before any of it is judged.
 
-    `columns` names the file's columns: `{"ts": "Date", …}`; `name` is what messages call the file. Raises InvalidInput
-    for what cannot be read as bars.
+    stamps: when, as scanned; values: open, high, low, close, and volume where there is one, null where nothing can be
+    read; bad_volumes: volumes that are neither numbers nor missing; unread: the first time that cannot be read.
     """
-    if not is_file(path, "file"):
-        if path.exists():
-            raise InvalidInput(
-                f"{printable(str(path))} is no plain file", "pipe it in, and write - for the file", "file"
-            )
-        raise InvalidInput(f"there is no file {printable(str(path))}", "check the path", "file")
-    name = name or printable(path.name)
+
+    stamps: Stamps
+    values: pl.DataFrame
+    bad_volumes: int
+    unread: str = ""
+
+    def __len__(self) -> int:
+        return len(self.stamps.form)
+
+
+class _Piece:
+    """What was read of a piece of a file: times as scanned, numbers, tickers where there are some, and what was odd."""
+
+    def __init__(
+        self, stamps: Stamps, times: pl.Series, values: pl.DataFrame, tickers: pl.Series | None = None,
+        bad_volumes: int = 0, comments: int = 0, headers: int = 0,
+    ) -> None:  # fmt: skip
+        self.stamps, self.values, self.bad_volumes = stamps, values, bad_volumes
+        self.comments, self.headers = comments, headers
+        self.tickers = tickers.cast(pl.Categorical) if tickers is not None else None
+        unreadable = stamps.form == 0
+        self.unread = str(times.filter(pl.Series(unreadable))[0] or "") if unreadable.any() else ""
+
+
+def read_file(source: Source, options: ImportOptions, is_daily: bool) -> Iterator[tuple[Rows, Reading]]:
+    """Yield the rows of a file, of one ticker after the other where all are asked for.
+
+    Raises InvalidInput for what cannot be read as bars.
+    """
     try:
-        content = _unpacked(path, name)
-        if content.startswith(b"PAR1"):
-            rows = pl.scan_parquet(content).select(pl.len()).collect().item()
-            _check_room(name, len(content), int(rows), free_memory())
-            return RawBars(_select(pl.read_parquet(content), columns), "Parquet")
-        return _read_csv(content, columns, name)
-    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+        if source.is_parquet():
+            yield from _read_parquet(source, options, is_daily)
+        else:
+            yield from _read_text(source, options, is_daily)
+    except pl.exceptions.PolarsError as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidInput(f"cannot read {name}: {first}", "is it a CSV or Parquet file of bars?", "file") from None
+        what = f"cannot read {source.name}: {first}"
+        raise InvalidInput(what, "is it a CSV or Parquet file of bars?", "file") from None
 
 
-def _unpacked(path: Path, name: str) -> bytes:
-    """Answer what a file holds, unpacked piece by piece: a small one may hold more than there is memory for."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    opened = next((opened for magic, opened in _PACKED.items() if start.startswith(magic)), open)
-    room = free_memory()
-    content, rows = bytearray(), 0
-    with opened(path, "rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            content += piece
-            rows += piece.count(b"\n")
-            _check_room(name, len(content), rows, room)
-    return bytes(content)
+# --- text
 
 
-def _check_room(name: str, size: int, rows: int, room: int) -> None:
-    """Raise InvalidInput when so much text with so many rows would take more than half of the memory that is free."""
-    if BYTES_FOR_EACH_BYTE * size + BYTES_FOR_EACH_ROW * rows > room // 2:
-        what = f"{name} is too large: more than {size >> 20:,} MB are to be read, with {room >> 20:,} MB of memory free"
-        raise InvalidInput(what, "split it by date, and import one part after the other", "file")
+def _read_text(source: Source, options: ImportOptions, is_daily: bool) -> Iterator[tuple[Rows, Reading]]:
+    text = Text(source)
+    dialect = dialect_of(text.head(HEAD_BYTES), options.skip_lines, source.name)
+    wanted = [options.ticker]
+    if options.each_ticker:
+        wanted = list(tickers_in(dialect.names, dialect.tickers)) or wanted
+    for ticker in wanted:
+        roles, program = dialect.roles(options.columns, ticker, is_daily, source.name)
+        _check_adjusted(roles, options)
+        decimal = DECIMALS[options.decimal] if options.decimal else None
+        read = _pieces(text, dialect, roles, decimal)
+        if read is None:
+            decimal = _evidence(text, dialect, roles).decimal()
+            read = _pieces(text, dialect, roles, decimal)
+        assert read is not None
+        reading = _described(text, dialect, roles, decimal, read, program)
+        yield from _by_ticker(read, reading, roles, options)
 
 
-def _read_csv(content: bytes, columns: Mapping[str, str] | None, name: str) -> RawBars:
-    content, head = _decoded(content, name)
-    lines = [line for line in head.splitlines() if line.strip()]
-    if not lines:
-        raise InvalidInput(f"{name} is empty", "export it again", "file")
-    delimiter = max(DELIMITERS, key=lines[0].count)
-    if not lines[0].count(delimiter):
-        raise InvalidInput(f"{name} has a single column", "columns are parted by comma, semicolon or tab", "file")
-    has_header = bool(re.match(r"\W*[A-Za-z]", lines[0]))
-    frame = pl.read_csv(content, separator=delimiter, has_header=has_header, infer_schema=False)
-    layout = f"{DELIMITERS[delimiter]}-separated"
-    if not has_header and not columns:
-        frame, program = _name_headless(frame)
-        return RawBars(_select(frame, None), f"{program}, {layout}")
-    return RawBars(_select(frame, columns), f"{layout}, with a header" if has_header else layout)
+def _pieces(text: Text, dialect: Dialect, roles: Roles, decimal: str | None) -> list[_Piece] | None:
+    """Read all rows; None when a number is not a plain one and nobody said how they are written."""
+    found: list[_Piece] = []
+    with ThreadPoolExecutor(THREADS) as threads:
+        reading: deque[Future[_Piece | None]] = deque()
+        pieces = text.pieces(dialect.skipped)
+        while True:
+            while len(reading) < THREADS and (piece := next(pieces, None)) is not None:
+                reading.append(threads.submit(_read, piece, dialect, roles, decimal))
+            if not reading:
+                return found
+            read = reading.popleft().result()
+            if read is None:
+                return None
+            found.append(read)
 
 
-def _decoded(content: bytes, name: str) -> tuple[bytes, str]:
-    """Answer what Polars should read, and the first lines as text."""
-    start = content[:65_536]
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):  # MetaTrader writes UTF-16 on some systems
-        text = content.decode("utf-16")
-        return text.encode(), text[:4096]
-    if b"\0" in start:
-        raise InvalidInput(f"{name} is no text file", "export it as CSV in UTF-8, or as Parquet", "file")
-    try:
-        head = start[: start.rfind(b"\n") + 1 or None].decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{name} is not UTF-8 (byte {error.start})", "save it as UTF-8", "file") from None
-    return content, head
-
-
-def _name_headless(frame: pl.DataFrame) -> tuple[pl.DataFrame, str]:
-    """Name the columns of a file without a header by how its first row looks."""
-    first = [str(value) for value in frame.row(0)]
-    names: list[str]
-    if re.fullmatch(r"\d{8} \d{6}", first[0]) and len(first) >= 5:
-        names, layout = ["ts", "open", "high", "low", "close", "volume"], "HistData"
-    elif re.fullmatch(r"\d{4}\.\d\d\.\d\d", first[0]) and ":" in first[1] and len(first) >= 6:
-        names, layout = ["date", "time", "open", "high", "low", "close", "volume"], "MetaTrader"
-    elif re.fullmatch(r"\d{13}|\d{16}", first[0]) and len(first) == 12:
-        names, layout = ["ts", "open", "high", "low", "close", "volume"], "Binance"
-    elif len(first) in (5, 6):
-        names, layout = ["ts", "open", "high", "low", "close", "volume"], "no header"
-    else:
-        raise InvalidInput(
-            f"a file without a header and with {len(first)} columns is not known",
-            "add a header line, or name the columns: --columns ts=column_1,open=column_2,…", "file",
-        )  # fmt: skip
-    return frame.rename(dict(zip(frame.columns, names, strict=False))), layout
-
-
-def _select(frame: pl.DataFrame, columns: Mapping[str, str] | None) -> pl.DataFrame:
-    """Answer `ts, open, high, low, close, volume` out of whatever columns there are."""
-    chosen = _named_columns(frame, columns or {})
-    if "ts" not in chosen and "date" in chosen:
-        parts = [pl.col(chosen["date"]), pl.col(chosen["clock"])] if "clock" in chosen else [pl.col(chosen["date"])]
-        frame = frame.with_columns(pl.concat_str(parts, separator=" ").alias("ts"))
-        chosen["ts"] = "ts"
-    missing = [name for name in _NEEDED if name not in chosen]
-    if missing:
-        raise InvalidInput(
-            f"no column for {', '.join(missing)} among {', '.join(frame.columns[:12])}",
-            "name them: --columns " + ",".join(f"{name}=…" for name in missing), "columns",
-        )  # fmt: skip
-    volume = pl.col(chosen["volume"]).cast(pl.Float64, strict=False) if "volume" in chosen else pl.lit(0.0)
-    selected = frame.select(
-        pl.col(chosen["ts"]).alias("ts"),
-        *(pl.col(chosen[name]).cast(pl.Float64, strict=False).alias(name) for name in _NEEDED[1:]),
-        volume.fill_null(0.0).fill_nan(0.0).alias("volume"),
-    )
-    if len(selected) and selected["close"].null_count() == len(selected):
-        sample = str(frame[chosen["close"]][0])[:40]
-        raise InvalidInput(f"'{sample}' is no price", "is the delimiter right, and the decimal sign a point?", "file")
-    return selected
-
-
-def _named_columns(frame: pl.DataFrame, columns: Mapping[str, str]) -> dict[str, str]:
-    for name, column in columns.items():
-        if name not in _SYNONYMS:
-            raise InvalidInput(f"'{name}' is no bar column", f"choose of {', '.join(_SYNONYMS)}", "columns")
-        if column not in frame.columns:
-            raise InvalidInput(
-                f"there is no column '{column}'", f"there are {', '.join(frame.columns[:12])}", "columns"
-            )
-    plain = {name.strip().strip("<>").strip().lower(): name for name in frame.columns}
-    chosen = dict(columns)
-    if "date" in plain and "time" in plain and "ts" not in chosen:
-        chosen |= {"date": plain["date"], "clock": plain["time"]}
-    for name, words in _SYNONYMS.items():
-        if name == "ts" and "date" in chosen:
+def _read(piece: bytes, dialect: Dialect, roles: Roles, decimal: str | None) -> _Piece | None:
+    frame, comments = _frame(piece, dialect)
+    headers = 0
+    if dialect.has_header:
+        is_header = (frame.to_series(roles["close"]) == dialect.names[roles["close"]]).fill_null(False)
+        headers = int(is_header.sum())
+        frame = frame.filter(~is_header) if headers else frame
+    columns, bad_volumes = {}, 0
+    for name in _NUMBERS:
+        if name not in roles:
             continue
-        found = next((plain[word] for word in words if word in plain), None)
-        if name not in chosen and found:
-            chosen[name] = found
-    if "vol" in plain and "tickvol" in plain and "volume" not in columns:
-        real = frame[plain["vol"]].cast(pl.Float64, strict=False)
-        chosen["volume"] = plain["vol"] if (real.fill_null(0) > 0).any() else plain["tickvol"]
-    return chosen
+        cells = frame.to_series(roles[name])
+        numbers = plain_numbers(cells) if decimal is None else None
+        if decimal is not None:
+            numbers, bad = numbers_of(cells, decimal)
+            bad_volumes += bad if name == "volume" else 0
+        if numbers is None:
+            return None
+        columns[name] = numbers
+    times = _times(frame, roles)
+    tickers = frame.to_series(roles["ticker"]).str.strip_chars() if "ticker" in roles else None
+    return _Piece(_scanned(times), times, pl.DataFrame(columns), tickers, bad_volumes, comments, headers)
+
+
+def _frame(piece: bytes, dialect: Dialect) -> tuple[pl.DataFrame, int]:
+    """Answer rows as text, and how many comments stood among them."""
+    comments = piece.count(_COMMENTED) if _COMMENTED in piece else 0
+    comments += piece.startswith(COMMENT.encode())
+    frame = pl.read_csv(
+        piece, separator=dialect.separator, has_header=False, truncate_ragged_lines=True, encoding="utf8-lossy",
+        schema={f"column_{k + 1}": pl.String for k in range(dialect.width)},
+        quote_char='"' if b'"' in piece else None, comment_prefix=COMMENT if comments else None,
+    )  # fmt: skip
+    return frame, comments
+
+
+def _times(frame: pl.DataFrame, roles: Roles) -> pl.Series:
+    times = frame.to_series(roles["ts"])
+    if "clock" not in roles:
+        return times
+    return pl.select(
+        pl.concat_str(times, frame.to_series(roles["clock"]), separator=" ", ignore_nulls=True)
+    ).to_series()
+
+
+def _scanned(times: pl.Series) -> Stamps:
+    if not len(times):
+        return scan(np.empty(0, dtype=np.uint8), 0)
+    joined = times.fill_null("").str.join("\n").item().encode()
+    return scan(np.frombuffer(joined, dtype=np.uint8), len(times))
+
+
+def _evidence(text: Text, dialect: Dialect, roles: Roles) -> Evidence:
+    evidence = Evidence()
+    for piece in text.pieces(dialect.skipped):
+        frame, _ = _frame(piece, dialect)
+        evidence.add(frame.to_series(roles[name]) for name in _NUMBERS if name in roles)
+    return evidence
+
+
+def _described(
+    text: Text, dialect: Dialect, roles: Roles, decimal: str | None, read: Sequence[_Piece], program: str
+) -> Reading:
+    parts = [f"{SEPARATORS[dialect.separator]}-separated"]
+    if program:
+        parts.insert(0, program)
+    if dialect.has_header:
+        parts.append("with a header" if dialect.header_lines == 1 else f"with a header of {dialect.header_lines} lines")
+    if decimal and decimal != POINT:
+        parts.append("decimal comma")
+    if text.encoding != "utf-8":
+        parts.append(text.encoding)
+    remarks = [
+        f"{count:,} {what} skipped"
+        for count, what in (
+            (dialect.preamble, "lines before the first row"),
+            (sum(piece.comments for piece in read), "lines of comment among the rows"),
+            (sum(piece.headers for piece in read), "repeated headers"),
+        )
+        if count > 0
+    ]  # fmt: skip
+    return Reading(", ".join(parts), roles.described(dialect.names), tuple(remarks), roles.ticker)
+
+
+def _check_adjusted(roles: Roles, options: ImportOptions) -> None:
+    if options.adjust and "adj close" not in roles:
+        remedy = "leave out --adjust, or name it: --columns 'adj close=…'"
+        raise InvalidInput("the file has no adjusted close", remedy, "adjust")
+
+
+# --- tickers
+
+
+def _by_ticker(
+    read: list[_Piece], reading: Reading, roles: Roles, options: ImportOptions
+) -> Iterator[tuple[Rows, Reading]]:
+    """Yield what was read, which `read` gives up, of the ticker that is asked for or of one after the other."""
+    if not sum(len(piece.values) for piece in read):
+        raise InvalidInput("the file has no rows", "export it again", "file")
+    bad_volumes = sum(piece.bad_volumes for piece in read)
+    unread = next((piece.unread for piece in read if piece.unread), "")
+    parts = [piece.tickers for piece in read if piece.tickers is not None]
+    stamps = Stamps(*(np.concatenate(arrays) for arrays in zip(*(piece.stamps for piece in read), strict=True)))
+    values = _values(pl.concat([piece.values for piece in read], rechunk=False), options.adjust)
+    read.clear()
+    rows = Rows(stamps, values, bad_volumes, unread)
+    if "ticker" not in roles:
+        if options.ticker is not None and not reading.ticker:
+            raise InvalidInput(f"the file names no tickers, so not '{options.ticker}'", "leave out --ticker", "ticker")
+        yield rows, reading
+        return
+    tickers = pl.concat(parts)
+    names = tickers.unique(maintain_order=True).drop_nulls().cast(pl.String)
+    known = names.filter(names != "").to_list()
+    if not known:
+        yield rows, reading
+        return
+    chosen = known if options.each_ticker else [pick_ticker(known, options.ticker)]
+    for ticker in chosen:
+        named = Reading(reading.layout, reading.columns, reading.remarks, ticker)
+        if len(known) == 1:
+            yield rows, named
+            continue
+        mask = (tickers == ticker).fill_null(False)
+        where = mask.to_numpy()
+        own = Stamps(*(part[where] for part in stamps))
+        yield Rows(own, values.filter(mask), bad_volumes, unread), named
+
+
+def _values(values: pl.DataFrame, is_adjusted: bool) -> pl.DataFrame:
+    """Answer prices and the volume that is meant out of what was read, adjusted when that is asked for."""
+    if "tick volume" in values.columns:
+        ticks = values["tick volume"]
+        if "volume" not in values.columns or not (values["volume"].fill_null(0.0) > 0.0).any():
+            values = values.with_columns(ticks.alias("volume"))
+    if is_adjusted:
+        ratio = pl.col("adj close") / pl.col("close")
+        values = values.with_columns(
+            *(pl.col(name) * ratio for name in PRICE_NAMES[:3]), pl.col("adj close").alias("close")
+        )
+    return values.select(*PRICE_NAMES, *(["volume"] if "volume" in values.columns else []))
+
+
+# --- Parquet
+
+
+def _read_parquet(source: Source, options: ImportOptions, is_daily: bool) -> Iterator[tuple[Rows, Reading]]:
+    content, room = source.content(), free_memory()
+    rows = int(pl.scan_parquet(content).select(pl.len()).collect().item())  # a small file may hold very many
+    source.check_room(BYTES_FOR_EACH_ROW * rows, room)
+    frame = pl.read_parquet(content)
+    names = frame.columns
+    sample = [[_shown(value) for value in row] for row in frame.head(50).iter_rows()]
+    wanted = [options.ticker]
+    if options.each_ticker:
+        wanted = list(tickers_in(names, ())) or wanted
+    for ticker in wanted:
+        roles = roles_of(names, (), sample, options.columns, ticker, is_daily)
+        _check_adjusted(roles, options)
+        numbers = {name: _parquet_numbers(frame.to_series(roles[name])) for name in _NUMBERS if name in roles}
+        values = pl.DataFrame({name: column for name, (column, _) in numbers.items()})
+        bad_volumes = numbers["volume"][1] if "volume" in numbers else 0
+        tickers = frame.to_series(roles["ticker"]).cast(pl.String) if "ticker" in roles else None
+        times = frame.to_series(roles["ts"])
+        piece = _Piece(_parquet_stamps(frame, roles), times, values, tickers, bad_volumes)
+        yield from _by_ticker([piece], Reading("Parquet", roles.described(names), (), roles.ticker), roles, options)
+
+
+def _shown(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _parquet_numbers(cells: pl.Series) -> tuple[pl.Series, int]:
+    """Answer a column as numbers, and how many of its cells are neither that nor missing."""
+    if cells.dtype == pl.String:
+        plain = plain_numbers(cells)
+        if plain is not None:
+            return plain, 0
+        evidence = Evidence()
+        evidence.add([cells])
+        return numbers_of(cells, evidence.decimal())
+    if not (cells.dtype.is_numeric() or cells.dtype == pl.Null):
+        what = f"column '{cells.name}' is {cells.dtype}, no numbers"
+        raise InvalidInput(what, "name another with --columns", "columns")
+    return cells.cast(pl.Float64), 0
+
+
+def _parquet_stamps(frame: pl.DataFrame, roles: Roles) -> Stamps:
+    times = frame.to_series(roles["ts"])
+    if "clock" in roles:
+        clock = frame.to_series(roles["clock"])
+        text = pl.select(pl.concat_str(times.cast(pl.String), clock.cast(pl.String), separator=" ")).to_series()
+        return _scanned(text)
+    if times.dtype == pl.String:
+        return _scanned(times)
+    if times.dtype == pl.Date or isinstance(times.dtype, pl.Datetime):
+        return _moments(times)
+    if times.dtype.is_numeric():
+        whole = times.cast(pl.Int64, strict=False).fill_null(0).to_numpy()
+        return scan_numbers(times.cast(pl.Float64).fill_null(float("nan")).to_numpy(), whole)
+    raise InvalidInput(f"column '{times.name}' is {times.dtype}, no times", "name another with --columns ts=…", "ts")
+
+
+def _moments(times: pl.Series) -> Stamps:
+    """Answer moments and dates as stamps: the wall clock of their zone, and how far it is from Greenwich."""
+    zone = getattr(times.dtype, "time_zone", None)
+    moments = times.cast(pl.Datetime("us", zone))
+    wall = moments.dt.replace_time_zone(None)
+    offset = np.full(len(times), NO_OFFSET, dtype=np.int16)
+    if zone:
+        shift = wall.cast(pl.Int64) - moments.dt.convert_time_zone("UTC").cast(pl.Int64)
+        offset = (shift.fill_null(0) // 60_000_000).cast(pl.Int16).to_numpy().copy()
+    kind = CALENDAR if times.dtype == pl.Date else CALENDAR | HAS_CLOCK
+    form = np.where(times.is_null().to_numpy(), 0, kind).astype(np.uint8)
+    return Stamps(wall.cast(pl.Int64).fill_null(0).to_numpy().copy(), offset, form)

@@ -17,6 +17,7 @@ from pitboss.core.errors import DiskFull, InvalidInput, NotFound, PitbossError
 from pitboss.core.files import open_files
 from pitboss.core.places import follow_folder, place_caches
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.options import ImportOptions
 
 
 class Reading:
@@ -29,22 +30,22 @@ class Reading:
 
     def bars(self, symbol: str, timeframe: str, start: str | None, end: str | None, limit: int) -> list[dict[str, Any]]:
         """Answer the first bars of a range; longer timeframes are made of shorter ones."""
-        from pitboss.market.frames import between, to_frame
+        from pitboss.market.frames import between, nullable, to_frame
 
         found = between(self.store.load(symbol, parse_timeframe(timeframe)), start, end)
-        return [row | {"ts": row["ts"].isoformat()} for row in to_frame(found.head(limit)).iter_rows(named=True)]
+        rows = nullable(to_frame(found.head(limit))).iter_rows(named=True)
+        return [row | {"ts": row["ts"].isoformat()} for row in rows]
 
     def gaps(self, symbol: str, timeframe: str, limit: int) -> list[dict[str, Any]]:
         """Answer where bars are missing, the largest gaps first."""
         found = sorted(self.store.gaps(symbol, parse_timeframe(timeframe)), key=lambda gap: -gap.missing)
         return [{"after": gap.after, "before": gap.before, "missing": gap.missing} for gap in found[:limit]]
 
-    def import_file(self, path: str, symbol: str, timeframe: str, tz: str | None, strict: bool) -> dict[str, Any]:
+    def import_file(self, path: str, symbol: str, timeframe: str, options: dict[str, Any]) -> dict[str, Any]:
         """Read, clean and store a file of bars."""
-        series, report = self.store.import_file(
-            Path(path), symbol, parse_timeframe(timeframe), tz, None, strict, source="the upload"
-        )
-        return {"series": series.as_dict(), "report": report.as_dict()}
+        asked = ImportOptions.from_values(options)
+        [made] = self.store.import_file(Path(path), symbol, parse_timeframe(timeframe), asked, source="the upload")
+        return {"series": made.series.as_dict(), "report": made.report.as_dict()}
 
 
 def main() -> None:

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from pitboss.calendars.sessions import Rule, Session, parse_session
+from pitboss.calendars.zones import check_zone
 from pitboss.core.errors import InvalidInput, StorageUnavailable
-from pitboss.core.places import printable
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.market.catalog import FOLDER, Catalog, Series, check_symbol, name_of
 from pitboss.market.frames import read_parquet, resampled, to_arrays
+from pitboss.market.options import ImportOptions
 from pitboss.market.readers import read_file
 from pitboss.market.repair import Gap, ImportReport, clean, find_gaps
+from pitboss.market.seams import warnings_of
+from pitboss.market.sources import source_of
 
 EARLIEST, LATEST = -5_364_662_400_000_000, 7_258_118_400_000_000  # 1800 and 2200
+
+
+class Imported(NamedTuple):
+    """A series as it stands after an import, or as it would with a preview, and what was found in the file."""
+
+    series: Series
+    report: ImportReport
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What a series says of its bars: their origin, the zone and the session of their days, what their prices are."""
+
+    source: str
+    zone: str = ""
+    session: str = ""
+    prices: str = ""
+    is_synthetic: bool = False
 
 
 class BarStore(Catalog):
@@ -29,8 +51,8 @@ class BarStore(Catalog):
         """Answer the bars of `symbol` at `timeframe`, made of shorter ones where they have to be."""
         series = self.find(symbol, timeframe)
         own = parse_timeframe(series.timeframe)
-        arrays = to_arrays(self.frame(symbol, own))
-        return arrays if own == timeframe else resampled(arrays, timeframe)
+        arrays = to_arrays(self.frame(symbol, own), is_signed=True)
+        return arrays if own == timeframe else resampled(arrays, own, timeframe, session_of(series))
 
     def frame(self, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
         """Answer the stored frame. Raises NotFound."""
@@ -41,63 +63,79 @@ class BarStore(Catalog):
         return find_gaps(self.frame(symbol, timeframe), timeframe)
 
     def import_file(
-        self, path: Path, symbol: str, timeframe: Timeframe, tz: str | None = None,
-        columns: Mapping[str, str] | None = None, is_strict: bool = False, source: str = "",
-    ) -> tuple[Series, ImportReport]:  # fmt: skip
-        """Read, clean and store a file of bars; on a moment that is stored already the file's bar wins. `source` is
-        what the series says of its origin, the file's name without one.
+        self, path: Path, symbol: str, timeframe: Timeframe, options: ImportOptions | None = None, source: str = ""
+    ) -> list[Imported]:
+        """Read, clean and store a file of bars; on a moment that is stored already the file's bar wins. One series, or
+        one of each ticker when `options` ask for all. `source` is what the series say of their origin, the file's name
+        without one.
 
         Raises InvalidInput, and then nothing is changed.
         """
-        check_symbol(symbol)
+        options = options or ImportOptions()
+        if not options.each_ticker:
+            check_symbol(symbol)
+        file = source_of(path, source)
+        session = parse_session(options.session) if options.session else None
+        nature = Nature(file.name, _zone(options, session), options.session or "", _prices(options))
         try:
-            frame, report = clean(read_file(path, columns, source), timeframe, tz, is_strict)
-        except (pl.exceptions.PolarsError, ValueError, OverflowError, TypeError) as error:
+            made = [
+                (check_symbol(reading.ticker or symbol) if options.each_ticker else symbol,
+                 *clean(rows, reading, timeframe, options, session))
+                for rows, reading in read_file(file, options, timeframe.is_daily)
+            ]  # fmt: skip
+        except (pl.exceptions.PolarsError, ValueError, OverflowError) as error:
             first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            what = f"{printable(path.name)} cannot be read as bars: {first}"
+            what = f"{file.name} cannot be read as bars: {first}"
             raise InvalidInput(what, "check its columns and times", "file") from None
-        return self.store(frame, symbol, timeframe, source or printable(path.name)), report
-
-    def store(
-        self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str, is_synthetic: bool = False
-    ) -> Series:
-        """Join clean bars to what is stored. Raises InvalidInput when real bars would meet synthetic ones."""
-        name = name_of(symbol, timeframe)
         with self.files.turn(FOLDER):
-            return self._join(name, frame, symbol, timeframe, source, is_synthetic)
+            joined = [
+                (*self._joined(frame, own, timeframe, nature, report.warnings), report) for own, frame, report in made
+            ]
+            if not options.preview:
+                for frame, series, _ in joined:
+                    self._put(frame, series)
+        return [Imported(series, report) for _, series, report in joined]
 
-    def _join(
-        self, name: str, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, source: str, is_synthetic: bool
-    ) -> Series:
+    def store(self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, nature: Nature) -> Series:
+        """Join clean bars to what is stored. Raises InvalidInput when real bars would meet synthetic ones."""
+        with self.files.turn(FOLDER):
+            frame, series = self._joined(frame, symbol, timeframe, nature, [])
+            self._put(frame, series)
+        return series
+
+    def _joined(
+        self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, nature: Nature, warnings: list[str]
+    ) -> tuple[pl.DataFrame, Series]:
+        """Answer what will be stored, and add to `warnings` what is odd about it."""
+        name = name_of(symbol, timeframe)
         before, path = self.describe(name), self.files.fetch(name)
         if before is None and path is not None:
             raise StorageUnavailable(f"{path} cannot be read", "restore it from a backup, or remove the file")
-        if before and before.is_synthetic != is_synthetic:
+        if before and before.is_synthetic != nature.is_synthetic:
             have = "synthetic" if before.is_synthetic else "real"
             raise InvalidInput(
                 f"{symbol} {timeframe} holds {have} bars",
                 "choose another symbol, or remove them first",
                 "symbol",
             )
-        if before and not is_synthetic:
-            frame = pl.concat([frame, self.frame(symbol, timeframe)]).unique("ts", keep="first").sort("ts")
+        if before and not nature.is_synthetic:
+            nature = _both(before, nature, warnings)
+            stored = self.frame(symbol, timeframe)
+            warnings += warnings_of(stored, frame)
+            frame = pl.concat([frame, stored]).unique("ts", keep="first", maintain_order=True).sort("ts")
         ts = frame["ts"].cast(pl.Int64)
         if int(ts[0]) < EARLIEST or int(ts[-1]) > LATEST:
             first, last = frame["ts"][0], frame["ts"][-1]
             raise InvalidInput(f"bars from {first} to {last}", "bars lie between 1800 and 2200", "ts")
-        series = Series(
-            symbol,
-            str(timeframe),
-            len(frame),
-            int(ts[0]),
-            int(ts[-1]),
-            digest_of(frame),
-            source,
-            is_synthetic,
-        )
+        return frame, Series(
+            symbol, str(timeframe), len(frame), int(ts[0]), int(ts[-1]), digest_of(frame), nature.source,
+            nature.is_synthetic, nature.zone, nature.session, nature.prices,
+        )  # fmt: skip
+
+    def _put(self, frame: pl.DataFrame, series: Series) -> None:
         described = {key: str(value) for key, value in asdict(series).items()}
+        name = name_of(series.symbol, parse_timeframe(series.timeframe))
         self.files.put(name, lambda path: frame.write_parquet(path, compression="zstd", metadata=described))
-        return series
 
     def damaged(self) -> list[str]:
         """Answer the names of series that cannot be read, or whose rows are not those that were stored."""
@@ -110,6 +148,44 @@ class BarStore(Catalog):
             except (OSError, pl.exceptions.PolarsError):
                 found.append(name)
         return found
+
+
+def session_of(series: Series) -> Session | None:
+    """Answer whose days a series has, None where nobody said."""
+    if series.session:
+        session = parse_session(series.session)
+        return Rule(series.zone) if isinstance(session, Rule) and session == Rule("UTC") and series.zone else session
+    return Rule(series.zone) if series.zone else None
+
+
+def _zone(options: ImportOptions, session: Session | None) -> str:
+    """Answer the zone of a series: its own, or its session's, or that in which the file tells the time."""
+    if options.timezone:
+        return check_zone(options.timezone, "timezone")
+    if session is not None and session != Rule("UTC"):
+        return session.zone
+    return check_zone(options.tz) if options.tz else ""
+
+
+def _prices(options: ImportOptions) -> str:
+    return "total-return" if options.adjust else options.prices or ""
+
+
+def _both(before: Series, added: Nature, warnings: list[str]) -> Nature:
+    """Answer what a series is after bars were added; what only one side says holds for both."""
+    for name in ("zone", "session"):
+        have, given = getattr(before, name), getattr(added, name)
+        if have and given and have != given:
+            raise InvalidInput(
+                f"the stored bars of {before.symbol} have the {name} {have}, the file's {given}",
+                "import it under the same, or remove the series first", name,
+            )  # fmt: skip
+    if before.prices and added.prices and before.prices != added.prices:
+        warnings.append(f"a seam: {added.prices} prices join {before.prices} ones")
+    return Nature(
+        added.source, added.zone or before.zone, added.session or before.session, added.prices or before.prices,
+        added.is_synthetic,
+    )  # fmt: skip
 
 
 def digest_of(frame: pl.DataFrame) -> str:

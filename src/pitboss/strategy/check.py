@@ -234,7 +234,7 @@ class Checker:
             timeframe = parse_timeframe(node.arguments[0].value)
         except InvalidInput as error:
             return self.wrong(node.arguments[0], error.problems[0].message, error.problems[0].remedy)
-        if self.timeframe and (timeframe < self.timeframe or timeframe.micros % self.timeframe.micros):
+        if self.timeframe and not timeframe.is_made_of(self.timeframe):
             return self.wrong(node.arguments[0], f"{timeframe} is not a multiple of the document's {self.timeframe}",
                               "name a longer timeframe made of whole bars")  # fmt: skip
         outer, self.timeframe = self.timeframe, timeframe

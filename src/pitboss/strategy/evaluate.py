@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pitboss.core.errors import InvalidInput, suggest
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel import series
-from pitboss.kernel.bars import BarArrays, resample
+from pitboss.kernel.bars import BarArrays, calendar_starts, resample
 from pitboss.strategy.check import assign_series
 from pitboss.strategy.compute import apply, calendar
 from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Text, Unary
@@ -174,7 +174,7 @@ class Scope:
         label, inner = node.arguments
         assert isinstance(label, Text)
         timeframe = parse_timeframe(label.value)
-        if timeframe.micros % self.timeframe.micros or timeframe < self.timeframe:
+        if not timeframe.is_made_of(self.timeframe):
             raise InvalidInput(
                 f'on("{timeframe}", …) cannot be made of {self.timeframe} bars',
                 "name a longer timeframe made of whole bars",
@@ -195,10 +195,8 @@ class Scope:
             scope = Scope(self.universe, symbol, self.timeframe, self.cache)
             scope.timeframe = timeframe
             if timeframe != self.timeframe:
-                scope.bars = resample(scope.bars, timeframe.micros, timeframe.anchor)
-                scope.universe = {
-                    name: resample(bars, timeframe.micros, timeframe.anchor) for name, bars in self.universe.items()
-                }
+                scope.bars = _joined(scope.bars, timeframe)
+                scope.universe = {name: _joined(bars, timeframe) for name, bars in self.universe.items()}
             self._scopes[key] = scope
         return self._scopes[key]
 
@@ -208,3 +206,7 @@ class Scope:
         if values.dtype == np.bool_:
             return np.asarray(np.where(at >= 0, values[at], False)) if len(values) else np.zeros(len(at), np.bool_)
         return np.asarray(np.where(at >= 0, values[at], np.nan)) if len(values) else np.full(len(at), np.nan)
+
+
+def _joined(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
+    return resample(bars, calendar_starts(bars.ts, timeframe.micros, timeframe.anchor, timeframe.months))

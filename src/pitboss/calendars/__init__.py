@@ -1,0 +1,1 @@
+"""When markets trade: time zones, and sessions of exchanges or by a rule."""

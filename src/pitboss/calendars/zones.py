@@ -1,0 +1,74 @@
+"""Clocks of time zones: from what they show to moments, and back. All arrays are microseconds since 1970."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from pitboss.core.errors import InvalidInput
+from pitboss.core.timeframe import DAY_MICROS
+
+I64 = npt.NDArray[np.int64]
+NEVER = np.iinfo(np.int64).min  # the moment of what has none
+HOUR = 3_600_000_000
+
+
+def check_zone(tz: str | None, where: str = "tz") -> str:
+    """Answer the zone's name. Raises InvalidInput when there is none of that name."""
+    try:
+        return ZoneInfo(tz or "UTC").key
+    except (KeyError, ValueError, OSError):
+        raise InvalidInput(
+            f"unknown time zone '{str(tz)[:40]}'", "write UTC, America/New_York, Europe/London, …", where
+        ) from None
+
+
+def localized(wall: I64, zone: str) -> I64:
+    """Answer the moments of wall clocks in file order, NEVER for those that the clocks skip in spring."""
+    naive = pl.Series(wall).cast(pl.Datetime("us"))
+    earliest, latest = (
+        naive.dt.replace_time_zone(zone, ambiguous=which, non_existent="null")
+        .dt.convert_time_zone("UTC").cast(pl.Int64).fill_null(NEVER).to_numpy(writable=True)
+        for which in ("earliest", "latest")
+    )  # fmt: skip
+    twice = np.flatnonzero(earliest != latest)
+    if not len(twice):
+        return earliest
+    steps = np.diff(wall)
+    is_descending = (steps < 0).sum() > (steps > 0).sum()
+    for run in np.split(twice, np.flatnonzero(np.diff(twice) != 1) + 1):
+        rows = run[::-1] if is_descending else run
+        back = np.flatnonzero(np.diff(wall[rows]) <= 0)  # here the clocks have gone back
+        if len(back):
+            second = rows[back[0] + 1 :]
+            earliest[second] = latest[second]
+    return earliest
+
+
+def instants_of(wall: I64, zone: str) -> I64:
+    """Answer when clocks show something; of two such moments the first, and for one that they skip an hour later."""
+    if zone == "UTC":
+        return wall
+    once, at = np.unique(wall, return_inverse=True)
+    found = localized(once, zone)
+    skipped = found == NEVER
+    if skipped.any():
+        found[skipped] = localized(once[skipped] + HOUR, zone)
+    return np.asarray(found[at])
+
+
+def wall_of(moments: I64, zone: str) -> I64:
+    """Answer what the clocks of a zone show, as if it were UTC; NEVER for a moment that is none."""
+    if zone == "UTC":
+        return moments
+    known = moments != NEVER
+    shown = pl.Series(np.where(known, moments, 0)).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
+    return np.where(known, shown.dt.replace_time_zone(None).cast(pl.Int64).to_numpy(), NEVER)
+
+
+def days_in(moments: I64, zone: str) -> I64:
+    """Answer the date in `zone` of each moment, at 00:00 UTC."""
+    return np.where(moments == NEVER, NEVER, wall_of(moments, zone) // DAY_MICROS * DAY_MICROS)
