@@ -26,26 +26,43 @@ def check_zone(tz: str | None, where: str = "tz") -> str:
         ) from None
 
 
-def localized(wall: I64, zone: str) -> I64:
-    """Answer the moments of wall clocks in file order, NEVER for those that the clocks skip in spring."""
+def localized(wall: I64, zone: str, step: int = 0) -> I64:
+    """Answer the moments of wall clocks in file order, NEVER for those that the clocks skip in spring.
+
+    Of the hour that they repeat in autumn the first pass ends where the rows go back. Rows that do not are of the pass
+    that is a whole number of bars, of `step` microseconds, from the bar before them, or that the bar after continues.
+    """
     naive = pl.Series(wall).cast(pl.Datetime("us"))
-    earliest, latest = (
+    first, second = (
         naive.dt.replace_time_zone(zone, ambiguous=which, non_existent="null")
         .dt.convert_time_zone("UTC").cast(pl.Int64).fill_null(NEVER).to_numpy(writable=True)
         for which in ("earliest", "latest")
     )  # fmt: skip
-    twice = np.flatnonzero(earliest != latest)
+    twice = np.flatnonzero(first != second)
     if not len(twice):
-        return earliest
+        return first
     steps = np.diff(wall)
     is_descending = (steps < 0).sum() > (steps > 0).sum()
     for run in np.split(twice, np.flatnonzero(np.diff(twice) != 1) + 1):
         rows = run[::-1] if is_descending else run
-        back = np.flatnonzero(np.diff(wall[rows]) <= 0)  # here the clocks have gone back
+        back = np.flatnonzero(np.diff(wall[rows]) <= 0)
         if len(back):
-            second = rows[back[0] + 1 :]
-            earliest[second] = latest[second]
-    return earliest
+            later = rows[back[0] + 1 :]
+        else:
+            is_second = step and _is_second_pass(rows, first, second, step, -1 if is_descending else 1)
+            later = rows if is_second else rows[:0]
+        first[later] = second[later]
+    return first
+
+
+def _is_second_pass(rows: I64, first: I64, second: I64, step: int, forward: int) -> bool:
+    before, after = rows[0] - forward, rows[-1] + forward
+    if not 0 <= before < len(first) or first[before] == NEVER:
+        return False
+    to_first, to_second = first[rows[0]] - first[before], second[rows[0]] - first[before]
+    if to_first % step != to_second % step:
+        return bool(to_second % step == 0)
+    return bool(to_first > step and 0 <= after < len(first) and first[after] - second[rows[-1]] == step)
 
 
 def instants_of(wall: I64, zone: str) -> I64:

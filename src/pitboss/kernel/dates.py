@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pitboss.kernel.compiling import compiled
 
 DAY, HOUR, MINUTE, SECOND = 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000  # microseconds
@@ -44,3 +46,18 @@ def century(year: int, length: int) -> int:
     if length > 2:
         return year
     return year + (1_900 if year >= YEAR_OF_TWO_DIGITS else 2_000)
+
+
+@compiled
+def unit_micros(number: float) -> int:
+    """Answer how many microseconds the unit of an epoch is, told by how large it is: years up to 5138."""
+    size = abs(number)
+    return SECOND if size < 1e11 else 1_000 if size < 1e14 else 1
+
+
+@compiled
+def epoch_micros(number: float) -> int:
+    """Answer microseconds since 1970 for seconds, milliseconds, microseconds or nanoseconds since then."""
+    if abs(number) >= 1e17:
+        return int(np.floor(number / 1_000))
+    return int(np.rint(number * unit_micros(number)))

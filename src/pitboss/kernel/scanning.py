@@ -19,21 +19,23 @@ from pitboss.kernel.characters import (
     past_word,
     word_at,
 )
-from pitboss.kernel.clocks import clock_from, clock_of, offset_from
+from pitboss.kernel.clocks import clock_from, offset_from
 from pitboss.kernel.compiling import compiled
-from pitboss.kernel.dates import DAY, century, days_of, is_date
+from pitboss.kernel.dates import DAY, century, days_of, epoch_micros, is_date, unit_micros
 from pitboss.kernel.stamps import (
+    BARE_DIGITS,
     CALENDAR,
-    EIGHT_DIGITS,
     EPOCH,
     HAS_CLOCK,
     NO_OFFSET,
+    NO_TIME,
     THREE_PAIRS,
     THREE_PAIRS_DOTTED,
     TWO_THEN_YEAR,
     TWO_THEN_YEAR_DOTTED,
     UNREADABLE,
     Stamps,
+    calendar_of,
 )
 
 I64 = npt.NDArray[np.int64]
@@ -134,17 +136,9 @@ def _epoch(text: U8, i: int, end: int) -> tuple[int, int, int]:
         power, _ = digits(text, i + 2 if not is_digit(text[i + 1]) else i + 1, end)
         number = (whole + fraction / scale) * 10.0 ** (power_sign * power)
         return sign * epoch_micros(number), NO_OFFSET, EPOCH
-    if sign > 0 and fraction == 0:
-        if length == 8 and is_date(whole // 10_000, whole // 100 % 100, whole % 100):
-            return whole, NO_OFFSET, EIGHT_DIGITS
-        if length == 14 or length == 12:
-            clock = whole % 1_000_000 if length == 14 else whole % 10_000 * 100
-            date = whole // 1_000_000 if length == 14 else whole // 10_000
-            micros = clock_of(clock // 10_000, clock // 100 % 100, clock % 100, 0)
-            if micros >= 0 and is_date(date // 10_000, date // 100 % 100, date % 100):
-                days = days_of(date // 10_000, date // 100 % 100, date % 100)
-                return days * DAY + micros, NO_OFFSET, CALENDAR | HAS_CLOCK
-    micros = _unit_micros(whole) * whole if whole < 100_000_000_000_000_000 else (whole if length == 18 else whole * 10)
+    if sign > 0 and fraction == 0 and length <= 14 and calendar_of(whole) != NO_TIME:
+        return whole, NO_OFFSET, BARE_DIGITS
+    micros = unit_micros(whole) * whole if whole < 100_000_000_000_000_000 else (whole if length == 18 else whole * 10)
     if length >= 18:
         micros //= 1_000
     elif whole < 100_000_000_000:
@@ -152,21 +146,6 @@ def _epoch(text: U8, i: int, end: int) -> tuple[int, int, int]:
     elif whole < 100_000_000_000_000:
         micros += (fraction * 1_000 + scale // 2) // scale
     return sign * micros, NO_OFFSET, EPOCH
-
-
-@compiled
-def _unit_micros(number: float) -> int:
-    """Answer how many microseconds the unit of an epoch is, told by how large it is: years up to 5138."""
-    size = abs(number)
-    return 1_000_000 if size < 1e11 else 1_000 if size < 1e14 else 1
-
-
-@compiled
-def epoch_micros(number: float) -> int:
-    """Answer microseconds since 1970 for seconds, milliseconds, microseconds or nanoseconds since then."""
-    if abs(number) >= 1e17:
-        return int(np.floor(number / 1_000))
-    return int(np.rint(number * _unit_micros(number)))
 
 
 @compiled
@@ -185,10 +164,9 @@ def scan_numbers(numbers: npt.NDArray[np.float64], whole: I64) -> Stamps:
         else:
             stamps.value[row] = epoch_micros(number)
         stamps.form[row] = EPOCH
-        date = int(number) if 1e7 <= number < 1e8 and number == np.floor(number) else 0
-        if date and is_date(date // 10_000, date // 100 % 100, date % 100):
-            stamps.value[row] = date
-            stamps.form[row] = EIGHT_DIGITS
+        if 0 < number < 1e14 and number == np.floor(number) and calendar_of(int(number)) != NO_TIME:
+            stamps.value[row] = int(number)
+            stamps.form[row] = BARE_DIGITS
     return stamps
 
 

@@ -27,15 +27,15 @@ _WORDS = ("the day", "the month", "the year")
 
 
 def settle(stamps: Stamps, date_order: str | None, max_lost: float) -> None:
-    """Settle in place what it takes the whole file to tell: which of two numbers is the day, and what eight digits are.
+    """Settle in place what it takes the whole file to tell: which of two numbers is the day, and what bare digits are.
 
     max_lost: the share of rows that may have no date in the order that is taken. Raises InvalidInput naming
     --date-order when several orders fit.
     """
     faults = order_faults(stamps)
     orders = [_order(faults[kind], kind, date_order, max_lost) for kind in range(4)]
-    eights, others = int(faults[4, 0]), int(faults[4, 1])
-    resolved(stamps, np.array(orders), eights > others)
+    dates, others = int(faults[4, 0]), int(faults[4, 1])
+    resolved(stamps, np.array(orders), dates > others)
 
 
 def _order(faults: I64, kind: int, asked: str | None, max_lost: float) -> int:
@@ -63,11 +63,12 @@ def _undecided(what: str) -> InvalidInput:
     return InvalidInput(what, "say it with --date-order dmy, mdy or ymd", "date_order")
 
 
-def instants(stamps: Stamps, tz: str | None) -> I64:
+def instants(stamps: Stamps, tz: str | None, step: int) -> I64:
     """Answer the moments of settled stamps, microseconds since 1970 in UTC; NEVER for a row that has none.
 
     Rows without an offset are in zone `tz`, UTC unless given. Where the clocks go back, the order of the rows tells
-    which of two equal times comes first. Raises InvalidInput for rows with and without an offset in one file.
+    which of two equal times comes first; `step` is the length of their bars, microseconds. Raises InvalidInput for rows
+    with and without an offset in one file.
     """
     zone = check_zone(tz)
     is_calendar = (stamps.form & 15) == CALENDAR
@@ -84,6 +85,6 @@ def instants(stamps: Stamps, tz: str | None) -> I64:
         moments = moments - np.where(has_offset, stamps.offset, 0).astype(np.int64) * MINUTE
     elif zone != "UTC" and bare.any():
         moments = moments.copy()
-        moments[bare] = localized(stamps.value[bare], zone)
+        moments[bare] = localized(stamps.value[bare], zone, step)
     unreadable = (stamps.form & 15) == UNREADABLE
     return np.where(unreadable, NEVER, moments) if unreadable.any() else moments

@@ -18,8 +18,8 @@ _AROUND = "[\\s'’`\"_$€£¥₹₽₩₺₿฿₫%\\u00a0\\u202f\\u2009]|usd|
 _POWERS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12, "mio": 1e6, "mln": 1e6, "mrd": 1e9, "bn": 1e9, "tsd": 1e3}
 _SUFFIX = r"(k|m|b|t|mio|mln|mrd|bn|tsd)\.?$"
 _NUMBER_LIKE = re.compile(
-    r"[+-−(]?\s*[$€£¥₹₽₩₺₿]?\s*[+-−]?[\d.,'’\s\u00a0\u202f]*\d[\d.,'’\s\u00a0\u202f]*([eE][+-]?\d+)?\s*"
-    r"(k|m|b|t|mio|mln|mrd|bn|tsd)?\.?\s*[$€£¥₹₽₩₺₿%]?\)?", re.IGNORECASE,
+    r"[+-−(]?\s*([$€£¥₹₽₩₺₿]|usdt?|eur|gbp|jpy|chf)?\s*[+-−]?[\d.,'’\s\u00a0\u202f]*\d[\d.,'’\s\u00a0\u202f]*([eE][+-]?\d+)?\s*"
+    r"(k|m|b|t|mio|mln|mrd|bn|tsd)?\.?\s*([$€£¥₹₽₩₺₿%]|usdt?|eur|gbp|jpy|chf)?\)?", re.IGNORECASE,
 )  # fmt: skip
 
 

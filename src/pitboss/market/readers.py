@@ -3,6 +3,7 @@ whose columns have names or show what they are."""
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -147,14 +148,24 @@ def _read(piece: bytes, dialect: Dialect, roles: Roles, decimal: str | None) -> 
 
 
 def _frame(piece: bytes, dialect: Dialect) -> tuple[pl.DataFrame, int]:
-    """Answer rows as text, and how many comments stood among them."""
+    """Answer rows as text, and how many comments stood among them. A row of too many cells, in which nothing is sure to
+    stand in its place, has none."""
     comments = piece.count(_COMMENTED) if _COMMENTED in piece else 0
     comments += piece.startswith(COMMENT.encode())
+    separator = dialect.separator.encode()
+    is_quoted = b'"' in piece
+    if is_quoted:  # a quote after a space would be none
+        piece = re.sub(re.escape(separator) + rb' +"', separator + b'"', piece)
+    # a first line of our own says how many columns there are: rows may have fewer, and one more at most
+    header = dialect.separator.join(f"column_{k + 1}" for k in range(dialect.width + 1))
     frame = pl.read_csv(
-        piece, separator=dialect.separator, has_header=False, truncate_ragged_lines=True, encoding="utf8-lossy",
-        schema={f"column_{k + 1}": pl.String for k in range(dialect.width)},
-        quote_char='"' if b'"' in piece else None, comment_prefix=COMMENT if comments else None,
+        header.encode() + b"\n" + piece, separator=dialect.separator, infer_schema=False, truncate_ragged_lines=True,
+        encoding="utf8-lossy", quote_char='"' if is_quoted else None, comment_prefix=COMMENT if comments else None,
     )  # fmt: skip
+    surplus = frame.to_series(dialect.width).str.strip_chars()
+    frame = frame.drop(frame.columns[-1])
+    if surplus.null_count() < len(surplus) and (surplus != "").any():
+        return frame.select(pl.when(pl.lit(surplus.fill_null("") == "")).then(pl.all())), comments
     return frame, comments
 
 

@@ -107,21 +107,20 @@ def clean(
         remarks=list(reading.remarks), volume_unreadable=rows.bad_volumes,
     )  # fmt: skip
     settle(rows.stamps, options.date_order, options.max_lost / 100)
-    moments = instants(rows.stamps, options.tz)
-    _check_spacing(moments, timeframe)
+    moments = instants(rows.stamps, options.tz, timeframe.micros)
     starts = _starts(rows, moments, timeframe, options, session, report)
-    del moments
     values = rows.values
     bad_price = values.select(
         pl.any_horizontal(*(pl.col(n).is_null() | pl.col(n).is_nan() | pl.col(n).is_infinite() for n in PRICES))
     ).to_series().to_numpy()  # fmt: skip
     last = _last_row(starts, bad_price, values, report)
     if last < len(starts):
-        starts, bad_price, values = starts[:last], bad_price[:last], values.head(last)
+        starts, bad_price, values, moments = starts[:last], bad_price[:last], values.head(last), moments[:last]
     kept = _kept(starts, bad_price, values, rows.unread, options, report)
     if not kept.all():
-        starts, values = starts[kept], values.filter(pl.Series(kept))
-    del bad_price, kept
+        starts, values, moments = starts[kept], values.filter(pl.Series(kept)), moments[kept]
+    _check_spacing(moments, timeframe)
+    del bad_price, kept, moments
     steps = steps_of(starts, 0.0, 0.0)
     frame = _ascending(_widened(_framed(starts, values, report), report), steps, report)
     if steps[1] or steps[2]:
@@ -206,7 +205,7 @@ def _check_spacing(moments: I64, timeframe: Timeframe) -> None:
     forward, back, _, fitting = steps_of(moments, least * 1e6, most * 1e6)
     if forward + back < 2 or 2 * fitting > forward + back:
         return
-    steps = np.abs(np.diff(moments[moments != NEVER]))
+    steps = np.diff(np.sort(moments))
     sizes, counts = np.unique(steps[steps > 0], return_counts=True)
     seconds = int(sizes[np.argmax(counts)]) / 1e6
     if not least <= seconds <= most:
