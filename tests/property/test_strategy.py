@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,11 +107,45 @@ def test_random_expressions_give_the_same_signals_bar_by_bar(condition, seed):
         return
     program = compile_document(own)
     bars, other = random_bars(60, seed, missing=0.1), random_bars(60, seed + 1, missing=0.2)
+    bars.volume[with_gaps(len(bars.ts), seed)] = np.nan
     whole = signals_of(program, bars, other=other)
     for i in range(1, len(bars.ts)):
         known = int(np.searchsorted(other.ts, bars.ts[i - 1], "right"))
         past = signals_of(program, bars.head(i), other=other.head(known))
         assert past[-1] == whole[i - 1], (condition, i)
+
+
+def with_gaps(count: int, seed: int) -> np.ndarray:
+    """Answer where a series of stretches has none of its values: here and there one, and some in a row."""
+    rng = np.random.default_rng(seed)
+    gaps = rng.random(count) < 0.03
+    for start in rng.integers(0, count, 2):
+        gaps[start : start + int(rng.integers(1, 9))] = True
+    return gaps
+
+
+@pytest.mark.parametrize("name", [n for n in function_names() if (f := lookup(n)) and f.is_talib])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_function_starts_again_after_a_gap(name, seed):
+    """Each stretch between gaps is computed as if there were nothing else; in a gap there is no value."""
+    function = lookup(name)
+    bars = random_bars(240, seed=seed)
+    prices = [getattr(bars, price).copy() for price in function.implicit] or [bars.close.copy(), bars.open.copy()][
+        : len(function.inputs)
+    ]
+    if not prices:
+        return
+    gaps = with_gaps(240, seed)
+    prices[seed % len(prices)][gaps] = np.nan
+    constants = tuple(p.default if p.default is not None else 5.0 for p in function.parameters)
+    found = compute(function, bars, tuple(prices), constants)
+    exact = [int(c) if p.is_whole else c for p, c in zip(function.parameters, constants, strict=True)]
+    edges = np.flatnonzero(np.diff(~gaps, prepend=False, append=False)).reshape(-1, 2)
+    for first, last in edges:
+        alone = getattr(talib, name.upper())(*(price[first:last] for price in prices), *exact)
+        for line, own in zip(found, alone if isinstance(alone, tuple) else (alone,), strict=True):
+            assert np.array_equal(line[first:last], own.astype(float), equal_nan=True)
+    assert all(np.isnan(line[gaps]).all() for line in found)
 
 
 @pytest.mark.parametrize("name", [n for n in function_names() if n not in ("on", "symbol")])

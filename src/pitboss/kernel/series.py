@@ -81,7 +81,8 @@ def zscore(a: F64, length: int) -> F64:
 def anchored_vwap(ts: I64, typical: F64, volume: F64, period_micros: int, anchor_micros: int) -> F64:
     """Answer the volume-weighted average price since the start of each period (Berkowitz et al. 1988).
 
-    A period without volume so far has the plain mean of its typical prices.
+    A bar without a price or with an unknown volume has no weight. A period without volume so far has the plain mean of
+    its typical prices, NaN before the first.
     """
     out = np.empty(len(ts))
     period = np.int64(-1)
@@ -97,11 +98,13 @@ def anchored_vwap(ts: I64, typical: F64, volume: F64, period_micros: int, anchor
             traded = 0.0
             total = 0.0
             count = 0
-        weighted += typical[i] * volume[i]
-        traded += volume[i]
-        total += typical[i]
-        count += 1
-        out[i] = weighted / traded if traded > 0.0 else total / count
+        if not np.isnan(typical[i]):
+            total += typical[i]
+            count += 1
+            if not np.isnan(volume[i]):
+                weighted += typical[i] * volume[i]
+                traded += volume[i]
+        out[i] = weighted / traded if traded > 0.0 else (total / count if count else np.nan)
     return out
 
 

@@ -26,12 +26,37 @@ def apply(function: Function, bars: BarArrays, inputs: Arrays, constants: Consta
 
 
 def _by_talib(function: Function, bars: BarArrays, inputs: Arrays, constants: Constants) -> Arrays:
-    if not len(bars.ts) or any(np.isnan(x).all() for x in inputs):
-        return tuple(np.full(len(bars.ts), np.nan) for _ in function.lines)
+    """Compute each stretch of bars on which all inputs are numbers as if it stood alone.
+
+    TA-Lib itself carries a NaN in the middle of a series on to its end, or on to a false 0.
+    """
     exact = [int(c) if p.is_whole else c for p, c in zip(function.parameters, constants, strict=True)]
-    answer = getattr(talib, function.name.upper())(*inputs, *exact)
+    stretches = _stretches(inputs) if inputs else [slice(0, len(bars.ts))]
+    made = [_of_stretch(function, [x[stretch] for x in inputs], exact) for stretch in stretches]
+    if len(stretches) == 1 and len(made[0][0]) == len(bars.ts):
+        return made[0]
+    answer = tuple(np.full(len(bars.ts), np.nan) for _ in function.lines)
+    for stretch, lines in zip(stretches, made, strict=True):
+        for whole, line in zip(answer, lines, strict=True):
+            whole[stretch] = line
+    return answer
+
+
+def _of_stretch(function: Function, inputs: list[F64], constants: list[float]) -> Arrays:
+    answer = getattr(talib, function.name.upper())(*inputs, *constants)
     lines = answer if isinstance(answer, tuple) else (answer,)
     return tuple(np.asarray(line, dtype=np.float64) for line in lines)
+
+
+def _stretches(inputs: Arrays) -> list[slice]:
+    """Answer where all inputs are numbers."""
+    if not len(inputs[0]):
+        return []
+    if not any(np.isnan(x.min()) for x in inputs):  # the least of numbers and a NaN is NaN
+        return [slice(0, len(inputs[0]))]
+    defined = np.logical_and.reduce([~np.isnan(x) for x in inputs])
+    edges = np.flatnonzero(np.diff(defined, prepend=False, append=False))
+    return [slice(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _plain(function: Callable[..., Any]) -> Callable[[BarArrays, Arrays, Constants], Any]:
