@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from pitboss.worker.worker import Worker
 
 SETTLE_SECONDS = 2.0
-_NUMERIC = ("numpy", "polars", "talib", "pitboss.backtesting.warming", "pitboss.kinds.documents.bars")
+_NUMERIC = (
+    "numpy", "polars", "pitboss.strategy.talibalone", "pitboss.backtesting.warming", "pitboss.kinds.documents.bars",
+)  # fmt: skip
 FAMILIES: dict[Family, tuple[str, ...]] = {
     Family.BARE: (),
     Family.NUMERIC: _NUMERIC,

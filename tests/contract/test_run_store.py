@@ -153,6 +153,14 @@ def test_highest_priority_is_claimed_first_then_the_oldest(store):
     assert [c.run.id for c in claim(store, count=4)] == [high.id, first.id, second.id, low.id]
 
 
+def test_of_which_kinds_runs_wait(store):
+    assert store.waiting_kind(["nothing", "steps"]) is None
+    submit(store, kind="steps")
+    assert store.waiting_kind(["nothing"]) is None
+    assert store.waiting_kind(["nothing", "steps"]) == "steps"
+    assert store.waiting_kind([]) is None
+
+
 def test_waiting_raises_a_priority_so_that_nothing_starves(store):
     old = submit(store, priority=0)
     time.sleep(0.25)

@@ -125,7 +125,7 @@ def with_gaps(count: int, seed: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [n for n in function_names() if (f := lookup(n)) and f.is_talib])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_function_starts_again_after_a_gap(name, seed):
     """Each stretch between gaps is computed as if there were nothing else; in a gap there is no value."""
     function = lookup(name)

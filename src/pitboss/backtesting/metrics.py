@@ -64,11 +64,13 @@ def _plain(value: Any) -> Any:
 
 
 def periods_per_year(days: npt.NDArray[np.int64], span_days: float) -> float:
-    """Answer how many days with bars a year has: counted over a year or more, else 252, or 365 with weekends."""
+    """Answer how many days with bars a year has: counted over a year or more, else 252, or 365 where most weeks trade
+    on Saturdays."""
     if span_days >= DAYS_PER_YEAR:
         return len(days) / span_days * DAYS_PER_YEAR
-    weekdays = (days // DAY_MICROS + 3) % 7
-    return 365.0 if (weekdays == 5).any() else 252.0
+    since_monday = days // DAY_MICROS + 3
+    weeks, saturdays = np.unique(since_monday // 7), np.unique(since_monday[since_monday % 7 == 5] // 7)
+    return 365.0 if 2 * len(saturdays) > len(weeks) else 252.0
 
 
 def returns_of(daily: F64) -> F64:

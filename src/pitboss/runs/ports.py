@@ -6,7 +6,7 @@ backend cannot be reached; nothing is then changed. Each contract is held by one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -100,6 +100,9 @@ class RunStore(Protocol):
 
         Whatever is free and whatever the limits, cancelling runs that nobody holds are among the claims: their results
         are yet to be made of a checkpoint, which does not take long."""
+
+    def waiting_kind(self, kinds: Collection[str]) -> str | None:
+        """Answer one of the kinds of which a run waits to be claimed, None when none does."""
 
     def write(self, writes: Sequence[RunWrite]) -> set[str]:
         """Apply the writes in one transaction; answer the runs whose token is stale, of which nothing was

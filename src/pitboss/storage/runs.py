@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -36,6 +36,11 @@ from pitboss.storage.tables import workers as worker_table
 from pitboss.storage.workers import read_failed_starts, read_workers
 
 _ACTIVE = [state.value for state in ACTIVE]
+_WAITING = (
+    sa.select(runs.c.kind)
+    .where(runs.c.kind.in_(sa.bindparam("kinds", expanding=True)), runs.c.state.in_([State.QUEUED, State.CANCELLING]))
+    .limit(1)
+)
 _COLUMNS = [column for column in runs.c if column.name in Run.__dataclass_fields__]
 RECENT = 200  # completed runs from which the typical length of a kind is reckoned
 UNHELD_SECONDS = 3.0  # in which a worker should take up a cancelled run whose results are made of its checkpoint
@@ -171,6 +176,10 @@ class SqlRunStore:
         claimed = ev.Claimed(worker=worker_id, attempt=attempt)
         write_run(connection, run_id, now, [claimed], values, State.STARTING if state == State.QUEUED else None)
         return Claim(self._get(connection, run_id), token, tuple(_checkpoints(connection, run_id)))
+
+    def waiting_kind(self, kinds: Collection[str]) -> str | None:
+        with self.database.reading() as connection:
+            return connection.execute(_WAITING, {"kinds": list(kinds)}).scalar_one_or_none()
 
     def write(self, writes: Sequence[RunWrite]) -> set[str]:
         stale: set[str] = set()

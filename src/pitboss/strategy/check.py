@@ -191,6 +191,11 @@ class Checker:
                 self._want(argument, wanted, f"{function.name} needs a condition here")
             else:
                 self._number(argument, function.name)
+        numbers = [argument for argument, kind in zip(series, function.inputs, strict=True) if kind is ValueType.SERIES]
+        if _is_of_past(function) and numbers and all(self.kind(argument).is_constant for argument in numbers):
+            shown = ", ".join(["close", *(_shown(argument) for argument in node.arguments)])
+            what = f"{function.name} needs a series, this is a constant"
+            return self.wrong(numbers[0], what, f"write {function.name}({shown})")
         values = self._constants(node, function, constants)
         if values is None or len(self.mistakes) > before:
             return ValueType.UNKNOWN
@@ -290,3 +295,12 @@ def assign_series(
     if function.implicit and count and (not arguments or is_constant(arguments[0])):
         return tuple(Name(node.at, price) for price in function.implicit), arguments
     return arguments[:count], arguments[count:]
+
+
+def _is_of_past(function: Function) -> bool:
+    """Answer whether a function looks at more than one bar, so that it says nothing of a constant."""
+    return bool(function.parameters) or function.result is ValueType.CONDITION
+
+
+def _shown(node: Node) -> str:
+    return f"{node.value:g}" if isinstance(node, Number) else node.name if isinstance(node, Name) else "…"

@@ -21,15 +21,12 @@ LEVELS = ("stop_loss", "take_profit", "trailing_stop")
 
 @dataclass(frozen=True, slots=True)
 class ParameterSpec:
-    """A number that a run may override: its default and the range it must stay in."""
+    """A number that a run may override: its default, the range it must stay in, and whether it is a whole one."""
 
     default: Number
     low: float | None = None
     high: float | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        return not self.default.is_percent and self.default.value == int(self.default.value)
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,7 @@ class _Reader:
                 )
             return {}
         found: dict[str, yaml.Node] = {}
-        for key, value in node.value:
+        for key, value in self._unsplit(node, where):
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if known and name not in known:
                 self.wrong(key, f"unknown key '{name[:40]}'", suggest(name, known), where)
@@ -139,6 +139,22 @@ class _Reader:
             else:
                 found[name] = value
         return found
+
+    def _unsplit(self, node: yaml.MappingNode, where: str) -> list[tuple[yaml.Node, yaml.Node]]:
+        """Answer a mapping's pairs; of `{trend: sma(close, 200)}`, which YAML ends at the comma, report the pieces and
+        put them together."""
+        pairs: list[tuple[yaml.Node, yaml.Node]] = []
+        for key, value in node.value:
+            if pairs and node.flow_style and _is_rest(key, value) and isinstance(pairs[-1][1], yaml.ScalarNode):
+                name, begun = pairs[-1]
+                whole = f"{begun.value}, {key.value}"
+                pairs[-1] = name, yaml.ScalarNode(begun.tag, whole, begun.start_mark, key.end_mark)
+                if whole.count("(") == whole.count(")"):
+                    remedy = f'quote it: {{{name.value}: "{whole}"}}'
+                    self.wrong(begun, "in braces a comma ends the expression", remedy, where)
+            else:
+                pairs.append((key, value))
+        return pairs
 
     def scalar(self, node: yaml.Node | None, where: str) -> str:
         if node is None:
@@ -215,8 +231,9 @@ class _Reader:
                     "write {default: 12, low: 5, high: 50}",
                     where,
                 )
+            is_whole = all(_is_whole(self.scalar(part, where)) for part in parts.values())
             specs[name] = ParameterSpec(
-                default or Number(0, 1.0), low.value if low else None, high.value if high else None
+                default or Number(0, 1.0), low.value if low else None, high.value if high else None, is_whole
             )
             self.check_range(value, name, specs[name], default is not None)
         return specs
@@ -375,3 +392,14 @@ def _wanted(where: str) -> str:
     if where.startswith("risk."):
         return "write a distance such as 3% or 2 * atr(14)"
     return "write a series, a number or a condition"
+
+
+def _is_rest(key: yaml.Node, value: yaml.Node) -> bool:
+    """Answer whether a key without a value is the rest of an expression."""
+    is_bare = isinstance(value, yaml.ScalarNode) and not value.value
+    return is_bare and isinstance(key, yaml.ScalarNode) and not key.value.isidentifier()
+
+
+def _is_whole(text: str) -> bool:
+    """Answer whether a number is written as a whole one: 2 is, 2.0 and 2% are not."""
+    return "%" not in text and "." not in text

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds
 from pitboss.core.errors import StorageUnavailable
 from pitboss.runs.kinds import Family, Kinds
-from pitboss.runs.model import Claim, RunQuery, Serves
+from pitboss.runs.model import Claim, Serves
 from pitboss.runs.ports import Move, RunStore, RunWrite
 from pitboss.runs.states import FailureKind, State
 from pitboss.worker.admission import Admission
@@ -24,6 +24,7 @@ from pitboss.worker.starting import start
 from pitboss.worker.supervised import INTERRUPTIONS, SupervisedRun, not_started, unstartable
 
 logger = logging.getLogger("pitboss.worker")
+OTHER_KINDS_SECONDS = 0.5  # while runs of some kinds start one after the other, how often we look for runs of others
 
 LEAST_CANCEL_SECONDS = 1.2  # for what makes results of a checkpoint, from its start on
 # what does not pass by itself: something lies in the way, or is not ours to write
@@ -54,24 +55,25 @@ class Claimer:
         started; trouble with the database is logged."""
         busy = Counter(run.claim.run.resource for run in active.values())
         free = {resource: count - busy[resource] for resource, count in self.config.slots.items()}
+        started: list[SupervisedRun | None] = []
         try:
-            is_open = self.admission.is_open()
-            self.forks.need(self._waiting_kinds())
-            self._give_up_where_hopeless(free)
             # one that only makes results of its checkpoint, after a cancel, is claimed beyond what is free
-            claims = self._claims(self.forks.ready_kinds(), free) if is_open else []
+            claims = self._claims(self.forks.ready_kinds(), free) if self.admission.is_open() else []
+            started = [self._started(claim, claimed_at, active) for claim, claimed_at in claims]
+            if not claims or self.rhythm.is_due("other kinds", OTHER_KINDS_SECONDS):
+                self.forks.need(self._waiting_kinds(self.forks.ready_kinds()))
+                self._give_up_where_hopeless(free)
         except StorageUnavailable as error:
             self.rhythm.complain("claim", error)
-            return []
-        started = [self._started(claim, claimed_at, active) for claim, claimed_at in claims]
         return [run for run in started if run is not None]
 
-    def _waiting_kinds(self) -> list[str]:
-        """Answer the kinds of which runs wait for a fork server that is not ready."""
-        ready = self.forks.ready_kinds()
-        waiting = (State.QUEUED, State.CANCELLING)
-        absent = (name for name in self.kinds if name not in ready)
-        return [name for name in absent if self.store.find(RunQuery(states=waiting, kind=name, limit=1))]
+    def _waiting_kinds(self, ready: Collection[str]) -> list[str]:
+        """Answer a kind of which a run waits for a fork server that is not ready, and so on with the other families."""
+        absent = [name for name in self.kinds if name not in ready]
+        waiting = self.store.waiting_kind(absent) if absent else None
+        if waiting is None:
+            return []
+        return [waiting, *self._waiting_kinds([*ready, *self.forks.kinds_of(self.kinds[waiting].preload)])]
 
     def _claims(self, kinds: Sequence[str], free: Mapping[str, int]) -> list[tuple[Claim, int]]:
         if not kinds:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -33,7 +34,13 @@ def adopt_orphans() -> None:
 
 def _prctl(option: int, value: int) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+        _libc().prctl(option, value, 0, 0, 0)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    """Answer the C library, which a fork server opens for all that it forks."""
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def start_time(pid: int) -> float | None:

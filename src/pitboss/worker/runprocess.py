@@ -33,9 +33,9 @@ def run_and_exit(order: dict[str, Any], panel: Panel, pipe: int, log: int, paren
     """Run the job of `order` and leave the process; nothing is ever raised to the fork server."""
     code = 1
     try:
-        become_a_process(order["run_id"], log, parent)
         out = Pipe(pipe)
-        out.say(said.Started(os.getpid()))
+        out.say(said.Started(os.getpid()))  # first: while the worker notes it, the rest is done
+        become_a_process(order["run_id"], log, parent)
         code = work(order, panel, out)
         out.close()
     except BaseException:

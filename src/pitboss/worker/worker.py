@@ -130,11 +130,11 @@ class Worker:
         if self.rhythm.is_due("place", PLACE_SECONDS):
             self.upkeep.check_place()
         self._listen()
+        self._supervise()
+        self._flush()  # what was heard is told before anything else is asked
         has_news = self._notice()
         self._obey(has_news)
         self._claim(has_news)
-        self._supervise()
-        self._flush()
         self._renew()
         self._recover()
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pitboss
-from pitboss.backtesting.metrics import drawdown_metrics, return_metrics
+from pitboss.backtesting.metrics import drawdown_metrics, periods_per_year, return_metrics
 from pitboss.core.errors import InvalidInput
-from pitboss.kernel.series import drawdown_of, worst_drawdown
+from pitboss.kernel.series import DAY_MICROS, drawdown_of, worst_drawdown
 from pitboss.market.frames import to_frame
 from support.bars import HOUR, random_bars
 
@@ -162,3 +162,11 @@ def test_wrong_grids_are_refused(grid):
 def test_longer_bars_are_made_of_shorter_ones():
     minutes = to_frame(random_bars(600, seed=3, step=60_000_000))
     assert pitboss.backtest(ALWAYS, minutes).metrics["bars"] == 10
+
+
+def test_a_year_has_weekends_only_where_most_weeks_trade_on_saturdays():
+    days = np.arange(19_359, 19_359 + 140, dtype=np.int64)  # from a Monday on
+    weekdays = days[(days + 3) % 7 < 5]
+    one_saturday = np.sort(np.append(weekdays, 19_364))
+    for traded, periods in ((days, 365.0), (weekdays, 252.0), (one_saturday, 252.0)):
+        assert periods_per_year(traded * DAY_MICROS, 140.0) == periods

@@ -210,3 +210,47 @@ def test_levels_that_can_never_work_are_placed(risk):
 
 def test_half_a_character_is_refused():
     assert "surrogate" in problems_of("name: \ud800")[0].message
+
+
+@pytest.mark.parametrize(
+    ("condition", "remedy"),
+    [
+        ("rsi(14) < 30", "write rsi(close, 14)"),
+        ("close > sma(n)", "write sma(close, n)"),
+        ("rising(5, 3)", "write rising(close, 5, 3)"),
+    ],
+)
+def test_an_indicator_of_a_constant_is_refused(condition, remedy):
+    [problem] = problems_of(in_entry(condition))
+    assert "needs a series, this is a constant" in problem.message
+    assert problem.remedy == remedy
+
+
+def test_a_constant_beside_a_series_is_none():
+    assert not problems_of(in_entry("crosses_above(rsi(close, 14), 30) and greater(close, 5) > n and atr(14) > 1"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_fractional"),
+    [
+        ("{default: 2.0, low: 1, high: 4}", True),
+        ("{default: 2, low: 0.5, high: 4}", True),
+        ("{default: 2, low: 1, high: 4}", False),
+        ("2.5", True),
+    ],
+)
+def test_a_parameter_is_fractional_when_a_fraction_stands_in_it(spec, is_fractional):
+    document = read_document(f"name: t\ntimeframe: 1h\nparameters: {{k: {spec}}}\nentry: {{long: close > k}}\n")
+    if is_fractional:
+        assert document.parameter_values({"k": 1.5})["k"].value == 1.5
+    else:
+        with pytest.raises(InvalidInput, match="whole number"):
+            document.parameter_values({"k": 1.5})
+
+
+def test_an_expression_that_its_braces_cut_at_a_comma_is_to_be_quoted():
+    text = (
+        "name: t\ntimeframe: 1h\nindicators: {slow: macd(close, 12, 26, 9).macd, r: 1 + 1}\nentry: {long: slow > r}\n"
+    )
+    [problem] = problems_of(text)
+    assert (problem.line, problem.remedy) == (3, 'quote it: {slow: "macd(close, 12, 26, 9).macd"}')

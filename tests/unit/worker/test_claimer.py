@@ -9,6 +9,7 @@ from pitboss.runs.kinds import Kind, Kinds, Params
 from pitboss.runs.model import Claim, Run
 from pitboss.runs.states import Setback, State
 from pitboss.worker.claimer import Claimer
+from pitboss.worker.rhythm import Rhythm
 
 KIND = Kind(name="a", title="A", params=Params, entry="some.module:run")
 NOTHING = dict.fromkeys(Run.__dataclass_fields__)
@@ -50,6 +51,9 @@ class Store:
     def claim(self, *_):
         return [Claim(RUN, "token")]
 
+    def waiting_kind(self, kinds):
+        return None
+
     def write(self, writes):
         self.written += writes
 
@@ -68,7 +72,7 @@ def test_a_run_that_cannot_be_started_is_queued_again(tmp_path, error, setback, 
     )  # fmt: skip
     store, admission = Store(), Admission()
     leases = SimpleNamespace(end=lambda claimed_at: 0)
-    claimer = Claimer(config, store, Kinds([KIND]), Forks(error), admission, leases, None, "w")
+    claimer = Claimer(config, store, Kinds([KIND]), Forks(error), admission, leases, Rhythm("w"), "w")
     assert claimer.claim({}) == []
     (write,) = store.written
     assert (write.move.to, write.move.setback) == (State.QUEUED, setback)
