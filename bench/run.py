@@ -12,12 +12,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cli
 import engine
+import imports
 import kernels
 import queues
 import streams
 from table import markdown
 
-PARTS = {"kernels": kernels, "engine": engine, "cli": cli, "streams": streams, "queues": queues}
+PARTS = {"kernels": kernels, "engine": engine, "imports": imports, "cli": cli, "streams": streams, "queues": queues}
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from pitboss.kernel.bars import BarArrays, calendar_starts, resample
 from pitboss.strategy import signals as computed
 from pitboss.strategy.compute import apply as compute
 from pitboss.strategy.evaluate import ArrayCache, Scope
+from pitboss.strategy.expression import parse
 from pitboss.strategy.functions import function_names, lookup
 from pitboss.strategy.program import compile_document
 from pitboss.strategy.reader import inspect_document, read_document, read_document_file
@@ -180,6 +182,20 @@ def test_a_longer_timeframe_shows_completed_bars_only(seed, cut):
         done = hours.ts + 4 * HOUR <= now
         expected = bool(done.any() and hours.close[done][-1] == bars.close[i])
         assert bool(signals[i]) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000), st.integers(40, 400))
+def test_a_month_shows_when_it_is_over(seed, cut):
+    bars = random_bars(400, seed, step=24 * HOUR, missing=0.1).head(cut)
+    own = read_document("name: t\ntimeframe: 1d\nentry: {long: \"on('1mo', close) == on('1mo', close)\"}\n")
+    scope = Scope({"A": bars}, "A", own.timeframe)
+    found = scope.evaluate(parse("on('1mo', close)"))
+    days = [datetime.fromtimestamp(ts / 1e6, UTC) for ts in bars.ts]
+    for i, day in enumerate(days):
+        over = day + timedelta(days=1)  # the moment at which the bar is complete
+        past = [k for k in range(i + 1) if (days[k].year, days[k].month) < (over.year, over.month)]
+        assert (found[i] == bars.close[past[-1]]) if past else np.isnan(found[i])
 
 
 @settings(max_examples=100, deadline=None)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from pitboss.core.errors import InvalidInput, Problem, suggest
+from pitboss.strategy.constraint import holds
 from pitboss.strategy.document import Document, read_number
+from pitboss.strategy.expression import Node
 
 MAX_VARIANTS = 1_000_000
 MAX_VALUES = 100_000  # of one parameter
@@ -21,20 +27,47 @@ RANKABLE = (
 
 @dataclass(frozen=True)
 class Grid:
-    """The values of each parameter; variants are their product, the last parameter turning fastest."""
+    """The values of each parameter; variants are their product without what the document's constraint leaves out, the
+    last parameter turning fastest.
+
+    base: the values of the parameters that the grid leaves as they are.
+    """
 
     values: Mapping[str, tuple[float, ...]]
+    constraint: Node | None = None
+    base: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
+        return self.size if self._kept is None else int(self._kept.sum())
+
+    @property
+    def size(self) -> int:
+        """How many combinations there are, those among them that the constraint leaves out."""
         return math.prod(len(values) for values in self.values.values())
 
+    @property
+    def left_out(self) -> int:
+        """How many combinations the constraint leaves out."""
+        return self.size - len(self)
+
     def __iter__(self) -> Iterator[dict[str, float]]:
-        for combination in itertools.product(*self.values.values()):
-            yield dict(zip(self.values, combination, strict=True))
+        combinations: Iterable[tuple[float, ...]] = itertools.product(*self.values.values())
+        if self._kept is not None:
+            combinations = itertools.compress(combinations, self._kept)
+        return (dict(zip(self.values, combination, strict=True)) for combination in combinations)
+
+    @cached_property
+    def _kept(self) -> npt.NDArray[np.bool_] | None:
+        """Which combinations fulfil the constraint, None where there is none."""
+        if self.constraint is None:
+            return None
+        axes = np.meshgrid(*map(np.array, self.values.values()), indexing="ij", sparse=True)
+        found = holds(self.constraint, {**self.base, **dict(zip(self.values, axes, strict=True))})
+        return np.broadcast_to(found, [len(values) for values in self.values.values()]).ravel()
 
 
-def read_grid(document: Document, given: Any) -> Grid:
-    """Read `{"fast": [5, 10], "slow": {"low": 20, "high": 50, "step": 5}}`.
+def read_grid(document: Document, given: Any, parameters: Mapping[str, Any] | None = None) -> Grid:
+    """Read `{"fast": [5, 10], "slow": {"low": 20, "high": 50, "step": 5}}`; `parameters` override what it leaves out.
 
     Raises InvalidInput for unknown parameters, values that are no numbers or out of range, an empty or
     too large grid, all at once.
@@ -59,9 +92,12 @@ def read_grid(document: Document, given: Any) -> Grid:
             problems.append(error.problems[0])
     if problems:
         raise InvalidInput(problems)
-    grid = Grid(values)
-    if len(grid) > MAX_VARIANTS:
-        raise InvalidInput(f"the grid has {len(grid):,} variants", f"at most {MAX_VARIANTS:,}: widen the steps", "grid")
+    base = {name: number.value for name, number in document.parameter_values(parameters).items()}
+    grid = Grid(values, document.where, base)
+    if grid.size > MAX_VARIANTS:
+        raise InvalidInput(f"the grid has {grid.size:,} variants", f"at most {MAX_VARIANTS:,}: widen the steps", "grid")
+    if not len(grid):
+        raise InvalidInput("'where' leaves nothing of the grid", "choose values that fulfil it", "grid")
     return grid
 
 

@@ -113,7 +113,7 @@ def sweep(
     document = load(strategy)
     universe = universe_of(document, bars)
     job = SweepJob(document, universe, check_cash(cash), sizing, costs, parameters or {})
-    variants = list(run_sweep(job, read_grid(document, grid), threads or os.cpu_count() or 1))
+    variants = list(run_sweep(job, read_grid(document, grid, parameters), threads or os.cpu_count() or 1))
     return SweepResult(sorted(variants, key=lambda variant: variant.index), check_metric(metric))
 
 

@@ -52,6 +52,21 @@ def calendar_starts(ts: I64, period: int, anchor: int, months: int) -> I64:
 
 
 @compiled
+def calendar_ends(starts: I64, period: int, months: int) -> I64:
+    """Answer when periods end that start at `starts`: after `period` microseconds, or after so many months."""
+    out = np.empty(len(starts), dtype=np.int64)
+    for i in range(len(starts)):
+        if months == 0:
+            out[i] = starts[i] + period
+        else:
+            days = starts[i] // DAY
+            for _ in range(months):
+                days = month_start(days + 31)
+            out[i] = days * DAY
+    return out
+
+
+@compiled
 def _months_since_1970(days: int) -> int:
     """Answer how many months after January 1970 the month that begins on `days` is."""
     return int(np.rint(days / 30.436875))

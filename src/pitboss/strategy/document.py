@@ -68,6 +68,7 @@ class Document:
     sizing: Sizing = Sizing()
     costs: Costs = Costs()
     symbols: frozenset[str] = frozenset()
+    where: Node | None = None  # what the parameters of a sweep's variants must fulfil
 
     @property
     def has_entry(self) -> bool:

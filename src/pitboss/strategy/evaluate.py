@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pitboss.core.errors import InvalidInput, suggest
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel import series
-from pitboss.kernel.bars import BarArrays, calendar_starts, resample
+from pitboss.kernel.bars import BarArrays, calendar_ends, calendar_starts, resample
 from pitboss.strategy.check import assign_series
 from pitboss.strategy.compute import apply, calendar
 from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Text, Unary
@@ -202,7 +202,7 @@ class Scope:
 
     def _aligned(self, other: Scope, values: Array) -> Array:
         """Answer `values` of another scope as known at each close here: completed bars only."""
-        at = series.last_completed(other.bars.ts + other.timeframe.micros, self.bars.ts + self.timeframe.micros)
+        at = series.last_completed(_ends(other), _ends(self))
         if values.dtype == np.bool_:
             return np.asarray(np.where(at >= 0, values[at], False)) if len(values) else np.zeros(len(at), np.bool_)
         return np.asarray(np.where(at >= 0, values[at], np.nan)) if len(values) else np.full(len(at), np.nan)
@@ -210,3 +210,8 @@ class Scope:
 
 def _joined(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
     return resample(bars, calendar_starts(bars.ts, timeframe.micros, timeframe.anchor, timeframe.months))
+
+
+def _ends(scope: Scope) -> npt.NDArray[np.int64]:
+    """Answer when the bars of a scope are complete."""
+    return calendar_ends(scope.bars.ts, scope.timeframe.micros, scope.timeframe.months)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.core.yamltext import compose
 from pitboss.strategy.binding import fold
 from pitboss.strategy.check import Checker
+from pitboss.strategy.constraint import faults_of
 from pitboss.strategy.document import (
     LEVELS,
     SIDES,
@@ -36,7 +38,7 @@ MAX_HEIGHT = 120
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 KEYS = (
     "name", "description", "source", "timeframe", "parameters", "indicators", "entry", "exit", "risk",
-    "sizing", "costs",
+    "sizing", "costs", "where",
 )  # fmt: skip
 
 
@@ -187,11 +189,26 @@ class _Reader:
             name, self.text, timeframe, self.scalar(top.get("description"), "description"),
             self.scalar(top.get("source"), "source"), parameters, indicators, entry, leave, risk, max_bars,
             self.sizing(top.get("sizing", nothing), values, risk), self.costs(top.get("costs", nothing), values),
+            where=self.constraint(top.get("where"), parameters),
         )  # fmt: skip
         if not self.check_size(document):
             return document
         symbols = self.check(document, values)
         return Document(**{f.name: getattr(document, f.name) for f in fields(document)} | {"symbols": symbols})
+
+    def constraint(self, node: yaml.Node | None, parameters: Mapping[str, ParameterSpec]) -> Node | None:
+        text = self.scalar(node, "where")
+        if node is None or not text:
+            return None
+        try:
+            parsed = parse(text)
+        except ExpressionError as error:
+            self.wrong(node, error.message, error.remedy, "where", error.offset)
+            return None
+        faults = list(faults_of(parsed, parameters))
+        for fault in faults:
+            self.wrong(node, fault.message, fault.remedy, "where", fault.offset)
+        return None if faults else parsed
 
     def name(self, root: yaml.Node, node: yaml.Node | None) -> str:
         name = self.scalar(node, "name")

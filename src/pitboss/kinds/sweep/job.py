@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pitboss.backtesting.grid import read_grid
+from pitboss.backtesting.grid import Grid, read_grid
 from pitboss.backtesting.library import variants_frame
 from pitboss.backtesting.sweep import SweepJob, Variant, rank, run_sweep
 from pitboss.core.errors import RunCancelled
@@ -23,7 +23,7 @@ def run(params: SweepParams, context: RunContext) -> dict[str, Any]:
     context.begin_stage("loading bars")
     request = read_request(params, context.snapshot["strategy"]["text"])
     universe = load_universe(request, context.snapshot, context.resource("bars"))
-    grid = read_grid(request.document, params.grid)
+    grid = read_grid(request.document, params.grid, params.parameters)
     job = SweepJob(
         request.document, universe, request.cash, params.sizing, params.costs, params.parameters,
         lambda: context.is_cancelled or context.is_suspended,
@@ -48,7 +48,7 @@ def run(params: SweepParams, context: RunContext) -> dict[str, Any]:
         context.checkpoint_at_cancel({"variants": saved})
     else:
         raise RunCancelled("the sweep was cancelled")
-    return results(done, len(grid), params.metric, context)
+    return results(done, grid, params.metric, context)
 
 
 def _restored(context: RunContext) -> bytearray:
@@ -67,13 +67,14 @@ def _variant(item: Mapping[str, Any]) -> Variant:
     return Variant(item["variant"], item["parameters"], item["metrics"])
 
 
-def results(done: list[Variant], total: int, metric: str, context: RunContext) -> dict[str, Any]:
+def results(done: list[Variant], grid: Grid, metric: str, context: RunContext) -> dict[str, Any]:
     """Write the table of variants, best first, and answer the result of a sweep."""
     ranked = rank(done, metric)
     artifacts = [save_frame(context, "variants", variants_frame(ranked))]
     return {
         "variants": len(done),
-        "total": total,
+        "total": len(grid),
+        "left_out": grid.left_out,
         "metric": metric,
         "failed": sum(variant.metrics.get(metric) is None for variant in done),
         "best": [_item(variant) for variant in ranked[:BEST]],

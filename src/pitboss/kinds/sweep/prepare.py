@@ -10,4 +10,4 @@ from pitboss.runs.kinds import Prepared
 
 def prepare(params: SweepParams, sources: Sources) -> Prepared:
     """Check a sweep and fix its sources. Raises InvalidInput with every mistake."""
-    return prepare_document(params, sources, lambda document: read_grid(document, params.grid))
+    return prepare_document(params, sources, lambda document: read_grid(document, params.grid, params.parameters))

@@ -52,9 +52,15 @@ def _figures(result: dict[str, Any]) -> list[Figure]:
     return [
         Figure(name="variants", label="Variants tried", value=result["variants"], unit=Unit.COUNT),
         Figure(name="total", label="Variants of the grid", value=result["total"], unit=Unit.COUNT),
+        *_left_out(result.get("left_out", 0)),
         failed,
         top,
     ]
+
+
+def _left_out(count: int) -> list[Figure]:
+    meaning = "combinations that do not fulfil the document's 'where'"
+    return [Figure(name="left_out", label="Left out", value=count, unit=Unit.COUNT, meaning=meaning)] if count else []
 
 
 def _doubts(result: dict[str, Any]) -> list[Note]:
