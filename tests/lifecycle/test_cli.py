@@ -98,7 +98,7 @@ MISTAKES = [
     (("sweep", "ema.yaml", "-s", "SYN", "--grid", "fast_period=1:2"), "no range"),
     (("sweep", "ema.yaml", "-s", "SYN", "--grid", "fast_period=5", "--metric", "luck"), "unknown metric"),
     (("data", "import", "nope.csv", "-s", "X", "-t", "5m"), "there is no file"),
-    (("data", "import", "ema.yaml", "-s", "X", "-t", "5m"), "single column"),
+    (("data", "import", "ema.yaml", "-s", "X", "-t", "5m"), "no rows of a time and four prices"),
     (("data", "synth", "-s", "X", "-t", "5m", "--session", "moon"), "unknown session"),
     (("runs", "list", "--state", "bored"), "unknown state"),
     (("strategy", "validate", "nope.yaml"), "there is no file"),

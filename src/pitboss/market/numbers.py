@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
@@ -66,23 +66,39 @@ def _bare(cells: pl.Series) -> tuple[pl.Series, pl.Series]:
     return bare.str.replace(_SUFFIX, ""), power
 
 
+def tells_point(columns: Sequence[pl.Series]) -> bool:
+    """Answer whether a plain number shows that its point is the decimal sign; false where all could part thousands,
+    1.234 beside 890."""
+    for count in (1_000, None):  # mostly the first few tell
+        for cells in columns:
+            if cells.head(count or len(cells)).str.strip_chars().str.contains(_tells(POINT, COMMA)).any():
+                return True
+    return not any(cells.str.contains(POINT, literal=True).any() for cells in columns)
+
+
 class Evidence:
     """What the numbers of a whole file tell of their decimal sign."""
 
     def __init__(self) -> None:
-        self.of_point = self.of_comma = self.open_points = self.open_commas = 0
+        self.of_point = self.of_comma = self.open_commas = 0
+        self._pointed: set[int] = set()  # columns with numbers such as 1.234, and with whole ones
+        self._whole: set[int] = set()
         self.sample = ""
 
     def add(self, cells: Iterable[pl.Series]) -> None:
-        for column in cells:
+        """Take in cells of the file's columns, always in the same order."""
+        for place, column in enumerate(cells):
             bare, _ = _bare(column)
             self.of_point += _count(bare, _tells(POINT, COMMA))
             self.of_comma += _count(bare, _tells(COMMA, POINT))
-            self.open_points += _count(bare, _open(POINT))
-            open_comma = bare.str.contains(_open(COMMA))
+            open_point, open_comma = bare.str.contains(_open(POINT)), bare.str.contains(_open(COMMA))
             self.open_commas += int(open_comma.sum())
-            if not self.sample and self.open_commas:
-                self.sample = str(column.filter(open_comma)[0])
+            if open_point.any():
+                self._pointed.add(place)
+            if _count(bare, r"^[+-]?\d+$"):
+                self._whole.add(place)
+            found = column.filter(open_point | open_comma)
+            self.sample = self.sample or (str(found[0]).strip()[:20] if len(found) else "")
 
     def decimal(self) -> str:
         """Answer the decimal sign. Raises InvalidInput naming --decimal when the file does not tell."""
@@ -94,8 +110,9 @@ class Evidence:
             )  # fmt: skip
         if more:
             return POINT if self.of_point > self.of_comma else COMMA
-        if self.open_commas:
-            what = f"is the comma of '{self.sample.strip()[:20]}' a decimal sign, or does it part thousands?"
+        if self.open_commas or self._pointed & self._whole:  # nobody writes 1.234 beside 890 but for thousands
+            sign = "comma" if self.open_commas else "point"
+            what = f"is the {sign} of '{self.sample}' the decimal sign, or does it part thousands?"
             raise InvalidInput(what, "say --decimal comma, or --decimal point", "decimal")
         return POINT
 

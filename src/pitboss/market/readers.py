@@ -18,7 +18,7 @@ from pitboss.kernel.scanning import scan, scan_numbers
 from pitboss.kernel.stamps import CALENDAR, HAS_CLOCK, NO_OFFSET, Stamps
 from pitboss.market.columns import PRICE_NAMES, Roles, pick_ticker, roles_of, tickers_in
 from pitboss.market.dialect import COMMENT, HEAD_BYTES, SEPARATORS, Dialect, dialect_of
-from pitboss.market.numbers import DECIMALS, POINT, Evidence, numbers_of, plain_numbers
+from pitboss.market.numbers import DECIMALS, POINT, Evidence, numbers_of, plain_numbers, tells_point
 from pitboss.market.options import ImportOptions
 from pitboss.market.sources import BYTES_FOR_EACH_ROW, Source, Text
 
@@ -59,10 +59,10 @@ class _Piece:
 
     def __init__(
         self, stamps: Stamps, times: pl.Series, values: pl.DataFrame, tickers: pl.Series | None = None,
-        bad_volumes: int = 0, comments: int = 0, headers: int = 0,
+        bad_volumes: int = 0, comments: int = 0, headers: int = 0, tells: bool = True,
     ) -> None:  # fmt: skip
         self.stamps, self.values, self.bad_volumes = stamps, values, bad_volumes
-        self.comments, self.headers = comments, headers
+        self.comments, self.headers, self.tells = comments, headers, tells
         self.tickers = tickers.cast(pl.Categorical) if tickers is not None else None
         unreadable = stamps.form == 0
         self.unread = str(times.filter(pl.Series(unreadable))[0] or "") if unreadable.any() else ""
@@ -107,7 +107,7 @@ def _read_text(source: Source, options: ImportOptions, is_daily: bool) -> Iterat
 
 
 def _pieces(text: Text, dialect: Dialect, roles: Roles, decimal: str | None) -> list[_Piece] | None:
-    """Read all rows; None when a number is not a plain one and nobody said how they are written."""
+    """Read all rows; None when a number is not a plain one, or none tells what its point is, and nobody said it."""
     found: list[_Piece] = []
     with ThreadPoolExecutor(THREADS) as threads:
         reading: deque[Future[_Piece | None]] = deque()
@@ -116,7 +116,8 @@ def _pieces(text: Text, dialect: Dialect, roles: Roles, decimal: str | None) -> 
             while len(reading) < THREADS and (piece := next(pieces, None)) is not None:
                 reading.append(threads.submit(_read, piece, dialect, roles, decimal))
             if not reading:
-                return found
+                is_sure = decimal is not None or not found or any(piece.tells for piece in found)
+                return found if is_sure else None
             read = reading.popleft().result()
             if read is None:
                 return None
@@ -144,7 +145,8 @@ def _read(piece: bytes, dialect: Dialect, roles: Roles, decimal: str | None) -> 
         columns[name] = numbers
     times = _times(frame, roles)
     tickers = frame.to_series(roles["ticker"]).str.strip_chars() if "ticker" in roles else None
-    return _Piece(_scanned(times), times, pl.DataFrame(columns), tickers, bad_volumes, comments, headers)
+    tells = decimal is not None or tells_point([frame.to_series(roles[name]) for name in columns])
+    return _Piece(_scanned(times), times, pl.DataFrame(columns), tickers, bad_volumes, comments, headers, tells)
 
 
 def _frame(piece: bytes, dialect: Dialect) -> tuple[pl.DataFrame, int]:
