@@ -61,10 +61,10 @@ def made_bars(draw, daily: bool | None = None) -> Bars:
         start += draw(st.integers(0, 86_400 // 60 - 1)) * 60 // step * step
         start += draw(st.sampled_from([0, 0, 30 * 60, 15 * 60])) % step
     count = draw(st.integers(6, 60))
-    starts, at = [], start
-    for _ in range(count):
+    starts, at, gaps = [], start, set(rng.sample(range(count), rng.randint(0, count // 5)))
+    for k in range(count):
         starts.append(at)
-        at += step * (1 if rng.random() < 0.9 else rng.randint(2, 4))
+        at += step * (rng.randint(2, 4) if k in gaps else 1)
     digits = draw(st.integers(0, 5))
     level = draw(st.sampled_from([5, 120, 990, 15_000, 101_000, 1_300_000])) * 10 ** max(0, digits - 2)
     closes = [max(4, level + rng.randint(-level // 9 - 1, level // 9 + 1)) for _ in range(count)]
@@ -306,6 +306,7 @@ def test_files_of_numbers_as_people_write_them(data):
 def test_files_with_defects_lose_nothing_unsaid(data):
     """Rows that make no bar are counted and, beyond the limit, refuse the file; the others come back as they are."""
     made = data.draw(made_bars(daily=False))
+    assume(made.digits != 3)  # a whole number that is put beside 1.234 leaves open what its point is
     rows = plain_cells(made)
     times = [f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d %H:%M:%S}" for start in made.starts]
     lines = [",".join([time, *row]) for time, row in zip(times, rows, strict=True)]
