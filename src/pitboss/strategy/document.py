@@ -68,7 +68,7 @@ class Document:
     sizing: Sizing = Sizing()
     costs: Costs = Costs()
     symbols: frozenset[str] = frozenset()
-    where: Node | None = None  # what the parameters of a sweep's variants must fulfil
+    where: Node | None = None  # what parameters that a grid chooses must fulfil
 
     @property
     def has_entry(self) -> bool:

@@ -43,6 +43,9 @@ def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore
     for symbol in request.symbols:
         if not len(bars[symbol].ts):
             raise InvalidInput(f"{symbol} has no bars in that range", "see 'pitboss data gaps'", "start")
+        if bars[symbol].low.min() <= 0:
+            what = f"{symbol} has prices of 0 or less in that range: shares of an account cannot be counted in them"
+            raise InvalidInput(what, "choose a range without them", "start")
     return Universe(request.symbols, bars, request.timeframe)
 
 
