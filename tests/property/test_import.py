@@ -7,6 +7,7 @@ how lines are laid out. What no reader could tell apart may be refused; nothing 
 from __future__ import annotations
 
 import gzip
+import os
 import random
 import tempfile
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from pitboss.market.options import ImportOptions
 from pitboss.market.store import BarStore
 
 FILES = 450  # of each kind in a run of the suite, over 2,000 in all
+# the suite makes the same files every time; with NEW_FILES=1 they are new ones
+SAME_FILES = "NEW_FILES" not in os.environ
 ZONES = ["UTC", "America/New_York", "Europe/London", "Asia/Tokyo", "Asia/Kolkata", "Australia/Sydney", "Europe/Athens"]
 INTRADAY = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "4h": 14400}
 
@@ -243,7 +246,7 @@ def plain_cells(made: Bars) -> list[list[str]]:
     ]
 
 
-@settings(max_examples=FILES, deadline=None)
+@settings(max_examples=FILES, deadline=None, derandomize=SAME_FILES)
 @given(data=st.data())
 def test_intraday_files(data):
     made = data.draw(made_bars(daily=False))
@@ -252,7 +255,7 @@ def test_intraday_files(data):
     check(made, *imported(made, content, file.options), (file.options, text), file.may_refuse)
 
 
-@settings(max_examples=FILES, deadline=None)
+@settings(max_examples=FILES, deadline=None, derandomize=SAME_FILES)
 @given(data=st.data())
 def test_daily_files(data):
     made = data.draw(made_bars(daily=True))
@@ -276,7 +279,7 @@ def shortened(volume: int) -> str:
     return str(volume)
 
 
-@settings(max_examples=FILES, deadline=None)
+@settings(max_examples=FILES, deadline=None, derandomize=SAME_FILES)
 @given(data=st.data())
 def test_files_of_numbers_as_people_write_them(data):
     made = data.draw(made_bars(daily=True))
@@ -301,7 +304,7 @@ def test_files_of_numbers_as_people_write_them(data):
 # --- defects
 
 
-@settings(max_examples=FILES, deadline=None)
+@settings(max_examples=FILES, deadline=None, derandomize=SAME_FILES)
 @given(data=st.data())
 def test_files_with_defects_lose_nothing_unsaid(data):
     """Rows that make no bar are counted and, beyond the limit, refuse the file; the others come back as they are."""
@@ -342,10 +345,11 @@ def test_files_with_defects_lose_nothing_unsaid(data):
 # --- several tickers
 
 
-@settings(max_examples=FILES // 5, deadline=None)
+@settings(max_examples=FILES // 5, deadline=None, derandomize=SAME_FILES)
 @given(data=st.data())
 def test_files_of_several_tickers_are_never_merged(data):
     both = [data.draw(made_bars(daily=True)) for _ in range(2)]
+    assume(all(made.digits != 3 for made in both))  # whole numbers beside 1.234 leave open what its point is
     rows = [
         [f"{datetime.fromtimestamp(start, UTC):%Y-%m-%d}", name, *cells]
         for name, made in zip(("AAA", "BB.B"), both, strict=True)
@@ -366,7 +370,7 @@ def test_files_of_several_tickers_are_never_merged(data):
 # --- the times of bars
 
 
-@settings(max_examples=FILES // 5, deadline=None)
+@settings(max_examples=FILES // 5, deadline=None, derandomize=SAME_FILES)
 @given(made=made_bars(daily=False), seconds=st.sampled_from([0, 0, 1]))
 def test_ends_of_bars_become_their_starts(made, seconds):
     step = INTRADAY[made.timeframe]
