@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
 
 from pitboss.api.deps import Ask, Wired
 from pitboss.api.schemas import BarModel, GapModel, ImportModel, ImportQuery, SeriesModel
 from pitboss.core.errors import DiskFull, InvalidInput
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.market.options import named_columns
 
 router = APIRouter(tags=["data"])
 Symbol = Annotated[str, Path(max_length=32, pattern=r"^[^\x00]+$", description="A symbol, such as BTC/USDT.")]
@@ -56,7 +56,7 @@ def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired) -> Any:
 @router.put("/data/{symbol:path}/{timeframe}", response_model=ImportModel)
 async def import_bars(
     symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired, ask: Ask,
-    query: Annotated[ImportQuery, Query()],
+    query: Annotated[ImportQuery, Query()],  # type: ignore[valid-type]
     _body: Annotated[bytes | None, Body(media_type="application/octet-stream", description="CSV or Parquet.")] = None,
 ) -> Any:  # fmt: skip
     """Import the CSV or Parquet file that is the request's body, packed or not; with `preview` only tell what it is."""
@@ -77,11 +77,10 @@ async def import_bars(
         raise DiskFull(what, "free some disk space, then retry") from None
 
 
-def _import(ask: Ask, path: FilePath, symbol: str, timeframe: str, query: ImportQuery) -> Any:
+def _import(ask: Ask, path: FilePath, symbol: str, timeframe: str, query: BaseModel) -> Any:
     if not path.stat().st_size:
         raise InvalidInput("the body is empty", "send the file as the request's body", "body")
-    options = query.model_dump() | {"columns": named_columns(query.columns)}
-    return ask("import_file", str(path), symbol, str(parse_timeframe(timeframe)), options)
+    return ask("import_file", str(path), symbol, str(parse_timeframe(timeframe)), query.model_dump())
 
 
 @router.delete("/data/{symbol:path}/{timeframe}", status_code=204)

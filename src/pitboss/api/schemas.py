@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import fields
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, create_model
 
 from pitboss.kinds.backtest.params import EXAMPLE
+from pitboss.market.options import ImportOptions
 from pitboss.runs.states import FailureKind, State
 
 Json = dict[str, Any]
@@ -312,28 +314,17 @@ class SeriesModel(BaseModel):
     prices: str
 
 
-class ImportQuery(BaseModel):
-    """How to read a file of bars where it cannot be told from the file itself."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    tz: str | None = Field(None, max_length=64, description="Zone of times without an offset; UTC where none is said.")
-    columns: str | None = Field(None, max_length=1000, description="Names of columns: `ts=Date,open=O,…`.")
-    ticker: str | None = Field(None, max_length=64, description="Which of the file's tickers to read.")
-    decimal: str | None = Field(None, max_length=8, description="The decimal sign: `point` or `comma`.")
-    date_order: str | None = Field(None, max_length=8, description="The order of dates: `dmy`, `mdy` or `ymd`.")
-    skip_lines: int = Field(0, description="How many lines at the beginning do not count.")
-    max_lost: float = Field(2.0, description="Per cent of the rows that may be lost; more refuse the file.")
-    allow_negative: bool = Field(False, description="Keep prices of 0 or less.")
-    adjust: bool = Field(False, description="Scale prices by the adjusted close.")
-    prices: str | None = Field(None, max_length=16, description="`raw`, `split-adjusted` or `total-return`.")
-    stamp: str = Field("open", max_length=8, description="Whether times are those of bars' starts, `open`, or `close`.")
-    session: str | None = Field(
-        None, max_length=64, description="`24x7`, an exchange (`XNYS`) or a rule (`17:00 America/New_York`)."
-    )
-    timezone: str | None = Field(None, max_length=64, description="The series' own zone: its days are that zone's.")
-    strict: bool = Field(False, description="Refuse a file that needs repair.")
-    preview: bool = Field(False, description="Tell what would be stored, and store nothing.")
+LONGEST_OPTION = 1000
+_OPTIONS = {
+    own.name: (get_type_hints(ImportOptions)[own.name], Field(own.default, description=own.metadata["meaning"]))
+    for own in fields(ImportOptions)
+    if own.name != "each_ticker"  # an address names one series
+}
+ImportQuery: type[BaseModel] = create_model(
+    "ImportQuery",
+    __config__=ConfigDict(extra="forbid", str_max_length=LONGEST_OPTION),
+    **_OPTIONS,  # type: ignore[call-overload]
+)
 
 
 class ImportModel(BaseModel):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pitboss.cli.exporting import write_frame
+from pitboss.cli.flags import grouped
 from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
 from pitboss.cli.render import short_time, table
 from pitboss.core.errors import DiskFull, InvalidInput
@@ -21,7 +22,7 @@ from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.catalog import Catalog
-from pitboss.market.options import ImportOptions, named_columns
+from pitboss.market.options import ImportOptions
 
 if TYPE_CHECKING:
     from pitboss.market.store import BarStore, Imported
@@ -70,47 +71,26 @@ def given_file(file: Path) -> Iterator[tuple[Path, str]]:
 
 
 @app.command("import")
+@grouped
 def import_bars(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet, or packed: gzip, zstd, bzip2, xz, ZIP; - reads.")],
     timeframe: TimeframeFlag,
+    options: ImportOptions,
     symbol: Annotated[str, typer.Option("--symbol", "-s", help="The symbol, such as EURUSD or BTC/USDT.")] = "",
-    tz: Annotated[str | None, typer.Option(help="Zone of times without an offset.", show_default="UTC")] = None,
-    columns: Annotated[str | None, typer.Option(help="Names of columns: ts=Date,open=O,…")] = None,
-    ticker: Annotated[str | None, typer.Option(help="Which of the file's tickers to read.")] = None,
-    each_ticker: Annotated[bool, typer.Option("--each-ticker", help="Store all tickers, each under its name.")] = False,
-    decimal: Annotated[str | None, typer.Option(help="The decimal sign: point or comma.")] = None,
-    date_order: Annotated[str | None, typer.Option(help="The order of dates: dmy, mdy or ymd.")] = None,
-    skip_lines: Annotated[int, typer.Option(help="How many lines at the beginning do not count.")] = 0,
-    stamp: Annotated[str, typer.Option(help="Whether times are those of bars' starts: open or close.")] = "open",
-    session: Annotated[
-        str | None, typer.Option(help="24x7, an exchange (XNYS) or a rule ('17:00 America/New_York').")
-    ] = None,
-    timezone: Annotated[str | None, typer.Option(help="The series' own zone: its days are that zone's.")] = None,
-    adjust: Annotated[bool, typer.Option("--adjust", help="Scale prices by the adjusted close.")] = False,
-    prices: Annotated[str | None, typer.Option(help="What they are: raw, split-adjusted or total-return.")] = None,
-    allow_negative: Annotated[bool, typer.Option("--allow-negative", help="Keep prices of 0 or less.")] = False,
-    max_lost: Annotated[float, typer.Option(help="Per cent of the rows that may be lost; more refuse the file.")] = 2.0,
-    strict: Annotated[bool, typer.Option("--strict", help="Refuse a file that needs repair.")] = False,
-    preview: Annotated[bool, typer.Option("--preview", help="Tell what would be stored, and store nothing.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Import bars from a file and say what was found in it."""
-    if not symbol and not each_ticker:
+    if not symbol and not options.each_ticker:
         raise InvalidInput("there is no symbol", "name it with --symbol, or store all with --each-ticker", "--symbol")
-    options = ImportOptions(
-        tz=tz, columns=named_columns(columns), ticker=ticker, each_ticker=each_ticker, decimal=decimal,
-        date_order=date_order, skip_lines=skip_lines, stamp=stamp, session=session, timezone=timezone, adjust=adjust,
-        prices=prices, allow_negative=allow_negative, max_lost=max_lost, strict=strict, preview=preview,
-    )  # fmt: skip
     with given_file(file) as (path, source):
         made = store_of(data_dir).import_file(path, symbol, parse_timeframe(timeframe), options, source)
     if as_json:
         told = [{"series": one.series.as_dict(), "report": one.report.as_dict()} for one in made]
-        print_json(told if each_ticker else told[0])
+        print_json(told if options.each_ticker else told[0])
         return
     for one in made:
-        _tell(one, preview)
+        _tell(one, options.preview)
 
 
 def _tell(made: Imported, is_preview: bool) -> None:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pitboss.cli.options import AsJson, DataDir, Detach, options_of, print_json, read_params
+from pitboss.cli.flags import Launch, grouped
+from pitboss.cli.options import AsJson, DataDir, print_json, read_params
 from pitboss.cli.platform import platform_of
 from pitboss.cli.render import notes, table
 from pitboss.cli.watching import follow_submitted
@@ -60,27 +61,21 @@ def show(
         print(f"\nexample: pitboss run {kind.name} --params FILE, with\n{json.dumps(example, indent=2)}")
 
 
+@grouped
 def run(
     kind: Annotated[str, typer.Argument(help="A kind of run; 'pitboss kinds list' names them.")],
+    launch: Launch,
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="A param: cash=5000; repeat.")] = None,
     params: Annotated[Path | None, typer.Option("--params", help="A JSON or YAML file with params; - reads.")] = None,
-    priority: Annotated[str, typer.Option(help="low, normal, high or a number.")] = "normal",
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag; repeat for several.")] = None,
     resource: Annotated[
         str | None, typer.Option(help="Which slots it takes, such as gpu.", show_default="the kind's")
     ] = None,
-    max_seconds: Annotated[float | None, typer.Option("--max-seconds", help="Time limit of the run.")] = None,
-    max_memory: Annotated[float | None, typer.Option("--max-memory", help="Memory limit of the run, MB.")] = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-    detach: Detach = False,
 ) -> None:
     """Run any kind: submit, watch, and show what came of it."""
     given = (read_params_file(params) if params else {}) | read_params(param, "--param")
-    options = options_of(max_seconds, max_memory, resource)
-    request = Submission(kind=kind, params=given, priority=priority, tags=tag or [], options=options)
-    with platform_of(data_dir) as platform:
-        follow_submitted(platform, platform.service.submit(LOCAL, request), as_json, detach)
+    request = Submission(kind=kind, params=given, **launch.fields_of_submission(resource))
+    with platform_of(launch.data_dir) as platform:
+        follow_submitted(platform, platform.service.submit(LOCAL, request), launch.as_json, launch.detach)
 
 
 def read_params_file(path: Path) -> dict[str, Any]:

@@ -15,29 +15,34 @@ PRICE_KINDS = ("raw", "split-adjusted", "total-return")
 MOST_LINES = 10_000
 
 
+def _said(meaning: str, default: Any = None) -> Any:
+    return field(default=default, metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportOptions:
     """How to read a file of bars. Everything has a default, which is to tell it from the file, or to refuse.
 
+    A field is a flag of the command and a query parameter of HTTP, with the meaning that stands beside it.
     Raises InvalidInput for a value that is none, and for values that contradict each other.
     """
 
-    tz: str | None = None  # zone of times without an offset
-    columns: Mapping[str, str] = field(default_factory=dict)  # {"ts": "Date", …}
-    strict: bool = False  # refuse a file that needs a repair
-    ticker: str | None = None
-    each_ticker: bool = False
-    decimal: str | None = None
-    date_order: str | None = None
-    skip_lines: int = 0
-    max_lost: float = 2.0  # per cent of the rows
-    allow_negative: bool = False
-    adjust: bool = False
-    prices: str | None = None
-    stamp: str = "open"
-    session: str | None = None
-    timezone: str | None = None  # the series' own
-    preview: bool = False
+    tz: str | None = _said("Zone of times without an offset; UTC where none is said.")
+    columns: str | None = _said("Names of columns: ts=Date,open=O,…")
+    ticker: str | None = _said("Which of the file's tickers to read.")
+    each_ticker: bool = _said("Store all tickers, each under its name.", False)
+    decimal: str | None = _said("The decimal sign: point or comma.")
+    date_order: str | None = _said("The order of dates: dmy, mdy or ymd.")
+    skip_lines: int = _said("How many lines at the beginning do not count.", 0)
+    stamp: str = _said("Whether times are those of bars' starts: open or close.", "open")
+    session: str | None = _said("24x7, an exchange (XNYS) or a rule ('17:00 America/New_York').")
+    timezone: str | None = _said("The series' own zone: its days are that zone's.")
+    adjust: bool = _said("Scale prices by the adjusted close.", False)
+    prices: str | None = _said("What they are: raw, split-adjusted or total-return.")
+    allow_negative: bool = _said("Keep prices of 0 or less.", False)
+    max_lost: float = _said("Per cent of the rows that may be lost; more refuse the file.", 2.0)
+    strict: bool = _said("Refuse a file that needs repair.", False)
+    preview: bool = _said("Tell what would be stored, and store nothing.", False)
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -56,6 +61,16 @@ class ImportOptions:
             what = f"adjusted prices are total-return, not {self.prices}"
             raise InvalidInput(what, "leave one of the two out", _flag("prices"))
 
+        self.named_columns()  # raises InvalidInput
+
+    def named_columns(self) -> dict[str, str]:
+        """Answer what `columns` says: the file's name of a column by ours. Raises InvalidInput."""
+        parts = [part.partition("=") for part in self.columns.split(",")] if self.columns else []
+        wrong = next((name for name, sign, column in parts if not sign or not column.strip()), None)
+        if wrong is not None:
+            raise InvalidInput(f"'{wrong[:40]}' names no column", "write ts=Date,open=O,…", _flag("columns"))
+        return {name.strip(): column.strip() for name, _, column in parts}
+
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> ImportOptions:
         """Answer the options out of values by name, such as JSON brings; None counts as not said."""
@@ -64,12 +79,3 @@ class ImportOptions:
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
-
-
-def named_columns(text: str | None) -> dict[str, str]:
-    """Read `ts=Date,open=O,…`. Raises InvalidInput."""
-    parts = [part.partition("=") for part in text.split(",")] if text else []
-    wrong = next((name for name, sign, column in parts if not sign or not column.strip()), None)
-    if wrong is not None:
-        raise InvalidInput(f"'{wrong[:40]}' names no column", "write ts=Date,open=O,…", "--columns")
-    return {name.strip(): column.strip() for name, _, column in parts}

@@ -94,7 +94,7 @@ def _read_text(source: Source, options: ImportOptions, is_daily: bool) -> Iterat
     if options.each_ticker:
         wanted = list(tickers_in(dialect.names, dialect.tickers)) or wanted
     for ticker in wanted:
-        roles, program = dialect.roles(options.columns, ticker, is_daily, source.name)
+        roles, program = dialect.roles(options.named_columns(), ticker, is_daily, source.name)
         _check_adjusted(roles, options)
         decimal = DECIMALS[options.decimal] if options.decimal else None
         read = _pieces(text, dialect, roles, decimal)
@@ -292,7 +292,7 @@ def _read_parquet(source: Source, options: ImportOptions, is_daily: bool) -> Ite
     if options.each_ticker:
         wanted = list(tickers_in(names, ())) or wanted
     for ticker in wanted:
-        roles = roles_of(names, (), sample, options.columns, ticker, is_daily)
+        roles = roles_of(names, (), sample, options.named_columns(), ticker, is_daily)
         _check_adjusted(roles, options)
         numbers = {name: _parquet_numbers(frame.to_series(roles[name])) for name in _NUMBERS if name in roles}
         values = pl.DataFrame({name: column for name, (column, _) in numbers.items()})

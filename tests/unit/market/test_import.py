@@ -59,7 +59,7 @@ def test_layouts(catalog, tmp_path, layout):
 
 def test_utf16_and_named_columns(catalog, tmp_path):
     text = "When,A,B,C,D\n2024-01-02 14:30:00,1,2,0.5,1.5\n"
-    columns = {"ts": "When", "open": "A", "high": "B", "low": "C", "close": "D"}
+    columns = "ts=When,open=A,high=B,low=C,close=D"
     frame, _, _ = imported(catalog, tmp_path, text, encoding="utf-16", columns=columns)
     assert frame["close"].to_list() == [1.5]
 
