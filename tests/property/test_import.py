@@ -246,20 +246,12 @@ def plain_cells(made: Bars) -> list[list[str]]:
     ]
 
 
+@pytest.mark.parametrize(("daily", "times"), [(False, intraday_times), (True, daily_times)], ids=["intraday", "daily"])
 @settings(max_examples=FILES, deadline=None, derandomize=SAME_FILES)
 @given(data=st.data())
-def test_intraday_files(data):
-    made = data.draw(made_bars(daily=False))
-    file = data.draw(intraday_times(made))
-    content, text = data.draw(laid_out(made, file, plain_cells(made), plain=True))
-    check(made, *imported(made, content, file.options), (file.options, text), file.may_refuse)
-
-
-@settings(max_examples=FILES, deadline=None, derandomize=SAME_FILES)
-@given(data=st.data())
-def test_daily_files(data):
-    made = data.draw(made_bars(daily=True))
-    file = data.draw(daily_times(made))
+def test_files_of_every_layout_and_spelling_of_time(daily, times, data):
+    made = data.draw(made_bars(daily=daily))
+    file = data.draw(times(made))
     content, text = data.draw(laid_out(made, file, plain_cells(made), plain=True))
     check(made, *imported(made, content, file.options), (file.options, text), file.may_refuse)
 

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from pitboss.backtesting.engine import Outcome
 from pitboss.core.clock import micros_to_iso
+from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel import simulate as k
-from pitboss.kernel.series import DAY_MICROS, worst_drawdown
+from pitboss.kernel.series import worst_drawdown
 
 F64 = npt.NDArray[np.float64]
 DAYS_PER_YEAR = 365.25

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pitboss.kernel.compiling import compiled
-from pitboss.kernel.dates import DAY, month_start
+from pitboss.kernel.dates import DAY, MINUTE, SECOND, month_start
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -132,13 +132,13 @@ def steps_of(moments: I64, least: float, most: float) -> tuple[int, int, int, in
 
 
 @compiled
-def odd_seconds(moments: I64, minute: int, late: int) -> tuple[int, int]:
-    """Answer how many moments are not at a whole minute, and how many of them at least `late` after one."""
+def odd_seconds(moments: I64) -> tuple[int, int]:
+    """Answer how many moments are not at a whole minute, and how many of them in its last second."""
     odd, ends = 0, 0
     for moment in moments:
-        second = moment % minute
-        odd += second != 0
-        ends += second >= late
+        since = moment % MINUTE
+        odd += since != 0
+        ends += since >= MINUTE - SECOND
     return odd, ends
 
 

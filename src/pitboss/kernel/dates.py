@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel.compiling import compiled
 
-DAY, HOUR, MINUTE, SECOND = 86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000  # microseconds
+DAY, HOUR, MINUTE, SECOND = DAY_MICROS, 3_600_000_000, 60_000_000, 1_000_000  # microseconds
 YEAR_OF_TWO_DIGITS = 70  # from here on they are of the 20th century, as POSIX has it
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel.compiling import compiled
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 BOOL = npt.NDArray[np.bool_]
-
-DAY_MICROS = 86_400_000_000
 
 
 @compiled

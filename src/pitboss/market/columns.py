@@ -34,7 +34,6 @@ _SYNONYMS = {
 }  # fmt: skip
 _ROLES = {role: words.split() for role, words in _SYNONYMS.items()}
 _FALLBACK_CLOSE = ("price", "kurs")  # what some call the close where no other column is one
-_TIME_ROLES = ("ts", "clock", "date")
 _IN_PAIRS = re.compile(r"\('([^']*)', '([^']*)'\)")  # how Pandas writes a name of two levels
 
 

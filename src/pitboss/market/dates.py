@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pitboss.core.clock import parse_date
 from pitboss.core.errors import InvalidInput
-
-DAY_MICROS = 86_400_000_000
+from pitboss.core.timeframe import DAY_MICROS
 
 
 def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:

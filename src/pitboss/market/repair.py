@@ -184,7 +184,7 @@ def _periods_of(days: I64, timeframe: Timeframe, stamp: str) -> I64:
 
 def _whole_minutes(moments: I64, known: BOOL, stamp: str, report: ImportReport) -> I64:
     """Answer the moments without their seconds, and count those that had some."""
-    odd, ends = odd_seconds(moments if known.all() else moments[known], MINUTE, MINUTE - SECOND)
+    odd, ends = odd_seconds(moments if known.all() else moments[known])
     if not odd:
         return moments
     seconds = moments % MINUTE

@@ -8,11 +8,10 @@ import numpy as np
 import polars as pl
 
 from pitboss.core.errors import InvalidInput, suggest
-from pitboss.core.timeframe import Timeframe
+from pitboss.core.timeframe import DAY_MICROS, Timeframe
 
 SESSIONS = ("always", "forex", "stocks")
 MAX_BARS = 20_000_000
-_DAY = 86_400_000_000
 
 
 def synthesize(
@@ -36,7 +35,7 @@ def synthesize(
         )
     ts = _timeline(timeframe, start, days, session)
     rng = np.random.default_rng(seed)
-    volatility = _volatility(rng, len(ts), 0.01 * np.sqrt(timeframe.micros / _DAY)) * _shape(ts, session)
+    volatility = _volatility(rng, len(ts), 0.01 * np.sqrt(timeframe.micros / DAY_MICROS)) * _shape(ts, session)
     returns = volatility * rng.standard_t(6, len(ts)) / np.sqrt(1.5)
     close = price * np.exp(np.cumsum(returns))
     opening = np.concatenate(([price], close[:-1])) * np.exp(volatility * 0.1 * rng.standard_normal(len(ts)))
@@ -53,7 +52,7 @@ def _timeline(timeframe: Timeframe, start: datetime, days: float, session: str) 
     """Answer the openings of the bars, microseconds since 1970. Raises InvalidInput when there are none or too many."""
     if session not in SESSIONS:
         raise InvalidInput(f"unknown session '{session[:40]}'", suggest(session, SESSIONS), "session")
-    if not 0 < days * _DAY / timeframe.micros <= MAX_BARS:
+    if not 0 < days * DAY_MICROS / timeframe.micros <= MAX_BARS:
         raise InvalidInput(
             f"{days:g} days of {timeframe} bars are none or too many", f"at most {MAX_BARS:,} bars", "days"
         )
@@ -66,10 +65,10 @@ def _timeline(timeframe: Timeframe, start: datetime, days: float, session: str) 
 
 
 def _is_open(ts: np.ndarray, session: str, timeframe: Timeframe) -> np.ndarray:
-    weekday, clock = (ts // _DAY + 3) % 7, ts % _DAY / 3.6e9
+    weekday, clock = (ts // DAY_MICROS + 3) % 7, ts % DAY_MICROS / 3.6e9
     if session == "always":
         return np.ones(len(ts), dtype=bool)
-    if timeframe.micros >= _DAY:
+    if timeframe.micros >= DAY_MICROS:
         return np.asarray(weekday < 5)
     if session == "stocks":
         return np.asarray((weekday < 5) & (clock >= 14.5) & (clock < 21))
@@ -90,5 +89,5 @@ def _shape(ts: np.ndarray, session: str) -> np.ndarray:
     if session == "always":
         return np.ones(len(ts))
     start, length = (14.5, 6.5) if session == "stocks" else (0.0, 24.0)
-    place = np.clip((ts % _DAY / 3.6e9 - start) / length, 0, 1)
+    place = np.clip((ts % DAY_MICROS / 3.6e9 - start) / length, 0, 1)
     return np.asarray(0.7 + 2.4 * (place - 0.5) ** 2)

@@ -193,9 +193,8 @@ class Checker:
                 self._number(argument, function.name)
         numbers = [argument for argument, kind in zip(series, function.inputs, strict=True) if kind is ValueType.SERIES]
         if _is_of_past(function) and numbers and all(self.kind(argument).is_constant for argument in numbers):
-            shown = ", ".join(["close", *(_shown(argument) for argument in node.arguments)])
             what = f"{function.name} needs a series, this is a constant"
-            return self.wrong(numbers[0], what, f"write {function.name}({shown})")
+            return self.wrong(numbers[0], what, f"write {_of_close(node) if len(numbers) == 1 else function.signature}")
         values = self._constants(node, function, constants)
         if values is None or len(self.mistakes) > before:
             return ValueType.UNKNOWN
@@ -300,6 +299,11 @@ def assign_series(
 def _is_of_past(function: Function) -> bool:
     """Answer whether a function looks at more than one bar, so that it says nothing of a constant."""
     return bool(function.parameters) or function.result is ValueType.CONDITION
+
+
+def _of_close(node: Call) -> str:
+    """Answer a call as it was probably meant: of the closes."""
+    return f"{node.name}({', '.join(['close', *map(_shown, node.arguments)])})"
 
 
 def _shown(node: Node) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import talib
 
+from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel import series
 from pitboss.kernel.bars import BarArrays
 from pitboss.strategy.functions import Function
@@ -84,8 +85,8 @@ def _volatility_ratio(bars: BarArrays, _inputs: Arrays, constants: Constants) ->
 
 def _vwap_of_days(bars: BarArrays, _inputs: Arrays, constants: Constants) -> F64:
     typical = (bars.high + bars.low + bars.close) / 3
-    micros = int(constants[0] * series.DAY_MICROS)
-    return series.anchored_vwap(bars.ts, typical, bars.volume, micros, 4 * series.DAY_MICROS)
+    micros = int(constants[0] * DAY_MICROS)
+    return series.anchored_vwap(bars.ts, typical, bars.volume, micros, 4 * DAY_MICROS)
 
 
 _OWN: dict[str, Callable[[BarArrays, Arrays, Constants], Any]] = {

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import pitboss
 from pitboss.backtesting.metrics import drawdown_metrics, periods_per_year, return_metrics
 from pitboss.core.errors import InvalidInput
-from pitboss.kernel.series import DAY_MICROS, drawdown_of, worst_drawdown
+from pitboss.core.timeframe import DAY_MICROS
+from pitboss.kernel.series import drawdown_of, worst_drawdown
 from pitboss.market.frames import to_frame
 from support.bars import HOUR, random_bars
 

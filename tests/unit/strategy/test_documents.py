@@ -218,6 +218,7 @@ def test_half_a_character_is_refused():
         ("rsi(14) < 30", "write rsi(close, 14)"),
         ("close > sma(n)", "write sma(close, n)"),
         ("rising(5, 3)", "write rising(close, 5, 3)"),
+        ("crosses_above(3, 4)", "write crosses_above(x, y)"),
     ],
 )
 def test_an_indicator_of_a_constant_is_refused(condition, remedy):

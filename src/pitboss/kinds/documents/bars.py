@@ -13,8 +13,8 @@ import polars as pl
 from pitboss.backtesting.universe import Universe
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
+from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kinds.documents.prepare import Request
-from pitboss.market.dates import DAY_MICROS
 from pitboss.market.frames import between
 from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext, World
