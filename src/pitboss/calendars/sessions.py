@@ -19,7 +19,7 @@ from pitboss.kernel.bars import calendar_starts
 I64 = npt.NDArray[np.int64]
 ALWAYS = "24x7"
 NOON = DAY_MICROS // 2
-_RULE = re.compile(r"(\d{1,2}):(\d\d)(?:-(\d{1,2}):(\d\d))? (\S+)")
+_RULE = re.compile(r"(\d{1,2}):(\d\d) (\S+)")
 _EXCHANGE = re.compile(r"[A-Z0-9_]{2,12}(/[A-Z]+)?|24/[57]")
 _EXAMPLES = "write 24x7, an exchange's code such as XNYS or XLON, or a rule such as '17:00 America/New_York'"
 
@@ -32,8 +32,7 @@ class Rule:
     """
 
     zone: str
-    start: int = 0  # microseconds after midnight, as the session's length
-    length: int = DAY_MICROS
+    start: int = 0  # microseconds after midnight
 
     @property
     def _lead(self) -> int:
@@ -48,10 +47,6 @@ class Rule:
     def starts(self, days: I64) -> I64:
         """Answer when each day begins."""
         return instants_of(days + self._lead, self.zone)
-
-    def ends(self, days: I64) -> I64:
-        """Answer when each day ends."""
-        return instants_of(days + self._lead + self.length, self.zone)
 
 
 @dataclass(frozen=True)
@@ -87,26 +82,18 @@ class Exchange:
 
     def starts(self, days: I64) -> I64:
         """Answer when the session of each day begins."""
-        return self._at(days, 1)
-
-    def ends(self, days: I64) -> I64:
-        """Answer when the session of each day ends."""
-        return self._at(days, 2)
-
-    def _at(self, days: I64, column: int) -> I64:
-        """Answer starts or ends of days; a day without a session has those of the session before, moved by days."""
-        table = self._table
-        at = np.clip(np.searchsorted(table[0], days, side="right") - 1, 0, len(table[0]) - 1)
-        wall = wall_of(table[column][at], self.zone) + (days - table[0][at])
-        moved = instants_of(wall, self.zone)
-        return np.where(table[0][at] == days, table[column][at], moved)
+        known, starts, _ = self._table
+        at = np.clip(np.searchsorted(known, days, side="right") - 1, 0, len(known) - 1)
+        # a day without a session has the hour of the session before it
+        moved = instants_of(wall_of(starts[at], self.zone) + (days - known[at]), self.zone)
+        return np.where(known[at] == days, starts[at], moved)
 
 
 Session = Rule | Exchange
 
 
 def parse_session(text: str) -> Session:
-    """Read `24x7`, an exchange's code, or a rule: `17:00 America/New_York`, `09:30-16:00 America/New_York`.
+    """Read `24x7`, an exchange's code, or a rule: `17:00 America/New_York`.
 
     Raises InvalidInput for what is none of them.
     """
@@ -115,9 +102,7 @@ def parse_session(text: str) -> Session:
         return Rule("UTC")
     rule = _RULE.fullmatch(text)
     if rule:
-        start, end = _clock(rule[1], rule[2], text), _clock(rule[3], rule[4], text) if rule[3] else None
-        length = DAY_MICROS if end is None else (end - start) % DAY_MICROS or DAY_MICROS
-        return Rule(check_zone(rule[5], "session"), start, length)
+        return Rule(check_zone(rule[3], "session"), _clock(rule[1], rule[2], text))
     if not _EXCHANGE.fullmatch(text):
         raise InvalidInput(f"'{text[:40]}' is no session", _EXAMPLES, "session")
     exchange = Exchange(text)

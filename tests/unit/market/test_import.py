@@ -203,3 +203,56 @@ def test_a_parquet_file_of_too_many_rows_is_refused_before_it_is_read(catalog, t
     monkeypatch.setattr(readers.pl, "read_parquet", lambda *_: pytest.fail("it was read"))
     with pytest.raises(InvalidInput, match="too large"):
         catalog.import_file(path, "T", parse_timeframe("1d"))
+
+
+def several(catalog, tmp_path, text, **options):
+    path = tmp_path / "several.csv"
+    path.write_text(text)
+    return catalog.import_file(path, "T", parse_timeframe("1d"), ImportOptions(**options))
+
+
+SIDE_BY_SIDE = (
+    "Price,Close,Close,High,High,Low,Low,Open,Open,Volume,Volume\nTicker,AA,B/B,AA,B/B,AA,B/B,AA,B/B,AA,B/B\n"
+    "Date,,,,,,,,,,\n2024-01-02,1.5,15,2,20,0.5,5,1,10,7,70\n2024-01-03,1.5,16,2,20,0.5,5,1,10,7,70\n"
+)
+LONG = "date,symbol,open,high,low,close,volume\n" + "".join(
+    f"2024-01-0{day},{name},1,2,0.5,1.5,7\n" for day in (2, 3) for name in ("AA", "B/B")
+)
+
+
+@pytest.mark.parametrize("text", [SIDE_BY_SIDE, LONG], ids=["side by side", "one below the other"])
+def test_all_tickers_of_a_file_are_stored_each_under_its_name(catalog, tmp_path, text):
+    made = several(catalog, tmp_path, text, each_ticker=True)
+    assert [one.report.ticker for one in made] == ["AA", "B/B"]
+    assert [(series.symbol, series.rows) for series in catalog.all()] == [("AA", 2), ("B/B", 2)]
+
+
+def test_a_preview_tells_all_and_stores_nothing(catalog, tmp_path):
+    [(series, report)] = several(catalog, tmp_path, SIDE_BY_SIDE, ticker="B/B", preview=True)
+    assert (series.rows, report.ticker, report.columns["close"]) == (2, "B/B", "Close")
+    assert report.preview[0]["close"] == 15.0
+    assert catalog.all() == []
+
+
+def test_a_series_says_whose_days_and_what_prices_it_has(catalog, tmp_path):
+    rows = lines("2024-01-02", "2024-01-03")
+    session = "17:00 America/New_York"
+    [(series, _)] = several(catalog, tmp_path, rows, session=session, prices="raw")
+    assert (series.zone, series.session, series.prices) == ("America/New_York", session, "raw")
+    [(_, report)] = several(catalog, tmp_path, rows, prices="split-adjusted")
+    assert any("split-adjusted prices join raw ones" in warning for warning in report.warnings)
+    with pytest.raises(InvalidInput, match="have the session 17:00"):
+        several(catalog, tmp_path, rows, session="24x7")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"decimal": "x"}, {"date_order": "ydm"}, {"stamp": "end"}, {"prices": "net"}, {"skip_lines": -1},
+        {"max_lost": 101.0}, {"max_lost": float("nan")}, {"ticker": "A", "each_ticker": True}, {"columns": "ts"},
+        {"adjust": True, "prices": "raw"},
+    ],
+)  # fmt: skip
+def test_options_out_of_range_or_in_contradiction_are_refused(options):
+    with pytest.raises(InvalidInput):
+        ImportOptions(**options)
