@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     from pitboss.worker.worker import Worker
 
 SETTLE_SECONDS = 2.0
-_NUMERIC = (
-    "numpy", "polars", "pitboss.strategy.talibalone", "pitboss.backtesting.warming", "pitboss.kinds.documents.bars",
-)  # fmt: skip
+_NUMERIC = ("numpy", "polars", "pitboss.backtesting.warming", "pitboss.kinds.documents.bars")
 FAMILIES: dict[Family, tuple[str, ...]] = {
     Family.BARE: (),
     Family.NUMERIC: _NUMERIC,

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import talib
 
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel import series
 from pitboss.kernel.bars import BarArrays
 from pitboss.strategy.functions import Function
+from pitboss.strategy.talibrary import talib
 
 F64 = npt.NDArray[np.float64]
 Arrays = tuple[Any, ...]
