@@ -17,8 +17,9 @@ from pitboss.backtesting.engine import rules_of, signals_and_levels
 from pitboss.backtesting.library import backtest, universe_of
 from pitboss.backtesting.options import resolve
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.kernel.account import new_log, new_state
 from pitboss.kernel.panel import new_panel
-from pitboss.kernel.simulate import new_log, new_state, simulate
+from pitboss.kernel.simulate import simulate
 from pitboss.market.synth import synthesize
 from pitboss.strategy.evaluate import ArrayCache
 from pitboss.strategy.program import compile_document

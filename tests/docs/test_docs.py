@@ -10,7 +10,7 @@ import pytest
 
 import pitboss as library
 from pitboss.core.settings import Settings
-from pitboss.kernel.simulate import EXIT_REASONS, REJECTIONS
+from pitboss.kernel.account import EXIT_REASONS, INCIDENTS
 from pitboss.market.frames import to_frame
 from pitboss.strategy.functions import _OWN
 from pitboss.strategy.reader import KEYS
@@ -61,7 +61,7 @@ def test_every_metric_is_documented():
 
 def test_every_reason_is_documented():
     fills = reference("fills.md")
-    assert all(f"`{reason}`" in fills for reason in (*EXIT_REASONS, *REJECTIONS))
+    assert all(f"`{reason}`" in fills for reason in (*EXIT_REASONS, *INCIDENTS))
 
 
 def test_every_key_and_function_of_the_language_is_documented():

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitboss.kernel import simulate as k
+from pitboss.kernel import account as k
 from pitboss.kernel.panel import new_panel
+from pitboss.kernel.simulate import close_all, simulate
 from support import reference
 from support.bars import HOUR, START
 
@@ -26,25 +27,38 @@ def cases(draw):
     coarse = draw(st.booleans())
     shape = (symbols, count)
     close = 100 + np.cumsum(rng.integers(-3, 4, shape) if coarse else rng.normal(0, 1.5, shape), axis=1)
-    close = np.maximum(close, 20.0)
-    first = np.maximum(
-        np.roll(close, 1, axis=1) + (rng.integers(-2, 3, shape) if coarse else rng.normal(0, 1, shape)), 20
-    )
+    jump = np.zeros(shape)
+    jump[:, count // 2 :] = draw(st.sampled_from([0, 60])) * rng.choice([-1, 1])  # more than an account's margin
+    close = np.maximum(close + jump, 20.0)
+    before = np.roll(close, 1, axis=1) + (jump - np.roll(jump, 1, axis=1)) * draw(st.booleans())  # between two bars
+    first = np.maximum(before + (rng.integers(-2, 3, shape) if coarse else rng.normal(0, 1, shape)), 20)
     first[:, 0] = 100
     spread = rng.integers(0, 4, (2, *shape)) if coarse else np.abs(rng.normal(0, 1, (2, *shape)))
     high = np.maximum(first, close) + spread[0]
     low = np.maximum(np.minimum(first, close) - spread[1], 1.0)
     density = draw(st.sampled_from([0.1, 0.3, 0.6]))
-    signals = sum((rng.random(shape) < density).astype(np.uint8) << bit for bit in range(4)).astype(np.uint8)
+    leaving = draw(st.sampled_from([0.02, 0.3]))
+    side = rng.random(shape)  # seldom both
+    entries = (side < density * 0.6) * 1 + (side > 1 - density * 0.6) * 2 + (abs(side - 0.5) < 0.02) * 3
+    chances = [leaving, leaving, draw(st.sampled_from([0.0, 0.3])), draw(st.sampled_from([0.0, 0.1]))]
+    signals = entries + sum((rng.random(shape) < chance) << bit for bit, chance in enumerate(chances, 2))
+    signals = signals.astype(np.uint8)
     if draw(st.booleans()):
         hole = rng.random(shape) < 0.2
         hole[0, 0] = False
+        if symbols > 1 and draw(st.booleans()):
+            hole[-1, draw(st.integers(1, count)) :] = True  # one that ends before the others
         for column in (first, high, low, close):
             column[hole] = np.nan
         signals[hole] = 0
     ts = START + np.cumsum(rng.integers(1, 4, count)) * HOUR
-    distances = {name: rng.integers(-1, 6, shape).astype(float) for name in ("stop", "target", "trail")}
-    distances["stop"][rng.random(shape) < 0.05] = np.nan
+    distances = {name: rng.integers(1, 12, shape).astype(float) for name in ("stop", "trail")}
+    distances["targets"] = rng.integers(1, 9, (3, *shape)).astype(float)
+    for values, wrong in ((distances["stop"], np.nan), (distances["trail"], 0.0), (distances["targets"], -1.0)):
+        values[rng.random(values.shape) < 0.03] = wrong
+    for name in ("trigger", "limit"):  # for long and short
+        distances[name] = close + rng.integers(-4, 5, (2, *shape))
+        distances[name][rng.random((2, *shape)) < 0.03] = np.nan
     return ts, (first, high, low, close), signals, distances
 
 
@@ -54,26 +68,41 @@ def options(draw):
         kinds = [("distance",), ("fraction", draw(st.sampled_from([0.01, 0.02, 0.05])))]
         return draw(st.sampled_from(kinds if always else [None, *kinds]))
 
-    sizing = draw(st.sampled_from(SIZINGS))
-    sizes = {"fixed_cash": [500.0, 9000.0], "fixed_quantity": [1.0, 70.0], "percent_equity": [0.1, 1.0],
-             "risk": [0.01, 0.05]}  # fmt: skip
+    is_reckless = draw(st.sampled_from([False, False, True]))  # all of what leverage pays, and no stop
+    sizing = "percent_equity" if is_reckless else draw(st.sampled_from(SIZINGS))
+    sizes = {"fixed_cash": [500.0, 9000.0], "fixed_quantity": [1.0, 70.0, 300.0], "percent_equity": [0.1, 1.0, 5.0],
+             "risk": [0.01, 0.05, 0.5]}  # fmt: skip
+    leverage = draw(st.sampled_from([2.0, 20.0] if is_reckless else [1.0, 1.0, 3.0, 20.0]))
+    targets = draw(st.sampled_from([0, 0, 1, 2, 3]))
     costly = draw(st.booleans())
     return reference.Options(
         cash=draw(st.sampled_from([1_000.0, 10_000.0])),
         sizing=sizing,
-        size=draw(st.sampled_from(sizes[sizing])),
+        size=leverage if is_reckless else draw(st.sampled_from(sizes[sizing])),
         lot=draw(st.sampled_from([0.0, 0.0, 1.0, 10.0])),
+        leverage=leverage,
+        maintenance=draw(st.sampled_from([0.0, 0.5])) / leverage,
+        fills_short=draw(st.booleans()),
         commission=draw(st.sampled_from([0.0, 0.001])) if costly else 0.0,
         per_share=draw(st.sampled_from([0.0, 0.01])) if costly else 0.0,
         per_order=draw(st.sampled_from([0.0, 1.0])) if costly else 0.0,
         minimum=draw(st.sampled_from([0.0, 5.0])) if costly else 0.0,
         slippage=draw(st.sampled_from([0.0, 0.001])),
         borrow=draw(st.sampled_from([0.0, 0.5])),
+        interest=draw(st.sampled_from([0.0, 0.5])),
         max_bars=draw(st.sampled_from([0, 0, 1, 3])),
-        stop=level(always=sizing == "risk"),
-        target=level(),
-        trail=level(),
+        cooldown=draw(st.sampled_from([0, 0, 1, 4])),
+        max_positions=draw(st.sampled_from([0, 0, 1, 2])),
+        expiry=draw(st.sampled_from([1, 3])),
+        order=draw(st.sampled_from(["market", "market", "limit", "stop", "stop_limit"])),
+        stop=None if is_reckless else level(always=sizing == "risk"),
+        targets=tuple(level(always=True) for _ in range(targets)),
+        shares=tuple(draw(st.sampled_from([0.25, 0.5, 1.0])) for _ in range(targets)),
+        trail=None if is_reckless else level(),
     )
+
+
+ORDERS = ("market", "limit", "stop", "stop_limit")
 
 
 def expected(case, o):
@@ -82,34 +111,56 @@ def expected(case, o):
     for s in range(len(first)):
         present = [t for t in range(len(ts)) if not math.isnan(first[s, t])]
         bars = {t: (first[s, t], high[s, t], low[s, t], close[s, t]) for t in present}
-        own = [dict(enumerate(distances[name][s])) for name in ("stop", "target", "trail")]
-        instruments.append(reference.Instrument(bars, dict(enumerate(signals[s].tolist())), *own))
+        waiting = [tuple(dict(enumerate(side[s])) for side in distances[name]) for name in ("trigger", "limit")]
+        instruments.append(
+            reference.Instrument(
+                bars, dict(enumerate(signals[s].tolist())), dict(enumerate(distances["stop"][s])),
+                [dict(enumerate(own[s])) for own in distances["targets"][: len(o.targets)]],
+                dict(enumerate(distances["trail"][s])), *waiting,
+            )
+        )  # fmt: skip
     return reference.simulate(ts.tolist(), instruments, o)
 
 
-def compiled(case, o, chunk, capacity=None):
-    ts, prices, signals, distances = case
+def levels_of(o, distances):
     parts = []
-    for name, kind in (("stop", o.stop), ("target", o.target), ("trail", o.trail)):
+    for name, kind in (("stop", o.stop), ("trail", o.trail)):
         if kind is None:
             parts += [k.LEVEL_NONE, np.zeros((1, 1))]
         elif kind[0] == "fraction":
             parts += [k.LEVEL_FRACTION, np.full((1, 1), kind[1])]
         else:
             parts += [k.LEVEL_DISTANCE, distances[name]]
+    fractions = np.array([kind[1] if kind[0] == "fraction" else np.nan for kind in o.targets])
+    own = np.ascontiguousarray(distances["targets"][: len(o.targets)])
+    return k.Levels(
+        *parts, fractions, own, np.array(o.shares, np.float64), ORDERS.index(o.order), distances["trigger"],
+        distances["limit"],
+    )  # fmt: skip
+
+
+def lasts(case):
+    """Answer the index of each symbol's last bar."""
+    return np.array([np.flatnonzero(row)[-1] if row.any() else -1 for row in ~np.isnan(case[1][0])])
+
+
+def compiled(case, o, chunk, capacity=None, last=None):
+    ts, prices, signals, distances = case
     rules = k.Rules(
-        SIZINGS.index(o.sizing), o.size, o.lot, o.commission, o.per_share, o.per_order, o.minimum, o.slippage,
-        o.borrow, o.max_bars,
+        SIZINGS.index(o.sizing), o.size, o.lot, o.leverage, o.maintenance, o.fills_short, o.commission, o.per_share,
+        o.per_order, o.minimum, o.slippage, o.borrow, o.interest, o.max_bars, o.cooldown, o.max_positions, o.expiry,
     )  # fmt: skip
     state, log = k.new_state(len(prices[0]), o.cash), k.new_log(len(ts), capacity or 64)
-    bars, levels, panel = k.Bars(ts, *prices), k.Levels(*parts), new_panel()
+    is_dense = bool(len(prices[0]) == 1 and not np.isnan(prices[0]).any())
+    bars = k.Bars(ts, *prices, lasts(case) if last is None else last, is_dense)
+    levels, panel = levels_of(o, distances), new_panel()
     reached = 0
     while reached < len(ts):
         stop = min(len(ts), reached + chunk)
-        reached = k.simulate(bars, signals, levels, rules, state, log, panel, reached, stop)
+        reached = simulate(bars, signals, levels, rules, state, log, panel, reached, stop)
         if reached < stop:
             log = k.grown(log)
-    k.close_all(rules, state, log, reached)
+    close_all(rules, state, log, reached)
     return state, log
 
 
@@ -130,9 +181,12 @@ def test_every_trade_equals_that_of_the_reference(case, o, chunk):
             (k.T_PNL, "pnl"), (k.T_COMMISSION, "commission"), (k.T_BORROW, "borrow"),
         ):  # fmt: skip
             assert row[column] == pytest.approx(trade[name], rel=1e-9, abs=1e-9)
-    reasons = [k.REJECTIONS[int(r)] for r in log.rejected[: state.counts[k.N_REJECTED], k.R_REASON]]
-    assert reasons == book.rejected
-    assert log.equity == pytest.approx(book.equity, rel=1e-9)
+    incidents = [k.INCIDENTS[int(r)] for r in log.incidents[: state.counts[k.N_INCIDENTS], k.I_REASON]]
+    assert incidents == book.incidents
+    assert log.equity == pytest.approx(book.equity, rel=1e-9, abs=1e-6)
+    assert state.counts[k.RUINED_T] == book.ruined
+    assert state.account[k.SHORTFALL] == pytest.approx(book.shortfall, rel=1e-9, abs=1e-6)
+    assert state.account[k.INTEREST] == pytest.approx(book.interest, rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=300, deadline=None)
@@ -140,7 +194,8 @@ def test_every_trade_equals_that_of_the_reference(case, o, chunk):
 def test_money_is_neither_made_nor_lost(case, o):
     state, log = compiled(case, o, 1000)
     rows = log.trades[: state.counts[k.N_TRADES]]
-    assert state.account[k.CASH] == pytest.approx(o.cash + rows[:, k.T_PNL].sum(), rel=1e-9, abs=1e-6)
+    earned = rows[:, k.T_PNL].sum() - state.account[k.INTEREST] + state.account[k.SHORTFALL]
+    assert state.account[k.CASH] == pytest.approx(o.cash + earned, rel=1e-9, abs=1e-6)
 
 
 @settings(max_examples=200, deadline=None)
@@ -149,10 +204,10 @@ def test_cutting_off_the_future_never_changes_the_past(case, o, cut):
     ts, prices, signals, distances = case
     cut = min(cut, len(ts))
     short = ts[:cut], tuple(p[:, :cut].copy() for p in prices), signals[:, :cut].copy(), {
-        name: values[:, :cut].copy() for name, values in distances.items()
+        name: values[..., :cut].copy() for name, values in distances.items()
     }  # fmt: skip
     whole_state, whole = compiled(case, o, 1000)
-    part_state, part = compiled(short, o, 1000)
+    part_state, part = compiled(short, o, 1000, last=lasts(case))  # a pause is not an end
     settled = [row for row in part.trades[: part_state.counts[k.N_TRADES]] if row[k.T_REASON] != k.BY_END]
     for row, other in zip(settled, whole.trades[: whole_state.counts[k.N_TRADES]], strict=False):
         assert np.array_equal(row, other)

@@ -10,22 +10,28 @@ import numpy as np
 
 from pitboss.backtesting.universe import Universe
 from pitboss.kernel import panel as cells
-from pitboss.kernel.simulate import (
+from pitboss.kernel.account import (
+    F64,
     LEVEL_DISTANCE,
+    LEVEL_FRACTION,
+    LIMIT,
+    MARKET,
+    STOP_ENTRY,
+    STOP_LIMIT,
     Levels,
     Log,
     Rules,
     State,
-    close_all,
     grown,
     new_log,
     new_state,
-    simulate,
 )
+from pitboss.kernel.simulate import close_all, simulate
 from pitboss.strategy.document import SIZINGS, Costs, Sizing
-from pitboss.strategy.evaluate import ArrayCache, Scope
+from pitboss.strategy.evaluate import ArrayCache
+from pitboss.strategy.expression import Node
 from pitboss.strategy.program import Program
-from pitboss.strategy.signals import level_of, signals_of
+from pitboss.strategy.signals import distance_of, price_of, signals_of
 
 PIECE = 1 << 16  # bars of all symbols between two looks at what the caller wants
 LEAST_PIECE = 1 << 10
@@ -42,27 +48,70 @@ class Outcome:
     log: Log
     bars: int
     is_complete: bool
+    order: int  # how entries fill: one of `kernel.account`
 
 
 def rules_of(program: Program, sizing: Sizing, costs: Costs) -> Rules:
     """Answer sizing, costs and limits as the loop takes them."""
     return Rules(
-        SIZINGS.index(sizing.type), sizing.value, sizing.lot, costs.commission, costs.per_share,
-        costs.per_order, costs.minimum, costs.slippage, costs.borrow, program.max_bars,
-    )  # fmt: skip
+        sizing=SIZINGS.index(sizing.type),
+        size=sizing.value,
+        lot=sizing.lot,
+        leverage=sizing.leverage,
+        maintenance=sizing.maintained,
+        is_filled_short=sizing.when_short == "fill",
+        commission=costs.commission,
+        per_share=costs.per_share,
+        per_order=costs.per_order,
+        minimum=costs.minimum,
+        slippage=costs.slippage,
+        borrow=costs.borrow,
+        interest=costs.margin_interest,
+        max_bars=program.max_bars,
+        cooldown=program.cooldown,
+        max_positions=program.max_positions,
+        expiry=program.expiry,
+    )
+
+
+def order_of(program: Program) -> int:
+    """Answer how entries fill: at the market, or where their order rests."""
+    named = {name.partition(".")[0] for name in program.prices}
+    return STOP_LIMIT if len(named) == 2 else STOP_ENTRY if "stop" in named else LIMIT if named else MARKET
 
 
 def signals_and_levels(program: Program, universe: Universe, cache: ArrayCache) -> tuple[Any, Levels]:
     """Answer the signals and levels of every traded symbol on the timeline."""
-    scopes = [Scope(universe.bars, symbol, universe.timeframe, cache) for symbol in universe.symbols]
+    scopes = [universe.scope(symbol, cache) for symbol in universe.symbols]
     signals = universe.spread([signals_of(program, scope) for scope in scopes], 0)
-    parts: list[Any] = []
-    for name in ("stop_loss", "take_profit", "trailing_stop"):
-        levels = [level_of(program, name, scope) for scope in scopes]
-        kind, first = levels[0]
-        wide = kind == LEVEL_DISTANCE
-        parts += [kind, universe.spread([a for _, a in levels], np.nan) if wide else first.reshape(1, 1)]
-    return signals, Levels(*parts)
+
+    def spread(node: Node | None) -> tuple[int, F64]:
+        found = [distance_of(node, scope) for scope in scopes]
+        kind, first = found[0]
+        return kind, _wide([own for _, own in found]) if kind == LEVEL_DISTANCE else first.reshape(1, 1)
+
+    def _wide(columns: list[F64]) -> F64:
+        return np.asarray(universe.spread(columns, np.nan), np.float64)
+
+    def prices(name: str) -> F64:
+        if not any(given.startswith(name) for given in program.prices):
+            return np.full((2, 1, 1), np.nan)
+        own = [price_of(program, name, scope) for scope in scopes]
+        return np.stack([_wide([each[side] for each in own]) for side in (0, 1)])
+
+    targets = [spread(node) for node, _ in program.targets]
+    distances = [own for kind, own in targets if kind == LEVEL_DISTANCE]
+    shape = distances[0].shape if distances else (1, 1)
+    return signals, Levels(
+        *spread(program.stop_loss),
+        *spread(program.trailing_stop),
+        np.array([own[0, 0] if kind == LEVEL_FRACTION else np.nan for kind, own in targets]),
+        np.ascontiguousarray([np.broadcast_to(own, shape) for _, own in targets]).reshape(-1, *shape),
+        np.array([share for _, share in program.targets]),
+        order_of(program),
+        prices("stop"),
+        prices("limit"),
+    )
 
 
 class Simulation:
@@ -102,11 +151,11 @@ class Simulation:
 
     def saved(self) -> dict[str, Any]:
         """Answer all that has been computed so far, the arrays as bytes."""
-        trades, rejected = self.state.counts[:2]
+        trades, incidents = self.state.counts[:2]
         arrays = {
             **self.state._asdict(),
             "trades": self.log.trades[:trades],
-            "rejected": self.log.rejected[:rejected],
+            "incidents": self.log.incidents[:incidents],
             "equity": self.log.equity[: self.reached],
         }
         return {"reached": self.reached} | {name: memoryview(array).cast("B") if array.size else b""
@@ -129,7 +178,8 @@ class Simulation:
         """Close what is open and answer what there is; nothing can be advanced or saved afterwards."""
         close_all(self.rules, self.state, self.log, self.reached)
         self.panel[cells.TRADES] = self.state.counts[0]
-        return Outcome(self.universe, self.cash, self.state, self.log, self.reached, self.reached == self.end)
+        is_complete = self.reached == self.end
+        return Outcome(self.universe, self.cash, self.state, self.log, self.reached, is_complete, self.levels.order)
 
 
 def run(

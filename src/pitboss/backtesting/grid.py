@@ -1,4 +1,4 @@
-"""The grid of a sweep: which values of which parameters, and by what the variants are ranked."""
+"""The grid of a sweep: which values of which parameters."""
 
 from __future__ import annotations
 
@@ -19,10 +19,6 @@ from pitboss.strategy.expression import Node
 
 MAX_VARIANTS = 1_000_000
 MAX_VALUES = 100_000  # of one parameter
-RANKABLE = (
-    "sharpe", "sortino", "calmar", "omega", "total_return", "annual_return", "final_equity", "profit_factor",
-    "win_rate", "expectancy", "probabilistic_sharpe", "alpha", "trade_count", "max_drawdown", "volatility",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,10 +119,3 @@ def _choices(choice: Any, where: str) -> tuple[float, ...]:
     if any(number is None for number in numbers):
         raise wrong
     return tuple(dict.fromkeys(number.value for number in numbers if number))
-
-
-def check_metric(metric: str) -> str:
-    """Answer `metric` if variants can be ranked by it. Raises InvalidInput otherwise."""
-    if metric not in RANKABLE:
-        raise InvalidInput(f"unknown metric '{str(metric)[:40]}'", suggest(str(metric), RANKABLE), "metric")
-    return metric

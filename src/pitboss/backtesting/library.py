@@ -12,11 +12,12 @@ from typing import Any
 import polars as pl
 
 from pitboss.backtesting.engine import Outcome, rules_of, run
-from pitboss.backtesting.grid import check_metric, read_grid
+from pitboss.backtesting.grid import read_grid
 from pitboss.backtesting.metrics import compute_metrics
 from pitboss.backtesting.options import check_cash, resolve
+from pitboss.backtesting.ranking import MIN_TRADES, SCORE, Ranking, read_ranking
 from pitboss.backtesting.summary import summarize
-from pitboss.backtesting.sweep import SweepJob, Variant, rank, run_sweep
+from pitboss.backtesting.sweep import SweepJob, Variant, run_sweep
 from pitboss.backtesting.tables import equity_frame, orders_frame, trades_frame
 from pitboss.backtesting.universe import Universe, infer_timeframe
 from pitboss.core.errors import InvalidInput
@@ -58,19 +59,19 @@ class BacktestResult:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """A finished sweep: `variants` in the order of the grid, `best` first by `metric`."""
+    """A finished sweep: `variants` in the order of the grid, and `best` of them by `ranking`."""
 
     variants: list[Variant]
-    metric: str
+    ranking: Ranking
 
     @property
     def best(self) -> Variant:
-        return rank(self.variants, self.metric)[0]
+        return self.ranking.sorted(self.variants)[0]
 
     @cached_property
     def table(self) -> pl.DataFrame:
         """One row a variant: its parameters and its metrics, best first."""
-        return variants_frame(rank(self.variants, self.metric))
+        return variants_frame(self.variants, self.ranking)
 
 
 def backtest(
@@ -104,17 +105,20 @@ def sweep(
     parameters: Mapping[str, Any] | None = None,
     costs: Mapping[str, Any] | None = None,
     sizing: Mapping[str, Any] | None = None,
+    min_trades: int = MIN_TRADES,
     threads: int | None = None,
 ) -> SweepResult:
     """Backtest every combination of `grid` (lists, or `{"low": 5, "high": 50, "step": 5}`) by parameter.
 
-    The other arguments are those of `backtest`; `threads` defaults to the number of cores.
+    They are ranked by `metric`, or an expression of metrics such as `sharpe * trade_count`, those with fewer than
+    `min_trades` after all others. The other arguments are those of `backtest`; `threads` defaults to the number of
+    cores.
     """
-    document = load(strategy)
+    document, ranking = load(strategy), read_ranking(metric, min_trades)
     universe = universe_of(document, bars)
     job = SweepJob(document, universe, check_cash(cash), sizing, costs, parameters or {})
     variants = list(run_sweep(job, read_grid(document, grid, parameters), threads or os.cpu_count() or 1))
-    return SweepResult(sorted(variants, key=lambda variant: variant.index), check_metric(metric))
+    return SweepResult(sorted(variants, key=lambda variant: variant.index), ranking)
 
 
 def load(strategy: str | Path) -> Document:
@@ -147,12 +151,13 @@ def _at(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
     return resampled(bars, own, timeframe)
 
 
-def variants_frame(variants: list[Variant]) -> pl.DataFrame:
-    """Answer variants as a table: parameters first, then every metric that is a single number or text."""
+def variants_frame(variants: list[Variant], ranking: Ranking) -> pl.DataFrame:
+    """Answer variants as a table, best first: parameters, then every metric that is a single number or text."""
     rows = [
         {"variant": variant.index}
         | dict(variant.parameters)
+        | ({SCORE: ranking.value(variant.metrics)} if ranking.column == SCORE else {})
         | {name: value for name, value in variant.metrics.items() if not isinstance(value, dict)}
-        for variant in variants
+        for variant in ranking.sorted(variants)
     ]
     return pl.DataFrame(rows, infer_schema_length=None)

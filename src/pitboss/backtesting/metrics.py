@@ -2,12 +2,14 @@
 
 Returns are daily: equity at the last bar of each UTC day over that of the day before (the starting cash
 before the first). Annualisation multiplies by `periods_per_year`, the days with bars that a year of this
-data has; it is part of the answer. The risk-free rate is 0. Ratios are fractions; what is undefined is None.
+data has; it is part of the answer. The risk-free rate is 0. Ratios are fractions; what is undefined is None, a gain
+over no loss is infinite.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,15 +18,16 @@ import numpy.typing as npt
 from pitboss.backtesting.engine import Outcome
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.timeframe import DAY_MICROS
-from pitboss.kernel import simulate as k
+from pitboss.kernel import account as k
 from pitboss.kernel.series import worst_drawdown
 
 F64 = npt.NDArray[np.float64]
 DAYS_PER_YEAR = 365.25
+INFINITE = "Infinity"
 
 
 def compute_metrics(outcome: Outcome) -> dict[str, Any]:
-    """Answer all metrics of `outcome` by name, ready for JSON."""
+    """Answer all metrics of `outcome` by name, plain numbers, texts and dicts."""
     universe = outcome.universe
     ts = universe.prices.ts[: outcome.bars]
     equity = outcome.log.equity[: outcome.bars]
@@ -49,10 +52,11 @@ def compute_metrics(outcome: Outcome) -> dict[str, Any]:
         **market_metrics(daily, market, periods),
         **trade_metrics(outcome, ts),
         **activity_metrics(outcome, equity),
+        **ruin_metrics(outcome, ts),
     }
     drawdown = abs(numbers["max_drawdown"])
     # Young (1991): annual return over the deepest drawdown
-    numbers["calmar"] = numbers["annual_return"] / drawdown if drawdown else None
+    numbers["calmar"] = ratio_of(numbers["annual_return"], drawdown)
     return {name: _plain(value) for name, value in numbers.items()}
 
 
@@ -61,7 +65,24 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return int(value)
-    return float(value) if math.isfinite(value) else None
+    return None if math.isnan(value) else float(value)
+
+
+def ratio_of(gain: float, loss: float) -> float:
+    """Answer gain over loss: infinite where there is a gain and no loss, NaN where neither says anything."""
+    if loss > 0:
+        return gain / loss
+    return math.inf if gain > 0 else math.nan
+
+
+def as_json(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer metrics for JSON, which has no infinite numbers: they are texts, as in the JSON of protobuf."""
+    return {name: INFINITE if value == math.inf else value for name, value in metrics.items()}
+
+
+def from_json(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The opposite of `as_json`."""
+    return {name: math.inf if value == INFINITE else value for name, value in metrics.items()}
 
 
 def periods_per_year(days: npt.NDArray[np.int64], span_days: float) -> float:
@@ -98,9 +119,9 @@ def return_metrics(daily: F64, years: float, periods: float) -> dict[str, Any]:
         "volatility": deviation * math.sqrt(periods),
         # Sharpe (1994): mean over standard deviation, times the root of periods a year
         "sharpe": ratio * math.sqrt(periods) if ratio is not None else None,
-        "sortino": mean / downside * math.sqrt(periods) if downside else None,
+        "sortino": ratio_of(mean, downside) * math.sqrt(periods),
         # Keating & Shadwick (2002), threshold 0: sum of gains over sum of losses
-        "omega": float(np.maximum(r, 0.0).sum()) / losses if losses else None,
+        "omega": ratio_of(float(np.maximum(r, 0.0).sum()), losses),
         # historical simulation at 95 %: the 5th percentile of daily returns and the mean beyond it
         "value_at_risk": float(-tail[-1]),
         "conditional_value_at_risk": float(-tail.mean()),
@@ -108,11 +129,11 @@ def return_metrics(daily: F64, years: float, periods: float) -> dict[str, Any]:
     }
 
 
-def _annual(growth: float, years: float) -> float | None:
+def _annual(growth: float, years: float) -> float:
     if growth <= 0:
         return -1.0
     exponent = math.log(growth) / years
-    return math.expm1(exponent) if exponent < 700 else None
+    return math.expm1(exponent) if exponent < 700 else math.inf
 
 
 def shape_metrics(r: F64, ratio: float | None) -> dict[str, Any]:
@@ -166,7 +187,7 @@ def trade_metrics(outcome: Outcome, ts: npt.NDArray[np.int64]) -> dict[str, Any]
         "trade_count": count,
         "win_rate": len(wins) / count if count else None,
         # gross profit over gross loss
-        "profit_factor": float(wins.sum() / -losses.sum()) if len(losses) else None,
+        "profit_factor": ratio_of(float(wins.sum()), -float(losses.sum())),
         "expectancy": float(pnl.mean()) if count else None,
         "average_win": float(wins.mean()) if len(wins) else None,
         "average_loss": float(losses.mean()) if len(losses) else None,
@@ -191,13 +212,24 @@ def _streak(flags: npt.NDArray[np.bool_]) -> int:
     return int((edges[1::2] - edges[::2]).max()) if len(edges) else 0
 
 
+def ruin_metrics(outcome: Outcome, ts: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """When equity fell to zero or below, if it did, and what the account owed then beyond all it had."""
+    ruined = int(outcome.state.counts[k.RUINED_T])
+    return {
+        "ruined_at": micros_to_iso(int(ts[ruined])) if ruined >= 0 else None,
+        "shortfall": float(outcome.state.account[k.SHORTFALL]),
+    }
+
+
 def activity_metrics(outcome: Outcome, equity: F64) -> dict[str, Any]:
     state = outcome.state
-    rejected = outcome.log.rejected[: state.counts[k.N_REJECTED], k.R_REASON].astype(np.int64)
-    counts = np.bincount(rejected, minlength=len(k.REJECTIONS)).tolist()
+    reasons = outcome.log.incidents[: state.counts[k.N_INCIDENTS], k.I_REASON].astype(np.int64)
+    counts = dict(zip(k.INCIDENTS, np.bincount(reasons, minlength=len(k.INCIDENTS)).tolist(), strict=True))
     mean = float(equity.mean())
     return {
-        "rejected_signals": dict(zip(k.REJECTIONS, counts, strict=True)),
+        "reduced_signals": counts.pop("reduced"),
+        "rejected_signals": counts,
+        "margin_interest": float(state.account[k.INTEREST]),
         # notional traded, entries and exits, over mean equity
         "turnover": float(state.account[k.TURNOVER]) / mean if mean > 0 else None,
         # fraction of bars in which any position was held

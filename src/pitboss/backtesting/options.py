@@ -7,9 +7,10 @@ from dataclasses import fields, replace
 from typing import Any
 
 from pitboss.core.errors import InvalidInput, Problem, suggest
-from pitboss.strategy.document import SIZINGS, Costs, Document, Sizing, read_number
+from pitboss.strategy.document import SIZINGS, WHEN_SHORT, Costs, Document, Sizing, read_number
 
-RULES = "1"  # raised whenever the same document and bars give another result
+_WORDS = {"type": SIZINGS, "when_short": WHEN_SHORT}
+RULES = "2"  # raised whenever the same document and bars give another result
 
 
 def check_cash(cash: float) -> float:
@@ -34,9 +35,9 @@ def override(base: Any, given: Mapping[str, Any] | None, where: str) -> Any:
         number = read_number(value)
         if name not in known:
             problems.append(Problem(f"unknown {where} '{name}'", suggest(name, known), where=place))
-        elif name == "type":
-            if value not in SIZINGS:
-                problems.append(Problem(f"unknown sizing '{value}'", suggest(str(value), SIZINGS), where=place))
+        elif name in _WORDS:
+            if value not in _WORDS[name]:
+                problems.append(Problem(f"unknown {name} '{value}'", suggest(str(value), _WORDS[name]), where=place))
             changes[name] = value
         elif number is None or number.value < 0 or (name == "value" and number.value == 0):
             problems.append(Problem(f"'{value}' is no {name}", "write a number such as 10 or 0.1%", where=place))
@@ -46,9 +47,12 @@ def override(base: Any, given: Mapping[str, Any] | None, where: str) -> Any:
             changes[name] = number.value
     if changes.get("type", getattr(base, "type", None)) != getattr(base, "type", None) and "value" not in changes:
         problems.append(Problem(f"{where} of another type needs a value", "give it too", where=f"{where}.value"))
+    changed = replace(base, **changes)
+    if changes and not problems and isinstance(changed, Sizing):
+        problems = [Problem(what, remedy, where=f"{where}.{name}") for name, what, remedy in changed.faults()]
     if problems:
         raise InvalidInput(problems)
-    return replace(base, **changes)
+    return changed
 
 
 def resolve(

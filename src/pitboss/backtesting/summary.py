@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -62,6 +63,8 @@ def shown(name: str, value: Any) -> str:
     """Answer a metric's value as text: per cent for ratios that read better so, a dash for none."""
     if value is None:
         return "–"
+    if value in (math.inf, "Infinity"):
+        return "∞"
     if isinstance(value, str):
         return value.replace("T", " ").removesuffix("Z")
     if name in METRICS and METRICS[name].unit == "percent":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,6 @@ from pitboss.strategy.document import Document
 from pitboss.strategy.evaluate import ArrayCache
 from pitboss.strategy.program import compile_document
 
-LESS_IS_BETTER = frozenset({"volatility"})
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -28,17 +27,6 @@ class Variant:
     index: int
     parameters: Mapping[str, float]
     metrics: Mapping[str, Any]
-
-
-def rank(variants: Sequence[Variant], metric: str) -> list[Variant]:
-    """Answer the variants best first; those without the metric last, ties in the order of the grid."""
-    sign = 1.0 if metric in LESS_IS_BETTER else -1.0
-
-    def key(variant: Variant) -> tuple[bool, float, int]:
-        value = variant.metrics.get(metric)
-        return value is None, sign * (value or 0.0), variant.index
-
-    return sorted(variants, key=key)
 
 
 @dataclass
@@ -64,6 +52,17 @@ class SweepJob:
         return Variant(index, parameters, compute_metrics(outcome))
 
 
+def interleaved(count: int) -> Iterator[int]:
+    """Yield 0 to `count` - 1 in an order of which every beginning lies evenly over the whole.
+
+    Steps of the golden section of `count`, or of the first number after it that shares no divisor with `count`.
+    """
+    step = round(count * (math.sqrt(5) - 1) / 2) or 1
+    while math.gcd(step, count) > 1:
+        step += 1
+    return (index * step % count for index in range(count))
+
+
 def run_sweep(job: SweepJob, grid: Grid, threads: int, done: Collection[int] = ()) -> Iterator[Variant]:
     """Yield the variants as they end, but for those already `done`, by index.
 
@@ -71,7 +70,8 @@ def run_sweep(job: SweepJob, grid: Grid, threads: int, done: Collection[int] = (
     """
     _ = job.universe.prices, job.universe.day_ends, job.universe.benchmark  # made once, before the threads
     pending: set[Future[Variant | None]] = set()
-    todo = ((index, parameters) for index, parameters in enumerate(grid) if index not in done)
+    variants = list(grid)
+    todo = ((index, variants[index]) for index in interleaved(len(variants)) if index not in done)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         try:
             while not job.is_stopped():

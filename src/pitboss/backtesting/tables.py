@@ -6,11 +6,13 @@ import numpy as np
 import polars as pl
 
 from pitboss.backtesting.engine import Outcome
-from pitboss.kernel import simulate as k
+from pitboss.kernel import account as k
 from pitboss.kernel.series import drawdown_of
 
 _TS = pl.Datetime("us", "UTC")
+_STATUSES = {"reduced": "reduced", "expired": "expired"}
 MOST_CANDLES = 2000  # of a symbol: more than a screen has columns
+_ENTRY_TYPES = ("market", "limit", "stop", "stop_limit")
 _ORDER_TYPES = {"stop_loss": "stop", "trailing_stop": "stop", "take_profit": "limit"}
 
 
@@ -49,9 +51,10 @@ def trades_frame(outcome: Outcome) -> pl.DataFrame:
 
 
 def orders_frame(outcome: Outcome) -> pl.DataFrame:
-    """Answer one row an order: entries and exits that filled, and entries that were rejected and why."""
+    """Answer one row an order: entries and exits that filled, and entries that did not, or not in full, and why."""
     rows = outcome.log.trades[: outcome.state.counts[k.N_TRADES]]
-    rejected = outcome.log.rejected[: outcome.state.counts[k.N_REJECTED]]
+    incidents = outcome.log.incidents[: outcome.state.counts[k.N_INCIDENTS]]
+    entry_type = _ENTRY_TYPES[outcome.order]
     long = rows[:, k.T_SIDE] > 0
     reasons = _named(k.EXIT_REASONS, rows[:, k.T_REASON])
     columns = ("symbol", "side", "type", "quantity", "placed_ts", "ts", "price", "status", "reason")
@@ -62,7 +65,7 @@ def orders_frame(outcome: Outcome) -> pl.DataFrame:
 
     count = len(rows)
     entries = table(
-        rows[:, k.T_SYMBOL], _named(("sell", "buy"), long), pl.repeat("market", count, eager=True),
+        rows[:, k.T_SYMBOL], _named(("sell", "buy"), long), pl.repeat(entry_type, count, eager=True),
         rows[:, k.T_QUANTITY], _moments(outcome, rows[:, k.T_ENTRY_SIGNAL]), _moments(outcome, rows[:, k.T_ENTRY]),
         rows[:, k.T_ENTRY_PRICE], pl.repeat("filled", count, eager=True), pl.repeat("entry", count, eager=True),
     )  # fmt: skip
@@ -72,15 +75,16 @@ def orders_frame(outcome: Outcome) -> pl.DataFrame:
         rows[:, k.T_QUANTITY], _moments(outcome, rows[:, k.T_EXIT_SIGNAL]), _moments(outcome, rows[:, k.T_EXIT]),
         rows[:, k.T_EXIT_PRICE], pl.repeat("filled", count, eager=True), reasons,
     )  # fmt: skip
-    refused = table(
-        rejected[:, k.R_SYMBOL],
-        _named(("sell", "none", "buy"), rejected[:, k.R_SIDE] + 1),
-        pl.repeat("market", len(rejected), eager=True), np.zeros(len(rejected)),
-        _moments(outcome, rejected[:, k.R_SIGNAL]), _moments(outcome, rejected[:, k.R_FILL]),
-        rejected[:, k.R_PRICE], pl.repeat("rejected", len(rejected), eager=True),
-        _named(k.REJECTIONS, rejected[:, k.R_REASON]),
+    kinds = _named(k.INCIDENTS, incidents[:, k.I_REASON])
+    noted = table(
+        incidents[:, k.I_SYMBOL],
+        _named(("sell", "none", "buy"), incidents[:, k.I_SIDE] + 1),
+        pl.repeat(entry_type, len(incidents), eager=True), incidents[:, k.I_QUANTITY],
+        _moments(outcome, incidents[:, k.I_SIGNAL]), _moments(outcome, incidents[:, k.I_FILL]),
+        incidents[:, k.I_PRICE],
+        kinds.replace_strict(_STATUSES, default="rejected", return_dtype=pl.String), kinds,
     )  # fmt: skip
-    return pl.concat([entries, exits, refused]).sort("ts", "placed_ts", maintain_order=True)
+    return pl.concat([entries, exits, noted]).sort("ts", "placed_ts", maintain_order=True)
 
 
 def equity_frame(outcome: Outcome) -> pl.DataFrame:

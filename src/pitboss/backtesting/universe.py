@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import Timeframe
+from pitboss.kernel.account import Bars
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.series import day_ends
-from pitboss.kernel.simulate import Bars
+from pitboss.strategy.evaluate import ArrayCache, Scope
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,9 @@ class Universe:
         """All traded symbols as (symbols, bars) arrays, NaN where a symbol has no bar."""
         fields = ("open", "high", "low", "close")
         own = [[getattr(self.bars[symbol], name) for symbol in self.symbols] for name in fields]
-        return Bars(self.timeline, *(np.asarray(self.spread(columns, np.nan), np.float64) for columns in own))
+        first, high, low, close = (np.asarray(self.spread(columns, np.nan), np.float64) for columns in own)
+        last = np.array([np.searchsorted(self.timeline, self.bars[symbol].ts[-1]) for symbol in self.symbols])
+        return Bars(self.timeline, first, high, low, close, last, len(self.symbols) == 1)
 
     def spread(self, columns: Sequence[npt.NDArray[np.generic]], missing: float) -> npt.NDArray[np.generic]:
         """Answer one array a symbol as (symbols, bars) on the timeline, `missing` where there is no bar."""
@@ -65,6 +68,10 @@ class Universe:
             else:
                 out[row, places] = column
         return out
+
+    def scope(self, symbol: str, cache: ArrayCache) -> Scope:
+        """Answer where a traded symbol's expressions are computed."""
+        return Scope(self.bars, symbol, self.timeframe, cache)
 
     @cached_property
     def benchmark(self) -> npt.NDArray[np.float64]:

@@ -56,10 +56,12 @@ def sweep(
     grid: Annotated[list[str], typer.Option(help="Values of a parameter: fast=5:50:5 or fast=5,10,20.")],
     trading: Trading,
     launch: Launch,
-    metric: Annotated[str, typer.Option(help="What the best variant has most of.")] = "sharpe",
+    metric: Annotated[str, typer.Option(help="What the best has most of: sharpe, sharpe * trade_count, …")] = "sharpe",
+    min_trades: Annotated[int, typer.Option(help="Variants with fewer trades are ranked after all others.")] = 30,
 ) -> None:
     """Backtest every combination of a grid of parameters."""
-    _run_document(strategy, "sweep", trading.params() | {"grid": read_grid_option(grid), "metric": metric}, launch)
+    ranking = {"metric": metric, "min_trades": min_trades}
+    _run_document(strategy, "sweep", trading.params() | {"grid": read_grid_option(grid), **ranking}, launch)
 
 
 def read_grid_option(given: list[str]) -> dict[str, Any]:

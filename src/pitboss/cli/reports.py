@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.text import Text
 
 from pitboss.bootstrap import Platform
@@ -64,6 +66,8 @@ def read(value: Value | object, unit: Unit) -> str:
         return "–"
     if unit is Unit.MOMENT:
         return str(value).replace("T", " ").removesuffix("Z")
+    if value in ("Infinity", math.inf):
+        return "∞"
     if isinstance(value, bool | str) or not isinstance(value, int | float):
         return str(value)
     if unit is Unit.PERCENT:

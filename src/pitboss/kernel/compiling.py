@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit
 
+_FOLDER = Path(__file__).parent
+
+
+def _forget_stale() -> None:
+    """Remove what was compiled before any kernel changed: numba looks at a function's own file only, not at those it
+    calls."""
+    newest = max(source.stat().st_mtime for source in _FOLDER.glob("*.py"))
+    for index in (_FOLDER / "__pycache__").glob("*.nbi"):
+        with suppress(OSError):  # another process was faster, or nobody may write there
+            if index.stat().st_mtime < newest:
+                index.unlink()
+
+
+_forget_stale()
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 

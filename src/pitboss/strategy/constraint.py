@@ -1,8 +1,8 @@
-"""A constraint on parameters, `where: fast < slow`: an expression over them alone, without bars."""
+"""Expressions over named numbers alone, without bars: a constraint on parameters, `where: fast < slow`, and a score."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,23 +27,30 @@ def faults_of(node: Node, parameters: Mapping[str, Any]) -> Iterator[ExpressionE
     yield from _faults_within(node, parameters)
 
 
-def _faults_within(node: Node, parameters: Mapping[str, Any]) -> Iterator[ExpressionError]:
+def number_faults_of(node: Node, names: Collection[str]) -> Iterator[ExpressionError]:
+    """Yield what keeps an expression from being a number made of those that are named."""
+    if _is_condition(node):
+        yield ExpressionError("a condition is no number", "write sharpe * trade_count", node.at)
+    yield from _faults_within(node, names)
+
+
+def _faults_within(node: Node, names: Collection[str]) -> Iterator[ExpressionError]:
     match node:
         case Number():
             return
         case Name():
-            if node.name not in parameters:
-                what = f"'{node.name}' is no parameter, and a constraint knows nothing else"
-                yield ExpressionError(what, suggest(node.name, parameters), node.at, len(node.name))
+            if node.name not in names:
+                what = f"'{node.name}' is not known here"
+                yield ExpressionError(what, suggest(node.name, names), node.at, len(node.name))
         case Unary() | Binary():
             wants_conditions = node.op in _CONDITIONS
             for child in node.children():
                 if _is_condition(child) != wants_conditions:
                     kind = "conditions" if wants_conditions else "numbers"
                     yield ExpressionError(f"'{node.op}' needs {kind}", "write fast < slow and slow < 100", child.at)
-                yield from _faults_within(child, parameters)
+                yield from _faults_within(child, names)
         case _:
-            yield ExpressionError("a constraint is of parameters and numbers alone", "write fast < slow", node.at)
+            yield ExpressionError("only names and numbers can stand here", "write fast < slow", node.at)
 
 
 def _is_condition(node: Node) -> bool:
@@ -53,18 +60,19 @@ def _is_condition(node: Node) -> bool:
 def holds(node: Node, values: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
     """Answer where a constraint without faults holds; `values` are numbers or arrays that fit together."""
     with np.errstate(all="ignore"):
-        return np.asarray(_value(node, values), dtype=np.bool_)
+        return np.asarray(value_of(node, values), dtype=np.bool_)
 
 
-def _value(node: Node, values: Mapping[str, Any]) -> Any:
+def value_of(node: Node, values: Mapping[str, Any]) -> Any:
+    """Answer what an expression without faults comes to."""
     match node:
         case Number():
             return node.value
         case Name():
             return values[node.name]
         case Unary():
-            operand = _value(node.operand, values)
+            operand = value_of(node.operand, values)
             return np.logical_not(operand) if node.op == "not" else np.negative(operand)
         case Binary():
-            return _OPERATORS[node.op](_value(node.left, values), _value(node.right, values))
+            return _OPERATORS[node.op](value_of(node.left, values), value_of(node.right, values))
     raise AssertionError(node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,8 +15,13 @@ from pitboss.strategy.valuetype import ValueType
 NO_ENTRY = "no-entry"  # the code of the mistake that a document never opens a position
 SIDES = ("long", "short")
 LARGEST = 1e15  # no price, size or length has use for more
+MOST_LEVERAGE = 1_000
+WHEN_SHORT = ("fill", "reject")
 SIZINGS = ("fixed_cash", "fixed_quantity", "percent_equity", "risk")
 LEVELS = ("stop_loss", "take_profit", "trailing_stop")
+PRICED = ("stop", "limit")  # what an entry's order may name
+COUNTS = ("risk.max_bars", "entry.cooldown", "entry.max_positions", "entry.order.expiry")
+DAY_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +36,45 @@ class ParameterSpec:
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """How large an entry is. `value`: cash, quantity or a fraction of equity; `lot` 0 is fractional."""
+    """How large an entry is. `value`: cash, quantity or a fraction of equity; `lot` 0 is fractional.
+
+    All positions together may be worth `leverage` times the equity; they are liquidated when equity falls to
+    `maintenance` of their worth. An entry that cannot be paid in full is filled with what can, or rejected, as
+    `when_short` says.
+    """
 
     type: str = "percent_equity"
     value: float = 1.0
     lot: float = 0.0
+    leverage: float = 1.0
+    maintenance: float | None = None
+    when_short: str = "fill"
+
+    @property
+    def maintained(self) -> float:
+        """The maintenance margin in force: when none is named, half of what an entry needs, and 0 without leverage."""
+        if self.maintenance is not None:
+            return self.maintenance
+        return 0.5 / self.leverage if self.leverage > 1 else 0.0
+
+    def faults(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what is wrong with the numbers: the field, what is wrong, and the remedy."""
+        if not 1 <= self.leverage <= MOST_LEVERAGE:
+            yield "leverage", f"a leverage of {self.leverage:g}", f"write a number from 1 to {MOST_LEVERAGE}"
+        elif not 0 <= self.maintained <= 1 / self.leverage:
+            most = f"from 0 to {1 / self.leverage:.4g}, which an entry with this leverage needs"
+            yield "maintenance", f"a maintenance margin of {self.maintenance:g}", f"write a fraction {most}"
+        if self.type == "percent_equity" and self.value > self.leverage:
+            what = f"{100 * self.value:,.6g} % of equity can never be paid with a leverage of {self.leverage:g}"
+            yield "value", what, f"write {self.value:g}% if that was meant, or raise sizing.leverage"
+        if self.type == "risk" and self.value >= 1:
+            yield "value", f"{100 * self.value:,.6g} % of equity at risk", f"write {self.value:g}% if that was meant"
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What trading costs, on both sides: fractions of the notional, or money; `borrow` a year on shorts."""
+    """What trading costs, on both sides: fractions of the notional, or money; `borrow` a year on shorts,
+    `margin_interest` a year on cash that is owed."""
 
     commission: float = 0.0
     per_share: float = 0.0
@@ -48,6 +82,7 @@ class Costs:
     minimum: float = 0.0
     slippage: float = 0.0
     borrow: float = 0.0
+    margin_interest: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +98,12 @@ class Document:
     indicators: Mapping[str, Node] = field(default_factory=dict)
     entry: Mapping[str, Node] = field(default_factory=dict)
     exit: Mapping[str, Node] = field(default_factory=dict)
-    levels: Mapping[str, Node] = field(default_factory=dict)
-    max_bars: Node | None = None
+    levels: Mapping[str, Node] = field(default_factory=dict)  # several targets are take_profit[0], take_profit[1], …
+    shares: Mapping[str, Node] = field(default_factory=dict)  # of the position that each of several targets closes
+    prices: Mapping[str, Node] = field(default_factory=dict)  # of waiting entries: stop.long, limit.short, …
+    counts: Mapping[str, Node] = field(default_factory=dict)  # those of COUNTS that are given
+    windows: tuple[tuple[int, int], ...] = ()  # in which entries may fill: minutes after midnight
+    exit_at: int | None = None  # minutes after midnight at which positions are left
     sizing: Sizing = Sizing()
     costs: Costs = Costs()
     symbols: frozenset[str] = frozenset()
@@ -138,8 +177,11 @@ class Document:
         found += [(f"exit.{side}", node, (ValueType.CONDITION,)) for side, node in self.exit.items()]
         distance = (ValueType.SERIES, ValueType.NUMBER, ValueType.PERCENT)
         found += [(f"risk.{name}", node, distance) for name, node in self.levels.items()]
-        if self.max_bars is not None:
-            found.append(("risk.max_bars", self.max_bars, (ValueType.NUMBER,)))
+        share = (ValueType.PERCENT, ValueType.NUMBER)
+        found += [(f"risk.{name}.share", node, share) for name, node in self.shares.items()]
+        price = (ValueType.SERIES, ValueType.NUMBER)
+        found += [(f"entry.order.{name}", node, price) for name, node in self.prices.items()]
+        found += [(name, node, (ValueType.NUMBER,)) for name, node in self.counts.items()]
         return found
 
 

@@ -81,6 +81,11 @@ class Scope:
         self.cache = cache or ArrayCache()
         self._scopes: dict[tuple[str, str], Scope] = {}
 
+    @property
+    def wall(self) -> npt.NDArray[np.int64]:
+        """What the clocks of the strategy's zone show when each bar opens: microseconds, as if it were UTC."""
+        return self.bars.ts
+
     def evaluate(self, node: Node) -> Array:
         """Answer a bound expression as an array of floats or of booleans, one element a bar."""
         return np.broadcast_to(np.asarray(self._value(node)), (len(self.bars.ts),))

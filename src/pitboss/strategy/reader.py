@@ -9,32 +9,30 @@ from pathlib import Path
 
 import yaml
 
-from pitboss.core.errors import InvalidInput, Problem, suggest
+from pitboss.core.errors import InvalidInput, Problem
 from pitboss.core.places import absolute
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.core.yamltext import compose
-from pitboss.strategy.binding import fold
 from pitboss.strategy.check import Checker
 from pitboss.strategy.constraint import faults_of
 from pitboss.strategy.document import (
+    COUNTS,
     LEVELS,
     SIDES,
-    SIZINGS,
-    Costs,
     Document,
     ParameterSpec,
-    Sizing,
     read_number,
     remember,
 )
 from pitboss.strategy.expression import ExpressionError, Name, Node, Number, parse, walk
 from pitboss.strategy.functions import CALENDAR, PRICES
-from pitboss.strategy.nodes import Nodes
+from pitboss.strategy.sections import Sections
 from pitboss.strategy.valuetype import ValueType
 
 MAX_BYTES = 64 * 1024
 MAX_NODES = 2_000  # of one expression with its indicators put in
 MAX_HEIGHT = 120
+ENTRY_SETTINGS = ("order", "windows", "cooldown", "max_positions")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 KEYS = (
     "name", "description", "source", "timeframe", "parameters", "indicators", "entry", "exit", "risk",
@@ -87,12 +85,8 @@ def _too_large(size: int) -> Problem:
     return Problem(f"the document has {size:,} bytes", f"at most {MAX_BYTES:,}: a strategy is a page of text")
 
 
-class _Reader(Nodes):
-    """Makes a document of its nodes. `sources` are the nodes of its expressions, by their place."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.sources: dict[str, yaml.ScalarNode] = {}
+class _Reader(Sections):
+    """Makes a document of its nodes."""
 
     def document(self, root: yaml.MappingNode) -> Document:
         top = self.mapping(root, "document", KEYS)
@@ -103,16 +97,20 @@ class _Reader(Nodes):
         indicators = self.expressions(top.get("indicators", nothing), "indicators")
         for taken in sorted(set(indicators) & {*parameters, *PRICES, *CALENDAR}):
             self.wrong(self.sources[f"indicators.{taken}"], f"the name '{taken}' is taken", "choose another name")
-        entry = self.expressions(top.get("entry", nothing), "entry", SIDES)
-        leave = self.expressions(top.get("exit", nothing), "exit", SIDES)
-        risk = self.expressions(top.get("risk", nothing), "risk", (*LEVELS, "max_bars"))
         values = {key: spec.default for key, spec in parameters.items()}
-        max_bars = risk.pop("max_bars", None)
+        entry = self.mapping(top.get("entry", nothing), "entry", (*SIDES, *ENTRY_SETTINGS))
+        leave = self.mapping(top.get("exit", nothing), "exit", (*SIDES, "at"))
+        risk = self.mapping(top.get("risk", nothing), "risk", (*LEVELS, "max_bars"))
+        prices, waiting = self.order(entry.get("order"))
+        counts = self.counts(risk, "risk") | self.counts(entry, "entry") | waiting
+        levels, shares = self.levels(risk)
         document = Document(
             name, self.text, timeframe, self.scalar(top.get("description"), "description"),
-            self.scalar(top.get("source"), "source"), parameters, indicators, entry, leave, risk, max_bars,
-            self.sizing(top.get("sizing", nothing), values, risk), self.costs(top.get("costs", nothing), values),
-            where=self.constraint(top.get("where"), parameters),
+            self.scalar(top.get("source"), "source"), parameters, indicators,
+            entry=self.sides(entry, "entry"), exit=self.sides(leave, "exit"), levels=levels, shares=shares,
+            prices=prices, counts=counts, windows=self.windows(entry.get("windows")),
+            exit_at=self.exit_at(leave.get("at")), sizing=self.sizing(top.get("sizing", nothing), values, levels),
+            costs=self.costs(top.get("costs", nothing), values), where=self.constraint(top.get("where"), parameters),
         )  # fmt: skip
         if not self.check_size(document):
             return document
@@ -197,21 +195,21 @@ class _Reader(Nodes):
             self.wrong(node, f"'{where}' is a number", "write a number such as 12 or 3%", where)
         return number
 
-    def expressions(self, node: yaml.Node, where: str, known: tuple[str, ...] = ()) -> dict[str, Node]:
+    def expressions(self, node: yaml.Node, where: str) -> dict[str, Node]:
         parsed = {}
-        for name, value in self.mapping(node, where, known).items():
-            place = f"{where}.{name}"
+        for name, value in self.mapping(node, where).items():
             if not name.isidentifier():
-                self.wrong(value, f"'{name}' cannot be a name", "use letters, digits and '_'", place)
-            text = self.scalar(value, place)
-            if not isinstance(value, yaml.ScalarNode) or (known and text.lower() in ("", "none", "null", "~")):
-                continue
-            self.sources[place] = value
-            try:
-                parsed[name] = parse(value.value)
-            except ExpressionError as error:
-                self.wrong(value, error.message, error.remedy, place, error.offset)
+                self.wrong(value, f"'{name}' cannot be a name", "use letters, digits and '_'", f"{where}.{name}")
+            read = self.expression(value, f"{where}.{name}")
+            if read is not None:
+                parsed[name] = read
         return parsed
+
+    def sides(self, parts: Mapping[str, yaml.Node], where: str) -> dict[str, Node]:
+        """Read the conditions for long and short."""
+        given = {side: parts[side] for side in SIDES if side in parts and not self.is_none(parts[side])}
+        read = {side: self.expression(node, f"{where}.{side}") for side, node in given.items()}
+        return {side: node for side, node in read.items() if node is not None}
 
     def check_size(self, document: Document) -> bool:
         """Report expressions that grow out of bounds once their indicators are put in."""
@@ -247,63 +245,14 @@ class _Reader(Nodes):
 
     def check_level(self, checker: Checker, where: str, node: Node, kind: ValueType) -> None:
         """Report a constant distance that is not above 0, and a number of bars that is not whole."""
-        if not where.startswith("risk.") or not kind.is_constant or kind is ValueType.UNKNOWN:
+        if where.startswith("indicators.") or not kind.is_constant or kind is ValueType.UNKNOWN:
             return
         value = checker.constant(node)
-        is_count = where == "risk.max_bars"
+        is_count = where in COUNTS
         if value is not None and (not value > 0 or (is_count and (value != int(value) or value > 1e9))):
             first = next(walk(node))
-            what = "a whole number of bars, 1 or more" if is_count else "a distance above 0"
+            what = "a whole number, 1 or more" if is_count else "a number above 0"
             checker.wrong(first, f"{where} is {value:g}", f"write {what}")
-
-    def constant(self, node: yaml.Node, where: str, values: dict[str, Number]) -> float | None:
-        """Read a constant expression such as 10%, 12 or size_parameter."""
-        text = self.scalar(node, where)
-        try:
-            folded = fold(parse(text), values)
-        except ExpressionError as error:
-            self.wrong(node, error.message, error.remedy, where)
-            return None
-        if not isinstance(folded, Number) or not folded.value >= 0:
-            self.wrong(
-                node,
-                f"'{where}' is a number that is not negative",
-                "write a number such as 10 or 0.1%",
-                where,
-            )
-            return None
-        return folded.value
-
-    def sizing(self, node: yaml.Node, values: dict[str, Number], risk: dict[str, Node]) -> Sizing:
-        parts = self.mapping(node, "sizing", ("type", "value", "lot"))
-        if not parts:
-            return Sizing()
-        kind = self.scalar(parts.pop("type", None), "sizing.type") or "percent_equity"
-        if kind not in SIZINGS:
-            self.wrong(node, f"unknown sizing '{kind[:40]}'", suggest(kind, SIZINGS), "sizing.type")
-        if kind == "risk" and "stop_loss" not in risk:
-            self.wrong(node, "sizing by risk needs a stop", "add risk.stop_loss", "sizing.type")
-        if "value" not in parts and kind != "percent_equity":
-            self.wrong(node, "sizing has no value", "add value: 10%", "sizing.value")
-        numbers = {key: self.constant(part, f"sizing.{key}", values) for key, part in parts.items()}
-        value = numbers.get("value")
-        if value == 0:
-            self.wrong(node, "sizing.value is 0", "a size is greater than 0", "sizing.value")
-        return Sizing(kind, 1.0 if value is None else value, numbers.get("lot") or 0.0)
-
-    def costs(self, node: yaml.Node, values: dict[str, Number]) -> Costs:
-        known = tuple(f.name for f in fields(Costs))
-        parts = self.mapping(node, "costs", known)
-        numbers = {key: self.constant(part, f"costs.{key}", values) or 0.0 for key, part in parts.items()}
-        for key in ("commission", "slippage"):
-            if numbers.get(key, 0.0) >= 1:
-                self.wrong(
-                    parts[key],
-                    f"costs.{key} is {numbers[key]:g}, all of the price",
-                    "write 0.02%",
-                    f"costs.{key}",
-                )
-        return Costs(**numbers)
 
 
 def _expanded(node: Node, indicators: dict[str, tuple[int, int]]) -> tuple[int, int]:
@@ -325,10 +274,12 @@ def _corners(document: Document, values: dict[str, Number]) -> list[dict[str, Nu
 
 
 def _wanted(where: str) -> str:
-    if where.startswith(("entry.", "exit.")):
+    if where.startswith(("entry.long", "entry.short", "exit.")):
         return "compare something: close > open"
-    if where == "risk.max_bars":
-        return "write a whole number of bars"
+    if where in COUNTS:
+        return "write a whole number"
+    if where.startswith("entry.order."):
+        return "write a price such as close - atr(14)"
     if where.startswith("risk."):
         return "write a distance such as 3% or 2 * atr(14)"
     return "write a series, a number or a condition"

@@ -5,36 +5,64 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pitboss.core.timeframe import Timeframe
+from pitboss.core.timeframe import DAY_MICROS, Timeframe
 from pitboss.kernel import series
+from pitboss.kernel.account import LEAVE, LEVEL_DISTANCE, LEVEL_FRACTION, LEVEL_NONE, NO_ENTRY
 from pitboss.kernel.bars import BarArrays
-from pitboss.kernel.simulate import LEVEL_DISTANCE, LEVEL_FRACTION, LEVEL_NONE
+from pitboss.kernel.dates import MINUTE
 from pitboss.strategy.evaluate import ArrayCache, Scope
 from pitboss.strategy.expression import Node, Number
 from pitboss.strategy.program import Program
 
 U8 = npt.NDArray[np.uint8]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 
 
 def signals_of(program: Program, scope: Scope) -> U8:
-    """Answer one byte a bar: bit 0 long entry, 1 short entry, 2 long exit, 3 short exit."""
+    """Answer one byte a bar: bit 0 long entry, 1 short entry, 2 long exit, 3 short exit; 4 where no entry may fill,
+    5 at the first bar after the time at which positions are left."""
     conditions = [side.get(which) for side in (program.entry, program.exit) for which in ("long", "short")]
     # one side's exit is often the other's entry
     computed: dict[Node | None, npt.NDArray[np.bool_]] = {
         node: np.ascontiguousarray(scope.evaluate(node), np.bool_) for node in set(conditions) if node
     }
     computed[None] = np.zeros(len(scope.bars.ts), dtype=np.bool_)
-    return series.pack_signals(*(computed[node] for node in conditions))
+    signals = series.pack_signals(*(computed[node] for node in conditions))
+    if program.windows:
+        signals |= np.where(_is_outside(scope.wall, program.windows), np.uint8(NO_ENTRY), np.uint8(0))
+    if program.exit_at is not None:
+        signals |= np.where(_is_first_after(scope.wall, program.exit_at), np.uint8(LEAVE), np.uint8(0))
+    return signals
 
 
-def level_of(program: Program, name: str, scope: Scope) -> tuple[int, npt.NDArray[np.float64]]:
+def _is_outside(wall: I64, windows: tuple[tuple[int, int], ...]) -> npt.NDArray[np.bool_]:
+    minute = wall % DAY_MICROS // MINUTE
+    inside = np.zeros(len(wall), np.bool_)
+    for first, last in windows:
+        after, before = minute >= first, minute < last
+        inside |= after & before if first < last else after | before
+    return ~inside
+
+
+def _is_first_after(wall: I64, minute: int) -> npt.NDArray[np.bool_]:
+    return np.diff((wall - minute * MINUTE) // DAY_MICROS, prepend=np.iinfo(np.int64).max) > 0
+
+
+def distance_of(node: Node | None, scope: Scope) -> tuple[int, F64]:
     """Answer a level's type and its distances, one a bar; a per cent value has one element in all."""
-    node = program.levels.get(name)
     if node is None:
         return LEVEL_NONE, np.zeros(1)
     if isinstance(node, Number) and node.is_percent:
         return LEVEL_FRACTION, np.array([node.value])
     return LEVEL_DISTANCE, np.ascontiguousarray(scope.evaluate(node), dtype=np.float64)
+
+
+def price_of(program: Program, name: str, scope: Scope) -> F64:
+    """Answer the prices of waiting entries for long and short, (sides, bars): NaN for a side that names none."""
+    nothing = np.full(len(scope.bars.ts), np.nan)
+    given = (program.prices.get(f"{name}.{side}") for side in ("long", "short"))
+    return np.stack([nothing if node is None else scope.evaluate(node).astype(np.float64) for node in given])
 
 
 class Stepper:

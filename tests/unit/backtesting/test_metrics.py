@@ -106,7 +106,10 @@ def test_symbols_share_one_account():
     frames = {name: to_frame(random_bars(400, seed=seed, missing=0.1)) for name, seed in (("A", 1), ("B", 2), ("C", 3))}
     result = pitboss.backtest(FLIP, frames)
     assert set(result.trades["symbol"]) == {"A", "B", "C"}
-    assert result.metrics["rejected_signals"]["insufficient_cash"] > 0
+    assert result.metrics["reduced_signals"] > 0
+    strict = pitboss.backtest(FLIP, frames, sizing={"when_short": "reject"})
+    assert strict.metrics["reduced_signals"] == 0
+    assert strict.metrics["rejected_signals"]["insufficient_cash"] > 0
     assert result.equity["equity"][-1] == pytest.approx(10_000 + result.trades["pnl"].sum())
 
 
@@ -128,7 +131,13 @@ def test_a_sweep_gives_each_variant_the_metrics_of_its_backtest():
         ({"cash": "x"}, "no amount"),
         ({"costs": {"comission": 1}}, "unknown costs 'comission'"),
         ({"costs": {"commission": -1}}, "is no commission"),
-        ({"sizing": {"type": "risk", "value": 1}}, "needs a stop"),
+        ({"sizing": {"type": "risk", "value": 0.01}}, "needs a stop"),
+        ({"sizing": {"type": "risk", "value": 1}}, "100 % of equity at risk"),
+        ({"sizing": {"value": 50}}, "5,000 % of equity can never be paid with a leverage of 1"),
+        ({"sizing": {"leverage": 0}}, "a leverage of 0"),
+        ({"sizing": {"leverage": 1e9}}, "a leverage of 1e"),
+        ({"sizing": {"leverage": 2, "maintenance": 0.6}}, "a maintenance margin of 0.6"),
+        ({"sizing": {"when_short": "beg"}}, "unknown when_short 'beg'"),
         ({"parameters": {"x": 1}}, "unknown parameter"),
     ],
 )

@@ -147,7 +147,7 @@ def test_a_sweeps_report_tells_what_was_tried():
     values = {figure.name: figure.value for figure in report.figures}
     assert values == {"variants": 8, "total": 9, "failed": 2, "best": 1.5}
     assert (report.charts[0].type, report.charts[0].x, report.charts[0].y) == ("heatmap", "fast", ["slow"])
-    assert report.tables[0].rows[0][:2] == ["fast=5, slow=9", 1.5]
+    assert report.tables[0].rows[0][:3] == [1, "fast=5, slow=9", 1.5]
     assert SWEEP.outcome(run_of("sweep", result=result)) == "8 of 9 variants"
 
 

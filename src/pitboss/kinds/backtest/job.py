@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pitboss.backtesting.engine import Outcome, Simulation, rules_of
-from pitboss.backtesting.metrics import compute_metrics
+from pitboss.backtesting.metrics import as_json, compute_metrics
 from pitboss.backtesting.tables import candles_frame, equity_frame, monthly_frame, orders_frame, trades_frame
 from pitboss.core.errors import RunCancelled
 from pitboss.kernel.panel import panel_over
@@ -55,7 +55,7 @@ def results(outcome: Outcome, context: RunContext) -> dict[str, Any]:
     for name, frame in (("monthly", monthly_frame(equity, outcome.cash)), ("candles", candles_frame(outcome))):
         save_frame(context, name, frame)
     return {
-        "metrics": compute_metrics(outcome),
+        "metrics": as_json(compute_metrics(outcome)),
         "trades": len(frames["trades"]),
         "final_equity": float(equity["equity"][-1]) if len(equity) else outcome.cash,
         "artifacts": artifacts,

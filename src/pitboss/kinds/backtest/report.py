@@ -61,8 +61,10 @@ def outcome_of(run: Run) -> str:
 
 
 def _doubts(result: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[Note]:
-    if metrics.get("final_equity", 1) <= 0 or (metrics.get("max_drawdown") or 0) <= -1:
-        yield Note(message="ruin: equity fell to zero or below, and that is final", is_warning=True)
+    if metrics.get("ruined_at") or metrics.get("final_equity", 1) <= 0 or (metrics.get("max_drawdown") or 0) <= -1:
+        when = f" at {shown('start', metrics['ruined_at'])}" if metrics.get("ruined_at") else ""
+        owed = f"; {metrics['shortfall']:,.2f} more was owed" if metrics.get("shortfall") else ""
+        yield Note(message=f"ruin{when}: equity fell to zero or below, and that is final{owed}", is_warning=True)
     count = metrics.get("trade_count", 0)
     if count < FEW_TRADES:
         what = f"only {count} trades" if count != 1 else "only one trade"
@@ -70,6 +72,10 @@ def _doubts(result: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[N
     rejected = listed(metrics.get("rejected_signals") or {})
     if rejected:
         yield Note(message=f"signals that were rejected: {rejected}", is_warning=True)
+    reduced = metrics.get("reduced_signals")
+    if reduced:
+        what = f"{reduced:,} entries were reduced to what could be paid"
+        yield Note(message=f"{what}: a smaller sizing.value or more leverage fills them whole", is_warning=True)
     for gap in (result.get("gaps") or [])[:5]:
         between = f"{shown('start', gap['after'])} and {shown('start', gap['before'])}"
         yield Note(message=f"{gap['symbol']} has no bars between {between}", is_warning=True)

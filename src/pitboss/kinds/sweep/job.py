@@ -8,7 +8,9 @@ from typing import Any
 
 from pitboss.backtesting.grid import Grid, read_grid
 from pitboss.backtesting.library import variants_frame
-from pitboss.backtesting.sweep import SweepJob, Variant, rank, run_sweep
+from pitboss.backtesting.metrics import as_json, from_json
+from pitboss.backtesting.ranking import Ranking, read_ranking
+from pitboss.backtesting.sweep import SweepJob, Variant, run_sweep
 from pitboss.core.errors import RunCancelled
 from pitboss.kinds.documents.bars import load_universe, save_frame
 from pitboss.kinds.documents.prepare import identity_of, read_request, source_of
@@ -48,7 +50,7 @@ def run(params: SweepParams, context: RunContext) -> dict[str, Any]:
         context.checkpoint_at_cancel({"variants": saved})
     else:
         raise RunCancelled("the sweep was cancelled")
-    return results(done, grid, params.metric, context)
+    return results(done, grid, read_ranking(params.metric, params.min_trades), context)
 
 
 def _restored(context: RunContext) -> bytearray:
@@ -64,30 +66,37 @@ def _restored(context: RunContext) -> bytearray:
 
 
 def _variant(item: Mapping[str, Any]) -> Variant:
-    return Variant(item["variant"], item["parameters"], item["metrics"])
+    return Variant(item["variant"], item["parameters"], from_json(item["metrics"]))
 
 
-def results(done: list[Variant], grid: Grid, metric: str, context: RunContext) -> dict[str, Any]:
+def results(done: list[Variant], grid: Grid, ranking: Ranking, context: RunContext) -> dict[str, Any]:
     """Write the table of variants, best first, and answer the result of a sweep."""
-    ranked = rank(done, metric)
-    artifacts = [save_frame(context, "variants", variants_frame(ranked))]
+    ranked = ranking.sorted(done)
+    artifacts = [save_frame(context, "variants", variants_frame(done, ranking))]
     return {
         "variants": len(done),
         "total": len(grid),
         "left_out": grid.left_out,
-        "metric": metric,
-        "failed": sum(variant.metrics.get(metric) is None for variant in done),
-        "best": [_item(variant) for variant in ranked[:BEST]],
+        "metric": ranking.text,
+        "min_trades": ranking.min_trades,
+        "with_enough_trades": sum(map(ranking.has_enough, done)),
+        "ruined": sum(variant.metrics.get("ruined_at") is not None for variant in done),
+        "failed": sum(ranking.value(variant.metrics) is None for variant in done),
+        "best": [_item(variant) | {"value": _plain(ranking.value(variant.metrics))} for variant in ranked[:BEST]],
         "artifacts": artifacts,
         "source": source_of(context.snapshot),
     }
+
+
+def _plain(value: float | None) -> Any:
+    return as_json({"": value})[""]
 
 
 def _item(variant: Variant) -> dict[str, Any]:
     return {
         "variant": variant.index,
         "parameters": dict(variant.parameters),
-        "metrics": dict(variant.metrics),
+        "metrics": as_json(variant.metrics),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
-from pitboss.backtesting.grid import RANKABLE, check_metric
+from pitboss.backtesting.ranking import MIN_TRADES, RANKABLE, read_ranking
 from pitboss.core.errors import InvalidInput
 from pitboss.kinds.documents.params import DocumentParams
 from pitboss.runs.kinds import mistake
@@ -38,7 +38,7 @@ _GRID = {
 
 def _metric(given: Any) -> str:
     try:
-        return check_metric(given)
+        return read_ranking(given).text
     except InvalidInput as error:
         raise mistake(error.problems[0].message, error.problems[0].remedy) from None
 
@@ -54,6 +54,17 @@ class SweepParams(DocumentParams):
         description="values of each parameter, or low, high and step",
         examples=[{"fast": [5, 10, 20]}],
     )
-    metric: Annotated[str, BeforeValidator(_metric), Field(json_schema_extra={"enum": list(RANKABLE)})] = Field(
-        "sharpe", title="Metric", description="what the best variant has most of", examples=["sharpe"]
+    metric: Annotated[str, BeforeValidator(_metric)] = Field(
+        "sharpe",
+        title="Metric",
+        description=f"what the best variant has most of: {', '.join(RANKABLE)}, or an expression of them",
+        examples=["sharpe", "sharpe * trade_count"],
+    )
+    min_trades: int = Field(
+        MIN_TRADES,
+        ge=0,
+        le=1_000_000_000,
+        title="Least number of trades",
+        description="variants with fewer are ranked after all others",
+        examples=[30],
     )

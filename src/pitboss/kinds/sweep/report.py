@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Any
 
+from pitboss.backtesting.ranking import RANKABLE, SCORE
 from pitboss.backtesting.summary import METRICS
 from pitboss.kinds.documents.report import column_of, source_notes, title_of
 from pitboss.runs.model import Run
@@ -19,7 +20,7 @@ def report_of(run: Run) -> Report:
     result = run.result
     if result is None:
         return Report(title=title_of(run), notes=source_notes(run))
-    metric, best = result["metric"], result["best"]
+    metric, best = column_ranked_by(result), result["best"]
     names = [*(best[0]["parameters"] if best else {})]
     return Report(
         title=title_of(run),
@@ -37,11 +38,16 @@ def outcome_of(run: Run) -> str:
     return f"{result['variants']} of {result['total']} variants" if "variants" in result else ""
 
 
+def column_ranked_by(result: dict[str, Any]) -> str:
+    """Answer the column of the table of variants by which they are ranked."""
+    return result["metric"] if result["metric"] in RANKABLE else SCORE
+
+
 def _figures(result: dict[str, Any]) -> list[Figure]:
     metric, best = result["metric"], result["best"]
     described = METRICS.get(metric)
     top = Figure(
-        name="best", label=f"Best {metric}", value=best[0]["metrics"].get(metric) if best else None,
+        name="best", label=f"Best {metric}", value=_value(best[0], metric) if best else None,
         unit=Unit(described.unit) if described else Unit.NUMBER, meaning=described.meaning if described else "",
         good=described.good if described else None,
     )  # fmt: skip
@@ -58,24 +64,42 @@ def _figures(result: dict[str, Any]) -> list[Figure]:
     ]
 
 
+def _value(variant: dict[str, Any], metric: str) -> Any:
+    """Answer what a variant is ranked by; those of versions before 0.3 have it among their metrics alone."""
+    return variant["value"] if "value" in variant else variant["metrics"].get(metric)
+
+
 def _left_out(count: int) -> list[Figure]:
     meaning = "combinations that do not fulfil the document's 'where'"
     return [Figure(name="left_out", label="Left out", value=count, unit=Unit.COUNT, meaning=meaning)] if count else []
 
 
 def _doubts(result: dict[str, Any]) -> list[Note]:
-    if result["variants"] < 2:
-        return []
-    what = "the best of many tries looks better than it is: test it on bars that the sweep has not seen"
-    return [Note(message=what, is_warning=True)]
+    notes = []
+    least, enough = result.get("min_trades", 0), result.get("with_enough_trades", 0)
+    if least and enough < result["variants"]:
+        what = f"{enough:,} of {result['variants']:,} variants have {least:,} trades or more, and are ranked first"
+        notes.append(Note(message=what, is_warning=not enough))
+    if result.get("ruined"):
+        notes.append(Note(message=f"{result['ruined']:,} variants were ruined, and are ranked last", is_warning=True))
+    if result["variants"] > 1:
+        what = "the best of many tries looks better than it is: test it on bars that the sweep has not seen"
+        notes.append(Note(message=what, is_warning=True))
+    return notes
 
 
 def _best(result: dict[str, Any]) -> Table:
     metric = result["metric"]
-    shown = {metric: metric} | {name: label for name, label in FURTHER.items() if name != metric}
-    columns = [Column(name="parameters", label="parameters")]
-    columns += [column_of(name).model_copy(update={"label": label}) for name, label in shown.items()]
-    rows = [[_shown(each["parameters"]), *(each["metrics"].get(name) for name in shown)] for each in result["best"]]
+    further = {name: label for name, label in FURTHER.items() if name != metric}
+    columns = [Column(name="variant", label="variant", unit=Unit.COUNT), Column(name="parameters", label="parameters")]
+    labels = {metric: metric, **further}
+    columns += [column_of(name).model_copy(update={"label": label}) for name, label in labels.items()]
+
+    def row(each: dict[str, Any]) -> list[Any]:
+        others = (each["metrics"].get(name) for name in further)
+        return [each["variant"], _shown(each["parameters"]), _value(each, metric), *others]
+
+    rows = [row(each) for each in result["best"]]
     title = f"{result['variants']:,} of {result['total']:,} variants, best by {metric}"
     return Table(name="best", title=title, columns=columns, rows=rows, shown=10)
 
@@ -85,7 +109,7 @@ def _shown(parameters: dict[str, float]) -> str:
 
 
 def _variants(metric: str, names: list[str]) -> Table:
-    columns = [column_of(name) for name in (*names, *METRICS)]
+    columns = [column_of(name) for name in ("variant", *names, *([SCORE] if metric == SCORE else []), *METRICS)]
     return Table(
         name="variants", title="All variants", columns=columns, artifact="variants.parquet", sort=f"-{metric}", shown=0
     )
