@@ -123,20 +123,24 @@ def expected(case, o):
 
 
 def levels_of(o, distances):
-    parts = []
-    for name, kind in (("stop", o.stop), ("trail", o.trail)):
+    """Answer the rows of what is told on each bar, and how the rules name them."""
+    rows = [distances["stop"], distances["trail"], *distances["targets"][: len(o.targets)]]
+    rests = len(rows)
+    rows += [*distances["trigger"], *distances["limit"]]
+
+    def named(kind, row):
         if kind is None:
-            parts += [k.LEVEL_NONE, np.zeros((1, 1))]
-        elif kind[0] == "fraction":
-            parts += [k.LEVEL_FRACTION, np.full((1, 1), kind[1])]
-        else:
-            parts += [k.LEVEL_DISTANCE, distances[name]]
-    fractions = np.array([kind[1] if kind[0] == "fraction" else np.nan for kind in o.targets])
-    own = np.ascontiguousarray(distances["targets"][: len(o.targets)])
-    return k.Levels(
-        *parts, fractions, own, np.array(o.shares, np.float64), ORDERS.index(o.order), distances["trigger"],
-        distances["limit"],
-    )  # fmt: skip
+            return k.LEVEL_NONE, 0.0
+        return (k.LEVEL_FRACTION, kind[1]) if kind[0] == "fraction" else (k.LEVEL_DISTANCE, float(row))
+
+    table = [
+        (kind[1] if kind[0] == "fraction" else np.nan, 2 + which, share)
+        for which, (kind, share) in enumerate(zip(o.targets, o.shares, strict=True))
+    ]
+    (stop_kind, stop), (trail_kind, trail) = named(o.stop, 0), named(o.trail, 1)
+    resting = {"stop_kind": stop_kind, "stop": stop, "trail_kind": trail_kind, "trail": trail,
+               "order": ORDERS.index(o.order), "trigger": rests, "limit": rests + 2}  # fmt: skip
+    return k.Levels(np.array(rows), np.array(table, np.float64).reshape(-1, 3)), resting
 
 
 def lasts(case):
@@ -146,14 +150,15 @@ def lasts(case):
 
 def compiled(case, o, chunk, capacity=None, last=None):
     ts, prices, signals, distances = case
-    rules = k.Rules(
-        SIZINGS.index(o.sizing), o.size, o.lot, o.leverage, o.maintenance, o.fills_short, o.commission, o.per_share,
-        o.per_order, o.minimum, o.slippage, o.borrow, o.interest, o.max_bars, o.cooldown, o.max_positions, o.expiry,
-    )  # fmt: skip
+    levels, resting = levels_of(o, distances)
+    same = ("size", "lot", "leverage", "maintenance", "commission", "per_share", "per_order", "minimum", "slippage",
+            "borrow", "interest", "max_bars", "cooldown", "max_positions", "expiry")  # fmt: skip
+    given = {name: getattr(o, name) for name in same} | resting
+    rules = k.new_rules(sizing=SIZINGS.index(o.sizing), is_filled_short=o.fills_short, **given)
     state, log = k.new_state(len(prices[0]), o.cash), k.new_log(len(ts), capacity or 64)
     is_dense = bool(len(prices[0]) == 1 and not np.isnan(prices[0]).any())
     bars = k.Bars(ts, *prices, lasts(case) if last is None else last, is_dense)
-    levels, panel = levels_of(o, distances), new_panel()
+    panel = new_panel()
     reached = 0
     while reached < len(ts):
         stop = min(len(ts), reached + chunk)
@@ -169,33 +174,32 @@ def compiled(case, o, chunk, capacity=None, last=None):
 def test_every_trade_equals_that_of_the_reference(case, o, chunk):
     book = expected(case, o)
     state, log = compiled(case, o, chunk, capacity=16)
-    rows = log.trades[: state.counts[k.N_TRADES]]
+    account = state.account[0]
+    rows = log.trades[: account["trades"]]
     assert len(rows) == len(book.trades)
     for row, trade in zip(rows, book.trades, strict=True):
-        assert k.EXIT_REASONS[int(row[k.T_REASON])] == trade["reason"]
-        assert (row[k.T_SIDE], row[k.T_ENTRY], row[k.T_EXIT], row[k.T_BARS]) == (
+        assert k.EXIT_REASONS[row["reason"]] == trade["reason"]
+        assert (row["side"], row["entry_t"], row["exit_t"], row["bars"]) == (
             trade["side"], trade["entry"], trade["exit"], trade["bars"],
         )  # fmt: skip
-        for column, name in (
-            (k.T_QUANTITY, "quantity"), (k.T_ENTRY_PRICE, "entry_price"), (k.T_EXIT_PRICE, "exit_price"),
-            (k.T_PNL, "pnl"), (k.T_COMMISSION, "commission"), (k.T_BORROW, "borrow"),
-        ):  # fmt: skip
-            assert row[column] == pytest.approx(trade[name], rel=1e-9, abs=1e-9)
-    incidents = [k.INCIDENTS[int(r)] for r in log.incidents[: state.counts[k.N_INCIDENTS], k.I_REASON]]
+        for name in ("quantity", "entry_price", "exit_price", "pnl", "commission", "borrow"):
+            assert row[name] == pytest.approx(trade[name], rel=1e-9, abs=1e-9)
+    incidents = [k.INCIDENTS[reason] for reason in log.incidents[: account["incidents"]]["reason"]]
     assert incidents == book.incidents
     assert log.equity == pytest.approx(book.equity, rel=1e-9, abs=1e-6)
-    assert state.counts[k.RUINED_T] == book.ruined
-    assert state.account[k.SHORTFALL] == pytest.approx(book.shortfall, rel=1e-9, abs=1e-6)
-    assert state.account[k.INTEREST] == pytest.approx(book.interest, rel=1e-9, abs=1e-9)
+    assert account["ruined_t"] == book.ruined
+    assert account["shortfall"] == pytest.approx(book.shortfall, rel=1e-9, abs=1e-6)
+    assert account["interest"] == pytest.approx(book.interest, rel=1e-9, abs=1e-9)
 
 
 @settings(max_examples=300, deadline=None)
 @given(cases(), options())
 def test_money_is_neither_made_nor_lost(case, o):
     state, log = compiled(case, o, 1000)
-    rows = log.trades[: state.counts[k.N_TRADES]]
-    earned = rows[:, k.T_PNL].sum() - state.account[k.INTEREST] + state.account[k.SHORTFALL]
-    assert state.account[k.CASH] == pytest.approx(o.cash + earned, rel=1e-9, abs=1e-6)
+    account = state.account[0]
+    rows = log.trades[: account["trades"]]
+    earned = rows["pnl"].sum() - account["interest"] + account["shortfall"]
+    assert account["cash"] == pytest.approx(o.cash + earned, rel=1e-9, abs=1e-6)
 
 
 @settings(max_examples=200, deadline=None)
@@ -208,6 +212,6 @@ def test_cutting_off_the_future_never_changes_the_past(case, o, cut):
     }  # fmt: skip
     whole_state, whole = compiled(case, o, 1000)
     part_state, part = compiled(short, o, 1000, last=lasts(case))  # a pause is not an end
-    settled = [row for row in part.trades[: part_state.counts[k.N_TRADES]] if row[k.T_REASON] != k.BY_END]
-    for row, other in zip(settled, whole.trades[: whole_state.counts[k.N_TRADES]], strict=False):
-        assert np.array_equal(row, other)
+    settled = [row for row in part.trades[: part_state.account["trades"][0]] if row["reason"] != k.BY_END]
+    for row, other in zip(settled, whole.trades[: whole_state.account["trades"][0]], strict=False):
+        assert row == other

@@ -11,27 +11,28 @@ import numpy as np
 from pitboss.backtesting.universe import Universe
 from pitboss.kernel import panel as cells
 from pitboss.kernel.account import (
-    F64,
     LEVEL_DISTANCE,
     LEVEL_FRACTION,
+    LEVEL_NONE,
     LIMIT,
     MARKET,
     STOP_ENTRY,
     STOP_LIMIT,
     Levels,
     Log,
-    Rules,
+    Rows,
     State,
     grown,
     new_log,
+    new_rules,
     new_state,
 )
 from pitboss.kernel.simulate import close_all, simulate
-from pitboss.strategy.document import SIZINGS, Costs, Sizing
+from pitboss.strategy.document import PRICED, SIDES, SIZINGS, Costs, Sizing
 from pitboss.strategy.evaluate import ArrayCache
-from pitboss.strategy.expression import Node
+from pitboss.strategy.expression import Node, Number
 from pitboss.strategy.program import Program
-from pitboss.strategy.signals import distance_of, price_of, signals_of
+from pitboss.strategy.signals import signals_of
 
 PIECE = 1 << 16  # bars of all symbols between two looks at what the caller wants
 LEAST_PIECE = 1 << 10
@@ -40,7 +41,10 @@ ROOM = 256  # rows of the log beyond what one trade in sixteen bars needs; it gr
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the loop left behind: its state, its log, and how many bars of the timeline it saw."""
+    """What the loop left behind: its state, its log, and how many bars of the timeline it saw.
+
+    `order` is how entries fill, one of `kernel.account`.
+    """
 
     universe: Universe
     cash: float
@@ -48,12 +52,49 @@ class Outcome:
     log: Log
     bars: int
     is_complete: bool
-    order: int  # how entries fill: one of `kernel.account`
+    order: int
+
+    @property
+    def account(self) -> Any:
+        """The account at the end, one row of ACCOUNT."""
+        return self.state.account[0]
+
+    @property
+    def trades(self) -> Rows:
+        """The trades, in the order of their exits: rows of TRADE."""
+        return self.log.trades[: self.account["trades"]]
+
+    @property
+    def incidents(self) -> Rows:
+        """What became of entries that did not fill, or not in full: rows of INCIDENT."""
+        return self.log.incidents[: self.account["incidents"]]
 
 
-def rules_of(program: Program, sizing: Sizing, costs: Costs) -> Rules:
-    """Answer sizing, costs and limits as the loop takes them."""
-    return Rules(
+def rows_of(program: Program) -> list[Node]:
+    """Answer what a program's levels and waiting entries are told by on each bar, in the order of their rows."""
+    levels = [program.stop_loss, program.trailing_stop, *(target for target, _ in program.targets)]
+    return [node for node in levels if node is not None and not _is_fraction(node)]
+
+
+def _is_fraction(node: Node | None) -> bool:
+    return isinstance(node, Number) and node.is_percent
+
+
+def _level(node: Node | None, rows: list[Node]) -> tuple[int, float]:
+    """Answer the kind of a level and its fraction, or the row of its distances."""
+    if node is None:
+        return LEVEL_NONE, 0.0
+    if isinstance(node, Number) and node.is_percent:
+        return LEVEL_FRACTION, node.value
+    return LEVEL_DISTANCE, float(rows.index(node))
+
+
+def rules_of(program: Program, sizing: Sizing, costs: Costs) -> Rows:
+    """Answer sizing, costs, limits and how orders rest as the loop takes them."""
+    rows = rows_of(program)
+    (stop_kind, stop), (trail_kind, trail) = _level(program.stop_loss, rows), _level(program.trailing_stop, rows)
+    has_stop, has_limit = (any(name.startswith(kind) for name in program.prices) for kind in PRICED)
+    return new_rules(
         sizing=SIZINGS.index(sizing.type),
         size=sizing.value,
         lot=sizing.lot,
@@ -71,55 +112,39 @@ def rules_of(program: Program, sizing: Sizing, costs: Costs) -> Rules:
         cooldown=program.cooldown,
         max_positions=program.max_positions,
         expiry=program.expiry,
+        stop_kind=stop_kind,
+        stop=stop,
+        trail_kind=trail_kind,
+        trail=trail,
+        order=(STOP_LIMIT if has_limit else STOP_ENTRY) if has_stop else (LIMIT if has_limit else MARKET),
+        trigger=len(rows),
+        limit=len(rows) + 2 * has_stop,
     )
-
-
-def order_of(program: Program) -> int:
-    """Answer how entries fill: at the market, or where their order rests."""
-    named = {name.partition(".")[0] for name in program.prices}
-    return STOP_LIMIT if len(named) == 2 else STOP_ENTRY if "stop" in named else LIMIT if named else MARKET
 
 
 def signals_and_levels(program: Program, universe: Universe, cache: ArrayCache) -> tuple[Any, Levels]:
     """Answer the signals and levels of every traded symbol on the timeline."""
     scopes = [universe.scope(symbol, cache) for symbol in universe.symbols]
     signals = universe.spread([signals_of(program, scope) for scope in scopes], 0)
-
-    def spread(node: Node | None) -> tuple[int, F64]:
-        found = [distance_of(node, scope) for scope in scopes]
-        kind, first = found[0]
-        return kind, _wide([own for _, own in found]) if kind == LEVEL_DISTANCE else first.reshape(1, 1)
-
-    def _wide(columns: list[F64]) -> F64:
-        return np.asarray(universe.spread(columns, np.nan), np.float64)
-
-    def prices(name: str) -> F64:
-        if not any(given.startswith(name) for given in program.prices):
-            return np.full((2, 1, 1), np.nan)
-        own = [price_of(program, name, scope) for scope in scopes]
-        return np.stack([_wide([each[side] for each in own]) for side in (0, 1)])
-
-    targets = [spread(node) for node, _ in program.targets]
-    distances = [own for kind, own in targets if kind == LEVEL_DISTANCE]
-    shape = distances[0].shape if distances else (1, 1)
-    return signals, Levels(
-        *spread(program.stop_loss),
-        *spread(program.trailing_stop),
-        np.array([own[0, 0] if kind == LEVEL_FRACTION else np.nan for kind, own in targets]),
-        np.ascontiguousarray([np.broadcast_to(own, shape) for _, own in targets]).reshape(-1, *shape),
-        np.array([share for _, share in program.targets]),
-        order_of(program),
-        prices("stop"),
-        prices("limit"),
-    )
+    rows = rows_of(program)
+    nodes: list[Node | None] = [*rows]
+    for kind in PRICED:
+        sides = [program.prices.get(f"{kind}.{side}") for side in SIDES]
+        nodes += sides if any(sides) else []
+    values = np.empty((max(1, len(nodes)), *(signals.shape if nodes else (1, 1))))
+    for row, node in enumerate(nodes):
+        universe.fill(values[row], [np.nan if node is None else scope.evaluate(node) for scope in scopes])
+    targets = [(*_level(node, rows), share) for node, share in program.targets]
+    table = [(value if kind == LEVEL_FRACTION else np.nan, value, share) for kind, value, share in targets]
+    return signals, Levels(values, np.array(table, dtype=np.float64).reshape(-1, 3))
 
 
 class Simulation:
     """One backtest under way: advanced a piece at a time, and between two pieces it can be saved."""
 
     def __init__(
-        self, program: Program, rules: Rules, universe: Universe, cash: float, panel: cells.Panel,
-        cache: ArrayCache | None = None,
+        self, program: Program, rules: Rows, universe: Universe, cash: float, panel: cells.Panel,
+        cache: ArrayCache | None = None, log: Log | None = None,
     ) -> None:  # fmt: skip
         self.rules = rules
         self.universe = universe
@@ -131,7 +156,7 @@ class Simulation:
         self.reached = 0
         symbols = len(universe.symbols)
         self.state = new_state(symbols, cash)
-        self.log = new_log(self.end, ROOM + 8 * symbols + self.end // 16)
+        self.log = log or new_log(self.end, ROOM + 8 * symbols + self.end // 16)
         self.piece = max(LEAST_PIECE, PIECE // symbols)
         panel[cells.TOTAL] = self.end
 
@@ -151,14 +176,14 @@ class Simulation:
 
     def saved(self) -> dict[str, Any]:
         """Answer all that has been computed so far, the arrays as bytes."""
-        trades, incidents = self.state.counts[:2]
+        account = self.state.account[0]
         arrays = {
             **self.state._asdict(),
-            "trades": self.log.trades[:trades],
-            "incidents": self.log.incidents[:incidents],
+            "trades": self.log.trades[: account["trades"]],
+            "incidents": self.log.incidents[: account["incidents"]],
             "equity": self.log.equity[: self.reached],
         }
-        return {"reached": self.reached} | {name: memoryview(array).cast("B") if array.size else b""
+        return {"reached": self.reached} | {name: memoryview(array.view(np.uint8))
                                             for name, array in arrays.items()}  # fmt: skip
 
     def take_up(self, saved: Mapping[str, Any]) -> None:
@@ -166,33 +191,38 @@ class Simulation:
         self.reached = saved["reached"]
         for name, array in self.state._asdict().items():
             array[...] = np.frombuffer(saved[name], array.dtype).reshape(array.shape)
-        while len(self.log.trades) <= max(self.state.counts[:2]):
+        account = self.state.account[0]
+        while len(self.log.trades) <= max(account["trades"], account["incidents"]):
             self.log = grown(self.log)
         for name, array in self.log._asdict().items():
             rows = np.frombuffer(saved[name], array.dtype).reshape(-1, *array.shape[1:])
             array[: len(rows)] = rows
         self.panel[cells.DONE] = self.reached
-        self.panel[cells.TRADES] = self.state.counts[0]
+        self.panel[cells.TRADES] = self.state.account["trades"][0]
 
     def outcome(self) -> Outcome:
         """Close what is open and answer what there is; nothing can be advanced or saved afterwards."""
         close_all(self.rules, self.state, self.log, self.reached)
-        self.panel[cells.TRADES] = self.state.counts[0]
+        self.panel[cells.TRADES] = self.state.account["trades"][0]
         is_complete = self.reached == self.end
-        return Outcome(self.universe, self.cash, self.state, self.log, self.reached, is_complete, self.levels.order)
+        return Outcome(
+            self.universe, self.cash, self.state, self.log, self.reached, is_complete, int(self.rules["order"][0])
+        )
 
 
 def run(
     program: Program,
-    rules: Rules,
+    rules: Rows,
     universe: Universe,
     cash: float,
     panel: cells.Panel,
     cache: ArrayCache | None = None,
+    log: Log | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Simulate the whole timeline, or as much of it as a cancel allows."""
-    simulation = Simulation(program, rules, universe, cash, panel, cache)
+    """Simulate the whole timeline, or as much of it as a cancel allows; into `log` where one of another backtest over
+    the same timeline is no longer needed: memory that is new costs more than what is written into it."""
+    simulation = Simulation(program, rules, universe, cash, panel, cache, log)
     while not is_cancelled() and simulation.advance():
         pass
     return simulation.outcome()

@@ -177,12 +177,12 @@ def market_metrics(daily: F64, market: F64, periods: float) -> dict[str, Any]:
 
 
 def trade_metrics(outcome: Outcome, ts: npt.NDArray[np.int64]) -> dict[str, Any]:
-    rows = outcome.log.trades[: outcome.state.counts[k.N_TRADES]]
-    pnl, count = rows[:, k.T_PNL], len(rows)
+    rows = outcome.trades
+    pnl, count = rows["pnl"], len(rows)
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
-    is_long = rows[:, k.T_SIDE] > 0
-    held = ts[rows[:, k.T_EXIT].astype(np.int64)] - ts[rows[:, k.T_ENTRY].astype(np.int64)]
-    reasons = np.bincount(rows[:, k.T_REASON].astype(np.int64), minlength=len(k.EXIT_REASONS))
+    is_long = rows["side"] > 0
+    held = ts[rows["exit_t"]] - ts[rows["entry_t"]]
+    reasons = np.bincount(rows["reason"], minlength=len(k.EXIT_REASONS))
     return {
         "trade_count": count,
         "win_rate": len(wins) / count if count else None,
@@ -196,14 +196,14 @@ def trade_metrics(outcome: Outcome, ts: npt.NDArray[np.int64]) -> dict[str, Any]
         "longest_winning_streak": _streak(pnl > 0),
         "longest_losing_streak": _streak(pnl < 0),
         "average_holding_seconds": float(held.mean()) / 1e6 if count else None,
-        "average_bars": float(rows[:, k.T_BARS].mean()) if count else None,
+        "average_bars": float(rows["bars"].mean()) if count else None,
         "long_trades": int(is_long.sum()),
         "short_trades": int((~is_long).sum()),
         "long_pnl": float(pnl[is_long].sum()),
         "short_pnl": float(pnl[~is_long].sum()),
         "exit_reasons": dict(zip(k.EXIT_REASONS, reasons.tolist(), strict=True)),
-        "commission": float(rows[:, k.T_COMMISSION].sum()),
-        "borrow_cost": float(rows[:, k.T_BORROW].sum()),
+        "commission": float(rows["commission"].sum()),
+        "borrow_cost": float(rows["borrow"].sum()),
     }
 
 
@@ -214,24 +214,23 @@ def _streak(flags: npt.NDArray[np.bool_]) -> int:
 
 def ruin_metrics(outcome: Outcome, ts: npt.NDArray[np.int64]) -> dict[str, Any]:
     """When equity fell to zero or below, if it did, and what the account owed then beyond all it had."""
-    ruined = int(outcome.state.counts[k.RUINED_T])
+    ruined = int(outcome.account["ruined_t"])
     return {
         "ruined_at": micros_to_iso(int(ts[ruined])) if ruined >= 0 else None,
-        "shortfall": float(outcome.state.account[k.SHORTFALL]),
+        "shortfall": float(outcome.account["shortfall"]),
     }
 
 
 def activity_metrics(outcome: Outcome, equity: F64) -> dict[str, Any]:
-    state = outcome.state
-    reasons = outcome.log.incidents[: state.counts[k.N_INCIDENTS], k.I_REASON].astype(np.int64)
+    reasons, account = outcome.incidents["reason"], outcome.account
     counts = dict(zip(k.INCIDENTS, np.bincount(reasons, minlength=len(k.INCIDENTS)).tolist(), strict=True))
     mean = float(equity.mean())
     return {
         "reduced_signals": counts.pop("reduced"),
         "rejected_signals": counts,
-        "margin_interest": float(state.account[k.INTEREST]),
+        "margin_interest": float(account["interest"]),
         # notional traded, entries and exits, over mean equity
-        "turnover": float(state.account[k.TURNOVER]) / mean if mean > 0 else None,
+        "turnover": float(account["turnover"]) / mean if mean > 0 else None,
         # fraction of bars in which any position was held
-        "exposure": float(state.counts[k.N_EXPOSED]) / len(equity),
+        "exposure": float(account["exposed"]) / len(equity),
     }

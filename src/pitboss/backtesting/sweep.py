@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pitboss.backtesting.grid import Grid
 from pitboss.backtesting.metrics import compute_metrics
 from pitboss.backtesting.options import resolve
 from pitboss.backtesting.universe import Universe
+from pitboss.kernel.account import Log
 from pitboss.kernel.panel import new_panel
 from pitboss.strategy.document import Document
 from pitboss.strategy.evaluate import ArrayCache
@@ -41,12 +43,15 @@ class SweepJob:
     base: Mapping[str, Any] = field(default_factory=dict)
     is_stopped: Callable[[], bool] = lambda: False  # by a cancel, or to go on later
     cache: ArrayCache = field(default_factory=ArrayCache)
+    _mine: threading.local = field(default_factory=threading.local)  # the log that a thread uses again and again
 
     def variant(self, index: int, parameters: Mapping[str, float]) -> Variant | None:
         """Compute one variant, None when it was stopped first."""
         program = compile_document(self.document, {**self.base, **parameters})
         rules = rules_of(program, *resolve(self.document, self.sizing, self.costs))
-        outcome = run(program, rules, self.universe, self.cash, new_panel(), self.cache, self.is_stopped)
+        used: Log | None = getattr(self._mine, "log", None)
+        outcome = run(program, rules, self.universe, self.cash, new_panel(), self.cache, used, self.is_stopped)
+        self._mine.log = outcome.log
         if not outcome.is_complete:
             return None
         return Variant(index, parameters, compute_metrics(outcome))

@@ -17,11 +17,11 @@ _ORDER_TYPES = {"stop_loss": "stop", "trailing_stop": "stop", "take_profit": "li
 
 
 def _moments(outcome: Outcome, column: np.ndarray) -> pl.Series:
-    return pl.Series(outcome.universe.prices.ts[column.astype(np.int64)]).cast(_TS)
+    return pl.Series(outcome.universe.prices.ts[column]).cast(_TS)
 
 
 def _named(names: tuple[str, ...], column: np.ndarray) -> pl.Series:
-    return pl.Series(names, dtype=pl.String).gather(column.astype(np.int64))
+    return pl.Series(names, dtype=pl.String).gather(column)
 
 
 def trades_frame(outcome: Outcome) -> pl.DataFrame:
@@ -30,33 +30,33 @@ def trades_frame(outcome: Outcome) -> pl.DataFrame:
     `pnl` is net of commission and borrow, `return` is pnl over the entry's notional, `bars` counts the
     symbol's bars from entry to exit; a timestamp is the opening of the bar in which the fill fell.
     """
-    rows = outcome.log.trades[: outcome.state.counts[k.N_TRADES]]
+    rows = outcome.trades
     return pl.DataFrame(
         {
-            "symbol": _named(outcome.universe.symbols, rows[:, k.T_SYMBOL]),
-            "side": _named(("short", "long"), (rows[:, k.T_SIDE] > 0)),
-            "quantity": rows[:, k.T_QUANTITY],
-            "entry_ts": _moments(outcome, rows[:, k.T_ENTRY]),
-            "entry_price": rows[:, k.T_ENTRY_PRICE],
-            "exit_ts": _moments(outcome, rows[:, k.T_EXIT]),
-            "exit_price": rows[:, k.T_EXIT_PRICE],
-            "pnl": rows[:, k.T_PNL],
-            "return": rows[:, k.T_PNL] / (rows[:, k.T_QUANTITY] * rows[:, k.T_ENTRY_PRICE]),
-            "commission": rows[:, k.T_COMMISSION],
-            "borrow": rows[:, k.T_BORROW],
-            "exit_reason": _named(k.EXIT_REASONS, rows[:, k.T_REASON]),
-            "bars": rows[:, k.T_BARS].astype(np.int64),
+            "symbol": _named(outcome.universe.symbols, rows["symbol"]),
+            "side": _named(("short", "long"), (rows["side"] > 0)),
+            "quantity": rows["quantity"],
+            "entry_ts": _moments(outcome, rows["entry_t"]),
+            "entry_price": rows["entry_price"],
+            "exit_ts": _moments(outcome, rows["exit_t"]),
+            "exit_price": rows["exit_price"],
+            "pnl": rows["pnl"],
+            "return": rows["pnl"] / (rows["quantity"] * rows["entry_price"]),
+            "commission": rows["commission"],
+            "borrow": rows["borrow"],
+            "exit_reason": _named(k.EXIT_REASONS, rows["reason"]),
+            "bars": rows["bars"],
         }
     )
 
 
 def orders_frame(outcome: Outcome) -> pl.DataFrame:
     """Answer one row an order: entries and exits that filled, and entries that did not, or not in full, and why."""
-    rows = outcome.log.trades[: outcome.state.counts[k.N_TRADES]]
-    incidents = outcome.log.incidents[: outcome.state.counts[k.N_INCIDENTS]]
+    rows = outcome.trades
+    incidents = outcome.incidents
     entry_type = _ENTRY_TYPES[outcome.order]
-    long = rows[:, k.T_SIDE] > 0
-    reasons = _named(k.EXIT_REASONS, rows[:, k.T_REASON])
+    long = rows["side"] > 0
+    reasons = _named(k.EXIT_REASONS, rows["reason"])
     columns = ("symbol", "side", "type", "quantity", "placed_ts", "ts", "price", "status", "reason")
 
     def table(symbol: np.ndarray, *values: object) -> pl.DataFrame:
@@ -65,23 +65,23 @@ def orders_frame(outcome: Outcome) -> pl.DataFrame:
 
     count = len(rows)
     entries = table(
-        rows[:, k.T_SYMBOL], _named(("sell", "buy"), long), pl.repeat(entry_type, count, eager=True),
-        rows[:, k.T_QUANTITY], _moments(outcome, rows[:, k.T_ENTRY_SIGNAL]), _moments(outcome, rows[:, k.T_ENTRY]),
-        rows[:, k.T_ENTRY_PRICE], pl.repeat("filled", count, eager=True), pl.repeat("entry", count, eager=True),
+        rows["symbol"], _named(("sell", "buy"), long), pl.repeat(entry_type, count, eager=True),
+        rows["quantity"], _moments(outcome, rows["entry_signal_t"]), _moments(outcome, rows["entry_t"]),
+        rows["entry_price"], pl.repeat("filled", count, eager=True), pl.repeat("entry", count, eager=True),
     )  # fmt: skip
     exits = table(
-        rows[:, k.T_SYMBOL], _named(("buy", "sell"), long),
+        rows["symbol"], _named(("buy", "sell"), long),
         reasons.replace_strict(_ORDER_TYPES, default="market", return_dtype=pl.String),
-        rows[:, k.T_QUANTITY], _moments(outcome, rows[:, k.T_EXIT_SIGNAL]), _moments(outcome, rows[:, k.T_EXIT]),
-        rows[:, k.T_EXIT_PRICE], pl.repeat("filled", count, eager=True), reasons,
+        rows["quantity"], _moments(outcome, rows["exit_signal_t"]), _moments(outcome, rows["exit_t"]),
+        rows["exit_price"], pl.repeat("filled", count, eager=True), reasons,
     )  # fmt: skip
-    kinds = _named(k.INCIDENTS, incidents[:, k.I_REASON])
+    kinds = _named(k.INCIDENTS, incidents["reason"])
     noted = table(
-        incidents[:, k.I_SYMBOL],
-        _named(("sell", "none", "buy"), incidents[:, k.I_SIDE] + 1),
-        pl.repeat(entry_type, len(incidents), eager=True), incidents[:, k.I_QUANTITY],
-        _moments(outcome, incidents[:, k.I_SIGNAL]), _moments(outcome, incidents[:, k.I_FILL]),
-        incidents[:, k.I_PRICE],
+        incidents["symbol"],
+        _named(("sell", "none", "buy"), incidents["side"] + 1),
+        pl.repeat(entry_type, len(incidents), eager=True), incidents["quantity"],
+        _moments(outcome, incidents["signal_t"]), _moments(outcome, incidents["fill_t"]),
+        incidents["price"],
         kinds.replace_strict(_STATUSES, default="rejected", return_dtype=pl.String), kinds,
     )  # fmt: skip
     return pl.concat([entries, exits, noted]).sort("ts", "placed_ts", maintain_order=True)

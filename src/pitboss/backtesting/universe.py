@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -62,12 +63,18 @@ class Universe:
         if len(columns) == 1 and self.places[0] is None:
             return columns[0].reshape(1, -1)
         out = np.full((len(columns), len(self.timeline)), missing, dtype=columns[0].dtype)
+        self.fill(out, columns)
+        return out
+
+    def fill(self, out: npt.NDArray[Any], columns: Sequence[Any]) -> None:
+        """Put one array or number a symbol into `out`, (symbols, bars), where it has bars; NaN elsewhere."""
         for row, (column, places) in enumerate(zip(columns, self.places, strict=True)):
             if places is None:
                 out[row] = column
             else:
+                if out.dtype.kind == "f":
+                    out[row] = np.nan
                 out[row, places] = column
-        return out
 
     def scope(self, symbol: str, cache: ArrayCache) -> Scope:
         """Answer where a traded symbol's expressions are computed."""

@@ -5,7 +5,7 @@ All arrays are (symbols, bars) over one timeline; a symbol without a bar has NaN
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ import numpy.typing as npt
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.void]  # of one of the types below
+Row = Any  # one of them, by reference
 
 # bits of a bar's signals
 LONG_ENTRY = 1
@@ -43,28 +45,51 @@ INCIDENTS = (
 )  # fmt: skip
 NO_CASH, NO_LEVEL, NO_QUANTITY, CONFLICT, NO_PLACE, EXPIRED, REDUCED = range(7)
 
-# columns of a row of `Log.trades`
-T_SYMBOL, T_SIDE, T_QUANTITY, T_ENTRY, T_ENTRY_PRICE, T_EXIT, T_EXIT_PRICE = range(7)
-T_PNL, T_COMMISSION, T_BORROW, T_REASON, T_BARS, T_ENTRY_SIGNAL, T_EXIT_SIGNAL = range(7, 14)
-TRADE_COLUMNS = 14
-
-# columns of a row of `Log.incidents`; I_QUANTITY is what was filled
-I_SYMBOL, I_SIDE, I_SIGNAL, I_FILL, I_PRICE, I_REASON, I_QUANTITY = range(7)
-INCIDENT_COLUMNS = 7
-
-# columns of a row of `State.positions`
-SIDE, QUANTITY, ENTRY_PRICE, ENTRY_T, ENTRY_BAR, FEES, BORROW = range(7)
-STOP, TARGET, TRAIL_STEP, IS_TRAILED = range(7, 11)  # STOP is the nearer of stop loss and trailing stop
-EXIT_DUE, EXIT_SIGNAL, ENTRY_DUE, ENTRY_SIGNAL, MARK, BAR_NUMBER, LAST_T = range(11, 18)
-FILLED, WHOLE, NEXT_TARGET, ORDER_BAR, IS_TRIGGERED, EXIT_BAR = range(18, 24)
-POSITION_COLUMNS = 24
-
-# how an entry filled (FILLED): what of its bar is known to come after it
+# how an entry filled: what of its bar is known to come after it
 AT_OPEN, BY_RISE, BY_FALL = range(3)  # BY_RISE: a stop, the price moving its way; BY_FALL: a limit, moving against it
 
-# places in `State.account` and `State.counts`
-CASH, TURNOVER, INTEREST, SHORTFALL, LEAST = range(5)  # LEAST: equity that is no more than this is none
-N_TRADES, N_INCIDENTS, N_EXPOSED, RUINED_T = range(4)  # RUINED_T is -1 while the account lives
+_F, _I, _B = np.float64, np.int64, np.bool_
+
+
+def _fields(real: str, whole: str = "", yes: str = "") -> np.dtype[np.void]:
+    """Answer the type of a row: its fields that are real numbers, whole ones, and true or false."""
+    fields = [(name, kind) for names, kind in ((real, _F), (whole, _I), (yes, _B)) for name in names.split()]
+    return np.dtype(fields, align=True)
+
+
+# A bar is told by its index on the timeline (`_t`), a symbol's age by how many bars it has had (`_number`).
+TRADE = _fields(
+    "quantity entry_price exit_price pnl commission borrow",
+    "symbol side entry_t exit_t reason bars entry_signal_t exit_signal_t",
+)
+# What became of an entry; `quantity` is what was filled.
+INCIDENT = _fields("price quantity", "symbol side signal_t fill_t reason")
+# An instrument: its position (side 0 is none), what is due, and what it was last worth.
+# stop: the nearer of stop loss and trailing stop; target: NaN after the last; mark: the open, the entry or the close
+POSITION = _fields(
+    "quantity whole entry_price fees borrow stop target trail_step mark",
+    "side entry_t entry_number filled next_target exit_due exit_signal_t entry_due entry_signal_t number last_t"
+    " order_number exit_number",
+    "is_trailed is_triggered",
+)
+# least: equity that is no more is none; ruined_t is -1 while the account lives; open, short: how many positions are
+ACCOUNT = _fields(
+    "cash turnover interest shortfall least",
+    "trades incidents exposed ruined_t open short",
+)
+# Sizing, costs, limits and how orders rest; fractions are fractions, a limit of 0 is none. `stop` and `trail` are a
+# fraction of the entry price, or the row of the distances; `trigger` and `limit` the rows of the prices for long, those
+# for short follow. A record is passed as one pointer: functions that are called with many arrays take longer for that
+# than for their work.
+RULES = _fields(
+    "size lot leverage maintenance commission per_share per_order minimum slippage borrow interest stop trail",
+    "sizing max_bars cooldown max_positions expiry stop_kind trail_kind order trigger limit",
+    "is_filled_short",
+)
+NEVER = -(1 << 60)  # the number of a bar long before the first
+
+# columns of a row of `Levels.targets`
+FRACTION, ROW, SHARE = range(3)
 
 MICROS_PER_YEAR = 365.0 * 86_400.0 * 1e6
 AFFORD = 1.0 + 1e-9  # tolerance of "can be paid", for the rounding of a size that takes all the cash
@@ -88,82 +113,59 @@ class Bars(NamedTuple):
 
 
 class Levels(NamedTuple):
-    """Where orders rest, all read at the signal's bar.
+    """Where orders rest, all read at the signal's bar: the distances and prices that the rules name by their row.
 
-    Of stop and trailing stop the distances, each (symbols, bars); their kind is LEVEL_NONE, LEVEL_FRACTION (of the
-    entry price; the array has one element) or LEVEL_DISTANCE (in price). Of the targets, nearest first, the fractions
-    (targets,) or where that is NaN the distances (targets, symbols, bars), and the shares of the position (targets,)
-    that they close. Of a waiting entry its kind, and the prices (sides, symbols, bars) for long and short at which it
-    is triggered and beyond which it does not fill.
+    `values` is (rows, symbols, bars). `targets` has a row for each target, nearest first: its fraction of the entry
+    price, or where that is NaN the row of its distances, and the share of the position that it closes.
     """
 
-    stop_kind: int
-    stop: F64
-    trail_kind: int
-    trail: F64
-    target_fractions: F64
-    target_distances: F64
-    target_shares: F64
-    order: int
-    trigger: F64
-    limit: F64
-
-
-class Rules(NamedTuple):
-    """Sizing, costs and limits; fractions are fractions, money is the account's currency, 0 is no limit."""
-
-    sizing: int
-    size: float
-    lot: float
-    leverage: float
-    maintenance: float
-    is_filled_short: bool
-    commission: float
-    per_share: float
-    per_order: float
-    minimum: float
-    slippage: float
-    borrow: float
-    interest: float
-    max_bars: int
-    cooldown: int
-    max_positions: int
-    expiry: int
+    values: F64
+    targets: F64
 
 
 class State(NamedTuple):
-    """All that the loop remembers between two calls."""
+    """All that the loop remembers between two calls: rows of POSITION, and one of ACCOUNT."""
 
-    account: F64
-    positions: F64
-    counts: I64
+    positions: Rows
+    account: Rows
 
 
 class Log(NamedTuple):
-    """What the loop writes: rows of trades and incidents, and equity at each bar's close."""
+    """What the loop writes: rows of TRADE and of INCIDENT, and equity at each bar's close."""
 
-    trades: F64
-    incidents: F64
+    trades: Rows
+    incidents: Rows
     equity: F64
 
 
 def new_state(symbols: int, cash: float) -> State:
     """Answer a flat account of `symbols` instruments holding `cash`."""
-    positions = np.zeros((symbols, POSITION_COLUMNS))
-    positions[:, LAST_T] = -1
-    positions[:, EXIT_BAR] = -np.inf
-    return State(np.array([cash, 0.0, 0.0, 0.0, NOTHING * cash]), positions, np.array([0, 0, 0, -1]))
+    positions, account = np.zeros(symbols, POSITION), np.zeros(1, ACCOUNT)
+    positions["last_t"] = -1
+    positions["exit_number"] = NEVER
+    account["cash"], account["least"], account["ruined_t"] = cash, NOTHING * cash, -1
+    return State(positions, account)
+
+
+def new_rules(**given: float) -> Rows:
+    """Answer rules, one row of RULES: those `given`, and neither costs nor limits else."""
+    rules = np.zeros(1, RULES)
+    for name, value in {"leverage": 1.0, "expiry": 1, **given}.items():
+        rules[name] = value
+    return rules
 
 
 def new_log(bars: int, capacity: int = 4096) -> Log:
     """Answer an empty log for `bars` bars with room for `capacity` rows of each kind."""
-    return Log(np.empty((capacity, TRADE_COLUMNS)), np.empty((capacity, INCIDENT_COLUMNS)), np.empty(bars))
+    return Log(np.empty(capacity, TRADE), np.empty(capacity, INCIDENT), np.empty(bars))
 
 
 def grown(log: Log) -> Log:
     """Answer `log` with room for twice as many rows, its rows kept."""
-    trades = np.empty((2 * len(log.trades), TRADE_COLUMNS))
-    trades[: len(log.trades)] = log.trades
-    incidents = np.empty((2 * len(log.incidents), INCIDENT_COLUMNS))
-    incidents[: len(log.incidents)] = log.incidents
-    return Log(trades, incidents, log.equity)
+    return Log(_doubled(log.trades), _doubled(log.incidents), log.equity)
+
+
+def _doubled(rows: Rows) -> Rows:
+    more = np.empty(2 * len(rows), rows.dtype)
+    more[: len(rows)] = rows
+    return more

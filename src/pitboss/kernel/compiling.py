@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from numba import njit
+from numba.extending import intrinsic
+from numba.np import arrayobj
 
 _FOLDER = Path(__file__).parent
 
@@ -23,6 +25,7 @@ def _forget_stale() -> None:
 
 
 _forget_stale()
+Array = TypeVar("Array")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -39,9 +42,27 @@ def inlined(function: Function) -> Function:
     return _compiled(function, inline="always")
 
 
+def _unowned(_context: Any, array: Any) -> Any:
+    """Answer the type of `unowned`, and how it is made: the array's description without what counts its references."""
+
+    def lowered(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        made: Any = arrayobj.make_array(signature.return_type)  # type: ignore[no-untyped-call]
+        made = made(context, builder, value=arguments[0])
+        for field in ("meminfo", "parent"):
+            setattr(made, field, getattr(made, field).type(None))
+        return made._getvalue()
+
+    return array(array), lowered
+
+
+# Answers the same array without its owner: what is called with it counts no references, which are atomic and take
+# longer than a bar's work. For arrays that somebody else holds for as long as the answer is used.
+unowned: Callable[[Array], Array] = intrinsic(_unowned)  # type: ignore[assignment]
+
+
 def _compiled(function: Function, **options: Any) -> Function:
     try:
-        made: Function = njit(cache=True, nogil=True, **options)(function)
+        made: Function = njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     except RuntimeError:  # numba found no place to keep it
-        made = njit(nogil=True, **options)(function)
+        made = njit(nogil=True, error_model="numpy", **options)(function)
     return made

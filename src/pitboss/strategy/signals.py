@@ -7,15 +7,14 @@ import numpy.typing as npt
 
 from pitboss.core.timeframe import DAY_MICROS, Timeframe
 from pitboss.kernel import series
-from pitboss.kernel.account import LEAVE, LEVEL_DISTANCE, LEVEL_FRACTION, LEVEL_NONE, NO_ENTRY
+from pitboss.kernel.account import LEAVE, NO_ENTRY
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.dates import MINUTE
 from pitboss.strategy.evaluate import ArrayCache, Scope
-from pitboss.strategy.expression import Node, Number
+from pitboss.strategy.expression import Node
 from pitboss.strategy.program import Program
 
 U8 = npt.NDArray[np.uint8]
-F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 
@@ -47,22 +46,6 @@ def _is_outside(wall: I64, windows: tuple[tuple[int, int], ...]) -> npt.NDArray[
 
 def _is_first_after(wall: I64, minute: int) -> npt.NDArray[np.bool_]:
     return np.diff((wall - minute * MINUTE) // DAY_MICROS, prepend=np.iinfo(np.int64).max) > 0
-
-
-def distance_of(node: Node | None, scope: Scope) -> tuple[int, F64]:
-    """Answer a level's type and its distances, one a bar; a per cent value has one element in all."""
-    if node is None:
-        return LEVEL_NONE, np.zeros(1)
-    if isinstance(node, Number) and node.is_percent:
-        return LEVEL_FRACTION, np.array([node.value])
-    return LEVEL_DISTANCE, np.ascontiguousarray(scope.evaluate(node), dtype=np.float64)
-
-
-def price_of(program: Program, name: str, scope: Scope) -> F64:
-    """Answer the prices of waiting entries for long and short, (sides, bars): NaN for a side that names none."""
-    nothing = np.full(len(scope.bars.ts), np.nan)
-    given = (program.prices.get(f"{name}.{side}") for side in ("long", "short"))
-    return np.stack([nothing if node is None else scope.evaluate(node).astype(np.float64) for node in given])
 
 
 class Stepper:
