@@ -11,7 +11,8 @@ import talib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pitboss.core.timeframe import parse_timeframe
+from pitboss.calendars.sessions import parse_session
+from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kernel.bars import BarArrays, calendar_starts, resample
 from pitboss.strategy import signals as computed
 from pitboss.strategy.compute import apply as compute
@@ -21,6 +22,7 @@ from pitboss.strategy.functions import function_names, lookup
 from pitboss.strategy.program import compile_document
 from pitboss.strategy.reader import inspect_document, read_document, read_document_file
 from pitboss.strategy.signals import Stepper
+from pitboss.strategy.times import times_of
 from pitboss.strategy.valuetype import ValueType
 from support.bars import HOUR, random_bars
 
@@ -140,7 +142,7 @@ def test_a_function_starts_again_after_a_gap(name, seed):
     gaps = with_gaps(240, seed)
     prices[seed % len(prices)][gaps] = np.nan
     constants = tuple(p.default if p.default is not None else 5.0 for p in function.parameters)
-    found = compute(function, bars, tuple(prices), constants)
+    found = compute(function, bars, lambda: bars.ts, tuple(prices), constants)
     exact = [int(c) if p.is_whole else c for p, c in zip(function.parameters, constants, strict=True)]
     edges = np.flatnonzero(np.diff(~gaps, prepend=False, append=False)).reshape(-1, 2)
     for first, last in edges:
@@ -163,7 +165,7 @@ def test_no_function_looks_ahead(name):
         given = [
             getattr(part, price) if price in BarArrays._fields else np.full(count, 5.0) for price in function.implicit
         ] or [next(conditions) if kind is ValueType.CONDITION else next(prices) for kind in function.inputs]
-        return compute(function, part, tuple(given), constants)
+        return compute(function, part, lambda: part.ts // DAY_MICROS * DAY_MICROS, tuple(given), constants)
 
     whole = apply(200)
     for count in (1, 2, 3, 50, 117, 118, 119, 199):
@@ -210,3 +212,41 @@ def test_no_text_is_too_strange_for_the_parser(text):
 def test_no_document_is_too_strange_for_the_reader(text):
     document, problems = inspect_document(text)
     assert problems or document is not None
+
+
+SESSIONS = ("24x7", "17:00 America/New_York", "XNYS", "09:00 Asia/Tokyo", "XLON")
+TIMELY = """
+name: timely
+timeframe: 30m
+session: {session}
+timezone: {zone}
+indicators: {{day: "on('1d', close)", four: "on('4h', high)", week: "on('1w', open)", month: "on('1mo', low)"}}
+entry:
+  long: >-
+    day > four or bars_into_session == 3 or (minutes_to_close < 60 and close > session_open)
+    or (hour == 9 and minute >= 30) or close > anchored_vwap(1) or week > month
+  windows: ["09:30-15:30"]
+exit: {{long: "anchored_vwap(5) > symbol('B').close and weekday == 2", at: "15:55"}}
+"""
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(SESSIONS), st.sampled_from(SESSIONS), st.sampled_from(["UTC", "America/New_York"]),
+       st.integers(0, 10_000), st.integers(1, 399))  # fmt: skip
+def test_sessions_and_bars_off_the_grid_never_show_the_future(session, others, zone, seed, cut):
+    rng = np.random.default_rng(seed)
+    start = int(datetime(2024, 3, 4, tzinfo=UTC).timestamp() * 1e6) + int(rng.integers(0, 48)) * 1_800_000_000
+    bars, other = random_bars(400, seed, missing=0.3), random_bars(400, seed + 1)
+    offset = int(rng.choice([0, 15, 7])) * 60_000_000
+    bars = bars._replace(ts=start + (bars.ts - bars.ts[0]) // 2)  # every half hour, with gaps
+    other = other._replace(ts=start + offset + (other.ts - other.ts[0]) // 2)
+    read = read_document(TIMELY.format(session=session, zone=zone))
+    program, times = compile_document(read), times_of(read, {"B": parse_session(others)})
+
+    def signals(moment):
+        known = {name: own.head(int(np.searchsorted(own.ts, moment))) for name, own in (("A", bars), ("B", other))}
+        return computed.signals_of(program, Scope(known, "A", read.timeframe, ArrayCache(), times))
+
+    whole = signals(1 << 62)
+    moment = int(bars.ts[min(cut, len(bars.ts) - 1)])
+    assert signals(moment).tolist() == whole[: np.searchsorted(bars.ts, moment)].tolist()

@@ -20,15 +20,17 @@ from pitboss.backtesting.summary import summarize
 from pitboss.backtesting.sweep import SweepJob, Variant, run_sweep
 from pitboss.backtesting.tables import equity_frame, orders_frame, trades_frame
 from pitboss.backtesting.universe import Universe, infer_timeframe
+from pitboss.calendars.sessions import Session, joined
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import Timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.panel import new_panel
-from pitboss.market.frames import resampled, to_arrays
+from pitboss.market.frames import to_arrays
 from pitboss.strategy.document import Document
 from pitboss.strategy.program import compile_document
 from pitboss.strategy.reader import read_document
 from pitboss.strategy.reference import StrategyRef
+from pitboss.strategy.times import times_of
 
 BarFrames = pl.DataFrame | Mapping[str, pl.DataFrame]
 
@@ -137,18 +139,19 @@ def universe_of(document: Document, bars: BarFrames) -> Universe:
     if not arrays or not all(len(own.ts) for own in arrays.values()):
         raise InvalidInput("there are no bars", "give a frame with rows", "bars")
     timeframe: Timeframe = document.timeframe or max(infer_timeframe(series) for series in arrays.values())
-    arrays = {symbol: _at(series, timeframe) for symbol, series in arrays.items()}
-    return Universe(tuple(arrays), arrays, timeframe)
+    times = times_of(document)
+    arrays = {symbol: _at(series, timeframe, times.session) for symbol, series in arrays.items()}
+    return Universe(tuple(arrays), arrays, timeframe, times)
 
 
-def _at(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
+def _at(bars: BarArrays, timeframe: Timeframe, session: Session | None) -> BarArrays:
     """Answer bars at `timeframe`, made of shorter ones where they have to be. Raises InvalidInput."""
     own = infer_timeframe(bars)
     if own == timeframe:
         return bars
     if not timeframe.is_made_of(own):
         raise InvalidInput(f"{own} bars cannot make {timeframe} bars", "give bars of that timeframe or shorter", "bars")
-    return resampled(bars, own, timeframe)
+    return joined(bars, own, timeframe, session)
 
 
 def variants_frame(variants: list[Variant], ranking: Ranking) -> pl.DataFrame:

@@ -16,15 +16,18 @@ from pitboss.kernel.account import Bars
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.series import day_ends
 from pitboss.strategy.evaluate import ArrayCache, Scope
+from pitboss.strategy.times import UTC_DAYS, Times
 
 
 @dataclass(frozen=True)
 class Universe:
-    """`symbols` are traded, in that order; `bars` may hold further symbols that the strategy looks at."""
+    """`symbols` are traded, in that order; `bars` may hold further symbols that the strategy looks at. `times` says
+    whose days and clocks it follows."""
 
     symbols: tuple[str, ...]
     bars: Mapping[str, BarArrays]
     timeframe: Timeframe
+    times: Times = UTC_DAYS
 
     def __post_init__(self) -> None:
         empty = [symbol for symbol in self.symbols if not len(self.bars[symbol].ts)]
@@ -78,7 +81,7 @@ class Universe:
 
     def scope(self, symbol: str, cache: ArrayCache) -> Scope:
         """Answer where a traded symbol's expressions are computed."""
-        return Scope(self.bars, symbol, self.timeframe, cache)
+        return Scope(self.bars, symbol, self.timeframe, cache, self.times)
 
     @cached_property
     def benchmark(self) -> npt.NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache
@@ -11,17 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pitboss.calendars.zones import check_zone, days_in, instants_of, wall_of
+from pitboss.calendars.spelling import no_session, read_session
+from pitboss.calendars.zones import days_in, instants_of, wall_of
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS, Timeframe
-from pitboss.kernel.bars import calendar_starts
+from pitboss.kernel.bars import BarArrays, calendar_ends, calendar_starts, resample
 
 I64 = npt.NDArray[np.int64]
-ALWAYS = "24x7"
 NOON = DAY_MICROS // 2
-_RULE = re.compile(r"(\d{1,2}):(\d\d) (\S+)")
-_EXCHANGE = re.compile(r"[A-Z0-9_]{2,12}(/[A-Z]+)?|24/[57]")
-_EXAMPLES = "write 24x7, an exchange's code such as XNYS or XLON, or a rule such as '17:00 America/New_York'"
 
 
 @dataclass(frozen=True)
@@ -48,6 +44,18 @@ class Rule:
         """Answer when each day begins."""
         return instants_of(days + self._lead, self.zone)
 
+    def ends(self, days: I64) -> I64:
+        """Answer when each day ends: as the next one begins."""
+        return self.starts(days + DAY_MICROS)
+
+    def last_open(self, days: I64) -> I64:
+        """Answer the last day that is traded up to each day: every day is."""
+        return days
+
+    def covers(self, moments: I64, _length: int) -> npt.NDArray[np.bool_]:
+        """Answer which stretches of time lie at least partly within sessions: all do."""
+        return np.ones(len(moments), np.bool_)
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -67,8 +75,9 @@ class Exchange:
     def _table(self) -> tuple[I64, I64, I64]:
         """Days, their starts and their ends, ascending."""
         sessions = self._calendar.schedule
-        days, starts, ends = sessions.index, sessions["open"], sessions["close"]
-        micros = [column.to_numpy().astype("datetime64[us]").astype(np.int64) for column in (days, starts, ends)]
+        starts, ends = (sessions[name].dt.tz_localize(None) for name in ("open", "close"))  # from UTC
+        columns = (sessions.index, starts, ends)
+        micros = [column.to_numpy().astype("datetime64[us]").astype(np.int64) for column in columns]
         return micros[0], micros[1], micros[2]
 
     def days(self, moments: I64) -> I64:
@@ -82,11 +91,29 @@ class Exchange:
 
     def starts(self, days: I64) -> I64:
         """Answer when the session of each day begins."""
-        known, starts, _ = self._table
+        return self._on(days, self._table[1])
+
+    def covers(self, moments: I64, length: int) -> npt.NDArray[np.bool_]:
+        """Answer which stretches of `length` microseconds from `moments` on lie at least partly within sessions."""
+        _, starts, ends = self._table
+        at = np.minimum(np.searchsorted(ends, moments, side="right"), len(ends) - 1)
+        return (starts[at] < moments + length) & (moments < ends[at]) | (moments >= ends[-1]) | (moments < starts[0])
+
+    def _on(self, days: I64, moments: I64) -> I64:
+        """Answer one of the moments of each day's session; a day without one has the hour of the session before it."""
+        known = self._table[0]
         at = np.clip(np.searchsorted(known, days, side="right") - 1, 0, len(known) - 1)
-        # a day without a session has the hour of the session before it
-        moved = instants_of(wall_of(starts[at], self.zone) + (days - known[at]), self.zone)
-        return np.where(known[at] == days, starts[at], moved)
+        moved = instants_of(wall_of(moments[at], self.zone) + (days - known[at]), self.zone)
+        return np.where(known[at] == days, moments[at], moved)
+
+    def ends(self, days: I64) -> I64:
+        """Answer when the session of each day ends."""
+        return self._on(days, self._table[2])
+
+    def last_open(self, days: I64) -> I64:
+        """Answer the last day that is traded up to each day."""
+        known = self._table[0]
+        return known[np.maximum(np.searchsorted(known, days, side="right") - 1, 0)]
 
 
 Session = Rule | Exchange
@@ -97,23 +124,12 @@ def parse_session(text: str) -> Session:
 
     Raises InvalidInput for what is none of them.
     """
-    text = str(text).strip()
-    if text.lower() in (ALWAYS, "24/7", "always"):
-        return Rule("UTC")
-    rule = _RULE.fullmatch(text)
-    if rule:
-        return Rule(check_zone(rule[3], "session"), _clock(rule[1], rule[2], text))
-    if not _EXCHANGE.fullmatch(text):
-        raise InvalidInput(f"'{text[:40]}' is no session", _EXAMPLES, "session")
-    exchange = Exchange(text)
+    read = read_session(text)
+    if isinstance(read, tuple):
+        return Rule(*read)
+    exchange = Exchange(read)
     assert exchange.zone  # raises InvalidInput for a code of no exchange
     return exchange
-
-
-def _clock(hours: str, minutes: str, text: str) -> int:
-    if int(hours) > 23 or int(minutes) > 59:
-        raise InvalidInput(f"'{text[:40]}' is no session", _EXAMPLES, "session")
-    return (int(hours) * 60 + int(minutes)) * 60_000_000
 
 
 @lru_cache(maxsize=8)
@@ -129,7 +145,7 @@ def _calendar(code: str) -> Any:
         end = (datetime.now(UTC) + timedelta(days=300)).strftime("%Y-%m-%d")
         return exchange_calendars.get_calendar(code, start=start, end=end)
     except exchange_calendars.errors.InvalidCalendarName:
-        raise InvalidInput(f"there is no exchange '{code[:20]}'", _EXAMPLES, "session") from None
+        raise no_session(f"there is no exchange '{code[:20]}'") from None
     except ValueError:  # it is not known that far back
         return exchange_calendars.get_calendar(code)
 
@@ -147,6 +163,19 @@ def period_starts(moments: I64, own: Timeframe, longer: Timeframe, session: Sess
     return (moments - starts) // longer.micros * longer.micros + starts
 
 
+def joined(bars: BarArrays, own: Timeframe, longer: Timeframe, session: Session | None = None) -> BarArrays:
+    """Answer bars of `own` timeframe joined into longer ones, told by their opening or, from a day on, by its date.
+
+    They are made of the session's bars alone: what trades before its open and after its close is left out, for a day
+    is complete when its session ends.
+    """
+    if session is not None and not own.is_daily:
+        inside = session.covers(bars.ts, own.micros)
+        if not inside.all():
+            bars = bars.where(inside)
+    return resample(bars, period_starts(bars.ts, own, longer, session))
+
+
 def bar_start(moments: I64, timeframe: Timeframe, session: Session | None) -> I64:
     """Answer the starts of bars that are stamped with their ends, a session's last and shorter one among them."""
     if session is None:
@@ -154,3 +183,17 @@ def bar_start(moments: I64, timeframe: Timeframe, session: Session | None) -> I6
     inside = moments - 1
     starts = session.starts(session.days(inside))
     return (inside - starts) // timeframe.micros * timeframe.micros + starts
+
+
+def bar_ends(starts: I64, timeframe: Timeframe, session: Session | None) -> I64:
+    """Answer when bars are complete: those within a day no later than its session, days and longer ones with it.
+
+    starts: (N,) what bars of `timeframe` are told by. Without a session days are those of UTC.
+    """
+    plain = calendar_ends(starts, timeframe.micros, timeframe.months)
+    if session is None or not len(starts):
+        return plain
+    if timeframe.is_daily:
+        return session.ends(np.maximum(session.last_open(plain - DAY_MICROS), starts))
+    last = session.ends(session.days(starts))
+    return np.where(last > starts, np.minimum(plain, last), plain)

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 
 I64 = npt.NDArray[np.int64]
 NEVER = np.iinfo(np.int64).min  # the moment of what has none
 HOUR = 3_600_000_000
-
-
-def check_zone(tz: str | None, where: str = "tz") -> str:
-    """Answer the zone's name. Raises InvalidInput when there is none of that name."""
-    try:
-        return ZoneInfo(tz or "UTC").key
-    except (KeyError, ValueError, OSError):
-        raise InvalidInput(
-            f"unknown time zone '{str(tz)[:40]}'", "write UTC, America/New_York, Europe/London, …", where
-        ) from None
 
 
 def localized(wall: I64, zone: str, step: int = 0) -> I64:

@@ -29,6 +29,11 @@ class BarArrays(NamedTuple):
         ts, *prices = (column[first:last] for column in self)
         return BarArrays(ts.astype(np.int64, copy=False), *prices)  # type: ignore[arg-type]
 
+    def where(self, kept: npt.NDArray[np.bool_]) -> BarArrays:
+        """Answer the bars that are `kept`, as copies."""
+        ts, *prices = (column[kept] for column in self)
+        return BarArrays(ts.astype(np.int64, copy=False), *prices)  # type: ignore[arg-type]
+
     def head(self, count: int) -> BarArrays:
         """Answer the first `count` bars, as views."""
         return self.slice(0, count)

@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pitboss.calendars.sessions import Session, period_starts
 from pitboss.core.errors import InvalidInput
-from pitboss.core.timeframe import Timeframe
-from pitboss.kernel.bars import NO_PRICE, NOT_CONTAINED, OUT_OF_ORDER, BarArrays, fault_of, resample
+from pitboss.kernel.bars import NO_PRICE, NOT_CONTAINED, OUT_OF_ORDER, BarArrays, fault_of
 from pitboss.market.dates import range_of
 
 PRICES = ("open", "high", "low", "close")
@@ -77,11 +75,6 @@ def conform(frame: pl.DataFrame) -> pl.DataFrame:
         return frame.select(ts.cast(pl.Datetime("us", "UTC")), *numbers[:-1], numbers[-1].fill_null(float("nan")))
     except pl.exceptions.PolarsError as error:
         raise InvalidInput(f"the bars hold what is no number: {error}", "mend the columns", "bars") from None
-
-
-def resampled(bars: BarArrays, own: Timeframe, longer: Timeframe, session: Session | None = None) -> BarArrays:
-    """Answer `bars` of a timeframe joined into longer ones, told by their opening or, from a day on, by its date."""
-    return resample(bars, period_starts(bars.ts, own, longer, session))
 
 
 def between(bars: BarArrays, start: str | None, end: str | None) -> BarArrays:

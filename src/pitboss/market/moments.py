@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pitboss.calendars.zones import NEVER, check_zone, localized
+from pitboss.calendars.spelling import check_zone
+from pitboss.calendars.zones import NEVER, localized
 from pitboss.core.errors import InvalidInput
 from pitboss.kernel.dates import MINUTE
 from pitboss.kernel.stamps import (

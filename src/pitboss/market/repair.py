@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from pitboss.calendars.sessions import Session, bar_start
-from pitboss.calendars.zones import NEVER, check_zone, days_in
+from pitboss.calendars.spelling import check_zone
+from pitboss.calendars.zones import NEVER, days_in
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS, Timeframe

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from pitboss.calendars.sessions import Rule, Session, parse_session
-from pitboss.calendars.zones import check_zone
+from pitboss.calendars.sessions import Rule, Session, joined, parse_session
+from pitboss.calendars.spelling import check_zone
 from pitboss.core.errors import InvalidInput, StorageUnavailable
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.market.catalog import FOLDER, Catalog, Series, check_symbol, name_of
-from pitboss.market.frames import read_parquet, resampled, to_arrays
+from pitboss.market.frames import read_parquet, to_arrays
 from pitboss.market.options import ImportOptions
 from pitboss.market.readers import read_file
 from pitboss.market.repair import Gap, ImportReport, clean, find_gaps
@@ -52,7 +52,7 @@ class BarStore(Catalog):
         series = self.find(symbol, timeframe)
         own = parse_timeframe(series.timeframe)
         arrays = to_arrays(self.frame(symbol, own), is_signed=True)
-        return arrays if own == timeframe else resampled(arrays, own, timeframe, session_of(series))
+        return arrays if own == timeframe else joined(arrays, own, timeframe, session_of(series))
 
     def frame(self, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
         """Answer the stored frame. Raises NotFound."""

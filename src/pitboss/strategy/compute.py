@@ -17,13 +17,15 @@ from pitboss.strategy.talibrary import talib
 F64 = npt.NDArray[np.float64]
 Arrays = tuple[Any, ...]
 Constants = tuple[float, ...]
+Days = Callable[[], npt.NDArray[np.int64]]
+Own = Callable[[BarArrays, Days, Arrays, Constants], Any]
 
 
-def apply(function: Function, bars: BarArrays, inputs: Arrays, constants: Constants) -> Arrays:
-    """Answer one array, as long as the bars, for each of the function's lines."""
+def apply(function: Function, bars: BarArrays, days: Days, inputs: Arrays, constants: Constants) -> Arrays:
+    """Answer one array, as long as the bars, for each of the function's lines; `days` answers the day of each bar."""
     if function.is_talib:
         return _by_talib(function, bars, inputs, constants)
-    return (_OWN[function.name](bars, inputs, constants),)
+    return (_OWN[function.name](bars, days, inputs, constants),)
 
 
 def _by_talib(function: Function, bars: BarArrays, inputs: Arrays, constants: Constants) -> Arrays:
@@ -60,12 +62,12 @@ def _stretches(inputs: Arrays) -> list[slice]:
     return [slice(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _plain(function: Callable[..., Any]) -> Callable[[BarArrays, Arrays, Constants], Any]:
-    return lambda _bars, inputs, _constants: function(*inputs)
+def _plain(function: Callable[..., Any]) -> Own:
+    return lambda _bars, _days, inputs, _constants: function(*inputs)
 
 
-def _rolling(function: Callable[..., Any], *more: Any) -> Callable[[BarArrays, Arrays, Constants], Any]:
-    return lambda _bars, inputs, constants: function(inputs[0], int(constants[0]), *more)
+def _rolling(function: Callable[..., Any], *more: Any) -> Own:
+    return lambda _bars, _days, inputs, constants: function(inputs[0], int(constants[0]), *more)
 
 
 def _crosses(a: F64, b: F64) -> npt.NDArray[np.bool_]:
@@ -76,20 +78,19 @@ def _change(a: F64, length: int) -> F64:
     return np.asarray(a - series.shifted(a, length))
 
 
-def _volatility_ratio(bars: BarArrays, _inputs: Arrays, constants: Constants) -> F64:
+def _volatility_ratio(bars: BarArrays, _days: Days, _inputs: Arrays, constants: Constants) -> F64:
     if not len(bars.ts) or np.isnan(bars.close).all():
         return np.full(len(bars.ts), np.nan)
     fast, slow = (talib.ATR(bars.high, bars.low, bars.close, int(length)) for length in constants)
     return np.asarray(np.divide(fast, slow, out=np.full(len(fast), np.nan), where=slow != 0))
 
 
-def _vwap_of_days(bars: BarArrays, _inputs: Arrays, constants: Constants) -> F64:
+def _vwap_of_days(bars: BarArrays, days: Days, _inputs: Arrays, constants: Constants) -> F64:
     typical = (bars.high + bars.low + bars.close) / 3
-    micros = int(constants[0] * DAY_MICROS)
-    return series.anchored_vwap(bars.ts, typical, bars.volume, micros, 4 * DAY_MICROS)
+    return series.anchored_vwap(days(), typical, bars.volume, int(constants[0] * DAY_MICROS), 4 * DAY_MICROS)
 
 
-_OWN: dict[str, Callable[[BarArrays, Arrays, Constants], Any]] = {
+_OWN: dict[str, Own] = {
     "crosses_above": _plain(lambda a, b: series.crossed(a, b, 1)),
     "crosses_below": _plain(lambda a, b: series.crossed(a, b, -1)),
     "crosses": _plain(_crosses),
@@ -105,13 +106,3 @@ _OWN: dict[str, Callable[[BarArrays, Arrays, Constants], Any]] = {
     "volatility_ratio": _volatility_ratio,
     "anchored_vwap": _vwap_of_days,
 }
-
-
-def calendar(name: str, ts: npt.NDArray[np.int64]) -> F64:
-    """Answer the UTC hour, minute or weekday (Monday 0) of each bar's opening."""
-    seconds = ts // 1_000_000
-    if name == "hour":
-        return np.asarray(seconds // 3600 % 24, dtype=np.float64)
-    if name == "minute":
-        return np.asarray(seconds // 60 % 60, dtype=np.float64)
-    return np.asarray((seconds // 86_400 + 3) % 7, dtype=np.float64)

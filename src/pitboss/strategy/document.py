@@ -107,6 +107,8 @@ class Document:
     sizing: Sizing = Sizing()
     costs: Costs = Costs()
     symbols: frozenset[str] = frozenset()
+    timezone: str = ""  # of its clocks; empty: that of each series
+    session: str = ""  # whose days it follows; empty: that of each series
     where: Node | None = None  # what parameters that a grid chooses must fulfil
 
     @property

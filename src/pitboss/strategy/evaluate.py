@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -12,11 +13,12 @@ import numpy.typing as npt
 from pitboss.core.errors import InvalidInput, suggest
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel import series
-from pitboss.kernel.bars import BarArrays, calendar_ends, calendar_starts, resample
+from pitboss.kernel.bars import BarArrays
 from pitboss.strategy.check import assign_series
-from pitboss.strategy.compute import apply, calendar
+from pitboss.strategy.compute import apply
 from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Text, Unary
 from pitboss.strategy.functions import CALENDAR, lookup
+from pitboss.strategy.times import UTC_DAYS, Times, calendar_of, within_days
 
 Array = npt.NDArray[Any]
 
@@ -58,7 +60,8 @@ class ArrayCache:
 class Scope:
     """The bars one expression is computed on, and the way to other timeframes and symbols.
 
-    `universe` are the base bars of every symbol that may be named, at `timeframe`.
+    `universe` are the base bars of every symbol that may be named, at `timeframe`; `times` says whose days and clocks
+    are followed.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Scope:
         symbol: str,
         timeframe: Timeframe,
         cache: ArrayCache | None = None,
+        times: Times = UTC_DAYS,
     ) -> None:
         if symbol not in universe:
             raise InvalidInput(
@@ -79,12 +83,24 @@ class Scope:
         self.timeframe = timeframe
         self.bars = universe[symbol]
         self.cache = cache or ArrayCache()
+        self.times = times
+        self._base = timeframe
         self._scopes: dict[tuple[str, str], Scope] = {}
 
-    @property
+    @cached_property
     def wall(self) -> npt.NDArray[np.int64]:
         """What the clocks of the strategy's zone show when each bar opens: microseconds, as if it were UTC."""
-        return self.bars.ts
+        return self.times.wall(self.symbol, self.bars, self.timeframe)
+
+    @cached_property
+    def days(self) -> npt.NDArray[np.int64]:
+        """The day of the session of each bar: its date at 00:00 UTC."""
+        return self.times.days(self.symbol, self.bars, self.timeframe)
+
+    @cached_property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """When the bars are complete."""
+        return self.times.ends(self.symbol, self.bars, self.timeframe, self.timeframe == self._base)
 
     def evaluate(self, node: Node) -> Array:
         """Answer a bound expression as an array of floats or of booleans, one element a bar."""
@@ -95,7 +111,7 @@ class Scope:
             case Number():
                 return node.value
             case Name() if node.name in CALENDAR:
-                return self._kept(node, lambda: (calendar(node.name, self.bars.ts),))[0]
+                return self._kept(node, lambda: (self._calendar(node.name),))[0]
             case Name():
                 return getattr(self.bars, node.name)
             case Unary(op="not"):
@@ -113,6 +129,15 @@ class Scope:
             case Call():
                 return self._call(node)[0]
         raise AssertionError(node)
+
+    def _calendar(self, name: str) -> Array:
+        if name == "session_open":
+            return within_days(self.days, lambda first: self.bars.open[first])
+        if name == "bars_into_session":
+            return within_days(self.days, lambda first: np.asarray(np.arange(len(first)) - first, np.float64))
+        if name == "minutes_to_close":
+            return self.times.minutes_to_close(self.symbol, self.bars, self.timeframe)
+        return calendar_of(name, self.wall)
 
     def _kept(self, node: Node, compute: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
         return self.cache.get((self.symbol, self.timeframe.text, node), compute)
@@ -169,7 +194,7 @@ class Scope:
 
         def compute() -> tuple[Array, ...]:
             arrays = tuple(np.ascontiguousarray(self.evaluate(argument)) for argument in inputs)
-            return apply(function, self.bars, arrays, tuple(constants))
+            return apply(function, self.bars, lambda: self.days, arrays, tuple(constants))
 
         if function.lines == ("real",) and function.result.name == "CONDITION":
             return compute()  # as cheap as a comparison, and seldom shared
@@ -197,26 +222,21 @@ class Scope:
     def _scope(self, symbol: str, timeframe: Timeframe) -> Scope:
         key = (symbol, timeframe.text)
         if key not in self._scopes:
-            scope = Scope(self.universe, symbol, self.timeframe, self.cache)
-            scope.timeframe = timeframe
+            scope = Scope(self.universe, symbol, self.timeframe, self.cache, self.times)
+            scope._base = self._base
             if timeframe != self.timeframe:
-                scope.bars = _joined(scope.bars, timeframe)
-                scope.universe = {name: _joined(bars, timeframe) for name, bars in self.universe.items()}
+                scope.timeframe = timeframe
+                scope.universe = {
+                    name: self.times.joined(name, bars, self.timeframe, timeframe)
+                    for name, bars in self.universe.items()
+                }
+                scope.bars = scope.universe[symbol]
             self._scopes[key] = scope
         return self._scopes[key]
 
     def _aligned(self, other: Scope, values: Array) -> Array:
         """Answer `values` of another scope as known at each close here: completed bars only."""
-        at = series.last_completed(_ends(other), _ends(self))
+        at = series.last_completed(other.ends, self.ends)
         if values.dtype == np.bool_:
             return np.asarray(np.where(at >= 0, values[at], False)) if len(values) else np.zeros(len(at), np.bool_)
         return np.asarray(np.where(at >= 0, values[at], np.nan)) if len(values) else np.full(len(at), np.nan)
-
-
-def _joined(bars: BarArrays, timeframe: Timeframe) -> BarArrays:
-    return resample(bars, calendar_starts(bars.ts, timeframe.micros, timeframe.anchor, timeframe.months))
-
-
-def _ends(scope: Scope) -> npt.NDArray[np.int64]:
-    """Answer when the bars of a scope are complete."""
-    return calendar_ends(scope.bars.ts, scope.timeframe.micros, scope.timeframe.months)

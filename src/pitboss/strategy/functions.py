@@ -16,7 +16,7 @@ from typing import Any
 from pitboss.strategy.valuetype import ValueType
 
 PRICES = ("open", "high", "low", "close", "volume")
-CALENDAR = ("hour", "minute", "weekday")
+CALENDAR = ("hour", "minute", "weekday", "session_open", "bars_into_session", "minutes_to_close")
 LONGEST = 100_000
 
 
@@ -100,7 +100,7 @@ def _own() -> list[Function]:
         ),
         Function(
             name="anchored_vwap",
-            summary="volume-weighted average price since the start of the UTC day (7: of the week)",
+            summary="volume-weighted average price since the start of the session (7: of the week)",
             parameters=(Parameter("days", 1, high=366),),
         ),
     ]  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
+from pitboss.calendars.spelling import check_zone, read_session
 from pitboss.core.errors import InvalidInput, Problem
 from pitboss.core.places import absolute
 from pitboss.core.timeframe import Timeframe, parse_timeframe
@@ -36,7 +37,7 @@ ENTRY_SETTINGS = ("order", "windows", "cooldown", "max_positions")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 KEYS = (
     "name", "description", "source", "timeframe", "parameters", "indicators", "entry", "exit", "risk",
-    "sizing", "costs", "where",
+    "sizing", "costs", "where", "timezone", "session",
 )  # fmt: skip
 
 
@@ -111,11 +112,23 @@ class _Reader(Sections):
             prices=prices, counts=counts, windows=self.windows(entry.get("windows")),
             exit_at=self.exit_at(leave.get("at")), sizing=self.sizing(top.get("sizing", nothing), values, levels),
             costs=self.costs(top.get("costs", nothing), values), where=self.constraint(top.get("where"), parameters),
+            timezone=self.spelled(top.get("timezone"), "timezone", check_zone),
+            session=self.spelled(top.get("session"), "session", read_session),
         )  # fmt: skip
         if not self.check_size(document):
             return document
         symbols = self.check(document, values)
-        return Document(**{f.name: getattr(document, f.name) for f in fields(document)} | {"symbols": symbols})
+        return replace(document, symbols=symbols)
+
+    def spelled(self, node: yaml.Node | None, where: str, check: Callable[[str], object]) -> str:
+        """Answer a text that `check` accepts, empty where there is none."""
+        text = self.scalar(node, where)
+        try:
+            if node is not None and text:
+                check(text)
+        except InvalidInput as error:
+            self.wrong(node or yaml.ScalarNode("", ""), error.problems[0].message, error.problems[0].remedy, where)
+        return text
 
     def constraint(self, node: yaml.Node | None, parameters: Mapping[str, ParameterSpec]) -> Node | None:
         text = self.scalar(node, "where")

@@ -13,6 +13,7 @@ from pitboss.kernel.dates import MINUTE
 from pitboss.strategy.evaluate import ArrayCache, Scope
 from pitboss.strategy.expression import Node
 from pitboss.strategy.program import Program
+from pitboss.strategy.times import UTC_DAYS, Times
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -55,10 +56,11 @@ class Stepper:
     microseconds a bar, and what is computed cannot differ from a backtest.
     """
 
-    def __init__(self, program: Program, symbol: str, timeframe: Timeframe) -> None:
+    def __init__(self, program: Program, symbol: str, timeframe: Timeframe, times: Times = UTC_DAYS) -> None:
         self.program = program
         self.symbol = symbol
         self.timeframe = timeframe
+        self.times = times
         self._history: dict[str, BarArrays] = {}
 
     def push(self, symbol: str, bars: BarArrays) -> None:
@@ -69,5 +71,5 @@ class Stepper:
 
     def signal(self) -> int:
         """Answer the signal byte of the last bar of the traded symbol."""
-        scope = Scope(self._history, self.symbol, self.timeframe, ArrayCache())
+        scope = Scope(self._history, self.symbol, self.timeframe, ArrayCache(), self.times)
         return int(signals_of(self.program, scope)[-1])

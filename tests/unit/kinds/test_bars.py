@@ -13,6 +13,9 @@ from pitboss.core.timeframe import parse_timeframe
 from pitboss.kinds.documents.bars import load_universe
 from pitboss.market.options import ImportOptions
 from pitboss.market.store import BarStore
+from pitboss.strategy.reader import read_document
+
+DAILY = "name: t\ntimeframe: 1d\nentry: {long: close > open}"
 
 
 def test_prices_below_0_are_kept_but_not_traded(tmp_path):
@@ -25,7 +28,9 @@ def test_prices_below_0_are_kept_but_not_traded(tmp_path):
     snapshot = {"data": [{"symbol": "S", "digest": series.digest}]}
 
     def request(start):
-        return SimpleNamespace(symbols=("S",), all_symbols=("S",), timeframe=daily, start=start, end=None)
+        return SimpleNamespace(
+            document=read_document(DAILY), symbols=("S",), all_symbols=("S",), timeframe=daily, start=start, end=None
+        )
 
     with pytest.raises(InvalidInput, match="prices of 0 or less in that range"):
         load_universe(request(None), snapshot, store)

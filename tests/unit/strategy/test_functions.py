@@ -9,6 +9,7 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pitboss.core.timeframe import DAY_MICROS
 from pitboss.strategy.compute import _OWN, apply
 from pitboss.strategy.functions import function_names, lookup
 from support.bars import random_bars
@@ -45,6 +46,6 @@ def test_every_function_is_computed():
     for function in (lookup(name) for name in function_names() if name not in ("on", "symbol")):
         series = [bars.close > bars.open if each.name == "CONDITION" else bars.close for each in function.inputs]
         constants = tuple(5.0 if p.default is None else p.default for p in function.parameters)
-        lines = apply(function, bars, tuple(series), constants)
+        lines = apply(function, bars, lambda: bars.ts // DAY_MICROS * DAY_MICROS, tuple(series), constants)
         assert [len(line) for line in lines] == [300] * len(function.lines)
     assert set(_OWN) == {name for name in function_names() if (f := lookup(name)) is not None and not f.is_talib}

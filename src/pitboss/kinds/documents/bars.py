@@ -16,8 +16,9 @@ from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kinds.documents.prepare import Request
 from pitboss.market.frames import between
-from pitboss.market.store import BarStore
+from pitboss.market.store import BarStore, session_of
 from pitboss.runs.context import RunContext, World
+from pitboss.strategy.times import Times, times_of
 
 LONGEST_CLOSE = 4 * DAY_MICROS + DAY_MICROS // 2  # no exchange is closed for longer than a long weekend
 MOST_GAPS = 20
@@ -46,7 +47,14 @@ def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore
         if bars[symbol].low.min() <= 0:
             what = f"{symbol} has prices of 0 or less in that range: shares of an account cannot be counted in them"
             raise InvalidInput(what, "choose a range without them", "start")
-    return Universe(request.symbols, bars, request.timeframe)
+    return Universe(request.symbols, bars, request.timeframe, _times(request, store))
+
+
+def _times(request: Request, store: BarStore) -> Times:
+    """Answer whose days and clocks a request follows: its document's, else those of its series."""
+    found = {symbol: session_of(store.find(symbol, request.timeframe)) for symbol in request.all_symbols}
+    known = {symbol: session for symbol, session in found.items() if session is not None}
+    return times_of(request.document, known)
 
 
 def gaps_of(universe: Universe) -> list[dict[str, str]]:
