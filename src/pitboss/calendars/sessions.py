@@ -97,7 +97,8 @@ class Exchange:
         """Answer which stretches of `length` microseconds from `moments` on lie at least partly within sessions."""
         _, starts, ends = self._table
         at = np.minimum(np.searchsorted(ends, moments, side="right"), len(ends) - 1)
-        return (starts[at] < moments + length) & (moments < ends[at]) | (moments >= ends[-1]) | (moments < starts[0])
+        is_known = (moments >= starts[0]) & (moments < ends[-1])
+        return np.asarray(~is_known | (starts[at] < moments + length) & (moments < ends[at]))
 
     def _on(self, days: I64, moments: I64) -> I64:
         """Answer one of the moments of each day's session; a day without one has the hour of the session before it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Unary
+from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Recursive, Unary
 
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "==": "!=", "!=": "=="}
 
@@ -43,6 +43,9 @@ def bind(node: Node, parameters: Mapping[str, Number], indicators: Mapping[str, 
             return Offset(node.at, bind(node.base, parameters, indicators), bind(node.bars, parameters, indicators))
         case Line():
             return Line(node.at, bind(node.base, parameters, indicators), node.name)
+        case Recursive():
+            start = bind(node.start, parameters, indicators)
+            return Recursive(node.at, node.name, start, bind(node.following, parameters, indicators))
         case Call():
             arguments = tuple(bind(argument, parameters, indicators) for argument in node.arguments)
             keywords = tuple((key, bind(value, parameters, indicators)) for key, value in node.keywords)

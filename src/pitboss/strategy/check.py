@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pitboss.core.errors import InvalidInput, suggest
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.strategy.binding import fold
-from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Text, Unary
+from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Past, Recursive, Text, Unary
 from pitboss.strategy.functions import CALENDAR, PRICES, Function, function_names, lookup
 from pitboss.strategy.valuetype import ValueType
 
@@ -48,6 +48,12 @@ class Checker:
                 return ValueType.PERCENT if node.is_percent else ValueType.NUMBER
             case Text():
                 return ValueType.TEXT
+            case Past():
+                return ValueType.SERIES
+            case Recursive():
+                self._number(node.start, "'start'")
+                self._number(node.following, "'next'")
+                return ValueType.SERIES
             case Name():
                 return self._name(node)
             case Unary(op="not"):

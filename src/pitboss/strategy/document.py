@@ -9,7 +9,7 @@ from typing import Any
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.core.timeframe import Timeframe
 from pitboss.strategy.check import Checker
-from pitboss.strategy.expression import Node, Number
+from pitboss.strategy.expression import Node, Number, Recursive
 from pitboss.strategy.valuetype import ValueType
 
 NO_ENTRY = "no-entry"  # the code of the mistake that a document never opens a position
@@ -172,9 +172,14 @@ class Document:
     def expressions(self) -> list[tuple[str, Node, tuple[ValueType, ...]]]:
         """Answer every expression with its place and the kinds it may be, indicators first."""
         series = (ValueType.SERIES, ValueType.NUMBER, ValueType.PERCENT, ValueType.CONDITION, ValueType.LINES)
-        found: list[tuple[str, Node, tuple[ValueType, ...]]] = [
-            (f"indicators.{name}", node, series) for name, node in self.indicators.items()
-        ]
+        found: list[tuple[str, Node, tuple[ValueType, ...]]] = []
+        for name, node in self.indicators.items():
+            if isinstance(node, Recursive):
+                number = (ValueType.SERIES, ValueType.NUMBER, ValueType.PERCENT)
+                found.append((f"indicators.{name}.start", node.start, number))
+                found.append((f"indicators.{name}.next", node.following, number))
+            else:
+                found.append((f"indicators.{name}", node, series))
         found += [(f"entry.{side}", node, (ValueType.CONDITION,)) for side, node in self.entry.items()]
         found += [(f"exit.{side}", node, (ValueType.CONDITION,)) for side, node in self.exit.items()]
         distance = (ValueType.SERIES, ValueType.NUMBER, ValueType.PERCENT)
@@ -190,8 +195,8 @@ class Document:
 def remember(checker: Checker, where: str, node: Node, kind: ValueType) -> None:
     """Note what a named indicator turned out to be, for the expressions that use it."""
     if where.startswith("indicators."):
-        name = where.removeprefix("indicators.")
-        checker.kinds[name] = kind
+        name, _, part = where.removeprefix("indicators.").partition(".")
+        checker.kinds[name] = ValueType.SERIES if part else kind
         checker.lines[name] = checker._lines_of(node)
 
 

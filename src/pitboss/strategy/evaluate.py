@@ -16,8 +16,9 @@ from pitboss.kernel import series
 from pitboss.kernel.bars import BarArrays
 from pitboss.strategy.check import assign_series
 from pitboss.strategy.compute import apply
-from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Text, Unary
+from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Recursive, Text, Unary
 from pitboss.strategy.functions import CALENDAR, lookup
+from pitboss.strategy.recursion import computed
 from pitboss.strategy.times import UTC_DAYS, Times, calendar_of, within_days
 
 Array = npt.NDArray[Any]
@@ -124,6 +125,8 @@ class Scope:
                 return self._offset(node)
             case Line():
                 return self._line(node)
+            case Recursive():
+                return self._kept(node, lambda: (computed(node, self.evaluate),))[0]
             case Call(name="on"):
                 return self._on(node)[0]
             case Call():

@@ -107,6 +107,25 @@ class Binary(Node):
         return (self.left, self.right)
 
 
+@dataclass(frozen=True, slots=True)
+class Past(Node):
+    """A recursive indicator's own value a bar ago."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recursive(Node):
+    """An indicator made of its own past: where there is none it is `start`, else `following`."""
+
+    name: str
+    start: Node
+    following: Node
+
+    def children(self) -> tuple[Node, ...]:
+        return (self.start, self.following)
+
+
 def walk(node: Node) -> Iterator[Node]:
     """Yield `node` and everything under it."""
     yield node

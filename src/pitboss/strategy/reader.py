@@ -27,6 +27,7 @@ from pitboss.strategy.document import (
 )
 from pitboss.strategy.expression import ExpressionError, Name, Node, Number, parse, walk
 from pitboss.strategy.functions import CALENDAR, PRICES
+from pitboss.strategy.recursion import recursive
 from pitboss.strategy.sections import Sections
 from pitboss.strategy.valuetype import ValueType
 
@@ -213,10 +214,27 @@ class _Reader(Sections):
         for name, value in self.mapping(node, where).items():
             if not name.isidentifier():
                 self.wrong(value, f"'{name}' cannot be a name", "use letters, digits and '_'", f"{where}.{name}")
-            read = self.expression(value, f"{where}.{name}")
+            is_recursive = isinstance(value, yaml.MappingNode)
+            read = self.recursive(value, name) if is_recursive else self.expression(value, f"{where}.{name}")
             if read is not None:
                 parsed[name] = read
         return parsed
+
+    def recursive(self, node: yaml.Node, name: str) -> Node | None:
+        """Read an indicator of its own past, `{start: …, next: …}`."""
+        place = f"indicators.{name}"
+        parts = self.mapping(node, place, ("start", "next"))
+        for missing in {"start", "next"} - set(parts):
+            self.wrong(node, f"the recursive indicator '{name}' has no '{missing}'", "write {start: …, next: …}", place)
+        read = {key: self.expression(part, f"{place}.{key}") for key, part in parts.items()}
+        start, following = read.get("start"), read.get("next")
+        if start is None or following is None:
+            return None
+        try:
+            return recursive(name, start, following)
+        except ExpressionError as error:
+            self.wrong(parts["next"], error.message, error.remedy, f"{place}.next", error.offset)
+            return None
 
     def sides(self, parts: Mapping[str, yaml.Node], where: str) -> dict[str, Node]:
         """Read the conditions for long and short."""
@@ -229,7 +247,9 @@ class _Reader(Sections):
         sizes: dict[str, tuple[int, int]] = {}
         for where, node, _ in document.expressions():
             size, height = _expanded(node, sizes)
-            sizes[where.removeprefix("indicators.")] = size, height
+            name, _, part = where.removeprefix("indicators.").partition(".")
+            before = sizes[name] if part == "next" else (0, 0)  # a recursive indicator is as large as both its parts
+            sizes[name] = size + before[0], max(height, before[1])
             if size > MAX_NODES or height > MAX_HEIGHT:
                 self.wrong(self.sources[where], f"'{where}' is too large with its indicators put in",
                            f"at most {MAX_NODES:,} parts and {MAX_HEIGHT} levels", where)  # fmt: skip
