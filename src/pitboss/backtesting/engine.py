@@ -150,7 +150,8 @@ class Simulation:
         self.universe = universe
         self.cash = cash
         self.panel = panel
-        self.signals, self.levels = signals_and_levels(program, universe, cache or ArrayCache())
+        self.cache = cache or ArrayCache()
+        self.signals, self.levels = signals_and_levels(program, universe, self.cache)
         self.bars = universe.prices
         self.end = len(self.bars.ts)
         self.reached = 0

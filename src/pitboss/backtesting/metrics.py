@@ -43,6 +43,7 @@ def compute_metrics(outcome: Outcome) -> dict[str, Any]:
     numbers: dict[str, Any] = {
         "start": micros_to_iso(int(ts[0])),
         "end": micros_to_iso(int(ts[-1])),
+        "years": span_days / DAYS_PER_YEAR,
         "bars": int(outcome.bars),
         "initial_cash": outcome.cash,
         "final_equity": float(equity[-1]),

@@ -21,7 +21,8 @@ class Metric:
 
     @property
     def label(self) -> str:
-        return self.name.replace("_", " ").capitalize()
+        """The name as people write it; of seconds the report says the unit."""
+        return self.name.removesuffix("_seconds").replace("_", " ").capitalize()
 
 
 METRICS = {
@@ -29,6 +30,7 @@ METRICS = {
     for metric in (
         Metric("start", "moment", "opening of the first bar, UTC"),
         Metric("end", "moment", "opening of the last bar, UTC"),
+        Metric("years", "ratio", "from the first bar to the end of the last, years of 365.25 days"),
         Metric("bars", "count", "bars of the timeline"),
         Metric("final_equity", "money", "cash and positions at the last close", "high"),
         Metric("total_return", "percent", "final equity over the cash at the start, less 1", "high"),
@@ -39,6 +41,9 @@ METRICS = {
         Metric("calmar", "ratio", "annual return over maximum drawdown", "high"),
         Metric("omega", "ratio", "sum of daily gains over sum of daily losses", "high"),
         Metric("max_drawdown", "percent", "deepest fall of equity from a peak", "high"),
+        Metric("max_drawdown_start", "moment", "the peak before it"),
+        Metric("max_drawdown_trough", "moment", "its deepest point"),
+        Metric("max_drawdown_recovery", "moment", "when the peak was reached again"),
         Metric("longest_under_water_days", "days", "longest time below an earlier peak", "low"),
         Metric("trade_count", "count", "trades closed"),
         Metric("win_rate", "percent", "share of trades with a profit", "high"),
@@ -46,6 +51,7 @@ METRICS = {
         Metric("expectancy", "money", "mean profit of a trade", "high"),
         Metric("average_win", "money", "mean profit of the winning trades", "high"),
         Metric("average_loss", "money", "mean loss of the losing trades", "high"),
+        Metric("average_holding_seconds", "seconds", "mean time from entry to exit"),
         Metric("exposure", "percent", "share of bars with an open position"),
         Metric("turnover", "ratio", "notional traded over mean equity"),
         Metric("commission", "money", "commission paid", "low"),
@@ -67,6 +73,8 @@ def shown(name: str, value: Any) -> str:
         return "∞"
     if isinstance(value, str):
         return value.replace("T", " ").removesuffix("Z")
+    if name in METRICS and METRICS[name].unit == "seconds":
+        return f"{value / 86_400:,.2f} days"
     if name in METRICS and METRICS[name].unit == "percent":
         return f"{100 * value:,.2f} %"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
@@ -75,4 +83,15 @@ def shown(name: str, value: Any) -> str:
 def summarize(metrics: Mapping[str, Any]) -> str:
     """Answer the chief metrics as aligned lines."""
     known = (metric for metric in METRICS.values() if metric.name in metrics)
-    return "\n".join(f"{metric.label:<28}{shown(metric.name, metrics[metric.name]):>22}" for metric in known)
+    lines = [f"{metric.label:<28}{shown(metric.name, metrics[metric.name]):>22}" for metric in known]
+    for name in ("exit_reasons", "rejected_signals"):
+        if counts := listed(metrics.get(name) or {}):
+            lines.append(f"{name.replace('_', ' ').capitalize():<28}{counts}")
+    if metrics.get("reduced_signals"):
+        lines.append(f"{'Reduced entries':<28}{metrics['reduced_signals']:>22,}")
+    return "\n".join(lines)
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Answer counts in words: `3 insufficient cash, 1 zero quantity`."""
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count)

@@ -14,22 +14,25 @@ from pitboss.cli.platform import platform_of
 from pitboss.cli.render import subject
 from pitboss.cli.watching import follow_submitted
 from pitboss.core.errors import InvalidInput, NotFound
+from pitboss.core.parquet import rows_of
 from pitboss.core.principal import LOCAL
+from pitboss.runs.model import Run
 from pitboss.runs.service import Submission
 from pitboss.strategy.reference import Means, StrategyRef
 
-Strategy = Annotated[str, typer.Argument(help="A document's file, or the name of a stored strategy.")]
+STRATEGY = "A document's file, or the name of a stored strategy."
+Strategy = Annotated[str, typer.Argument(help=STRATEGY)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trading:
     """What is traded, when, and what is changed of the document for that."""
 
-    symbol: Symbols
+    symbol: Symbols = None
     timeframe: TimeframeOption = None
     start: Annotated[str | None, typer.Option("--from", help="First date, such as 2018-01-31.")] = None
     end: Annotated[str | None, typer.Option("--to", help="Last date, included.")] = None
-    cash: Annotated[float, typer.Option(help="Cash at the start.")] = 10_000
+    cash: Annotated[float | None, typer.Option(help="Cash at the start.", show_default="10,000")] = None
     parameter: Annotated[list[str] | None, typer.Option("--set", help="Override a parameter: fast_period=10.")] = None
     cost: Annotated[list[str] | None, typer.Option("--cost", help="Override a cost: commission=0.02%.")] = None
     size: Annotated[list[str] | None, typer.Option("--size", help="Override the sizing: value=25%.")] = None
@@ -45,9 +48,21 @@ class Trading:
 
 
 @grouped
-def backtest(strategy: Strategy, trading: Trading, launch: Launch) -> None:
-    """Backtest a strategy document over stored bars."""
-    _run_document(strategy, "backtest", trading.params(), launch)
+def backtest(
+    trading: Trading,
+    launch: Launch,
+    strategy: Annotated[str | None, typer.Argument(help=STRATEGY)] = None,
+    variant: Annotated[str | None, typer.Option(help="A variant of a sweep, by run and number: trend#3:17.")] = None,
+) -> None:
+    """Backtest a strategy document over stored bars, or one of the variants of a sweep."""
+    if variant is not None:
+        if strategy is not None:
+            raise InvalidInput("a variant has its sweep's strategy", "leave one of them out", "--variant")
+        _run_variant(variant, trading.params(), launch)
+    elif strategy is None:
+        raise InvalidInput("no strategy is given", "name a document's file, or --variant RUN:N", "strategy")
+    else:
+        _run_document(strategy, "backtest", trading.params(), launch)
 
 
 @grouped
@@ -91,6 +106,36 @@ def _run_document(strategy: str, kind: str, params: dict[str, Any], launch: Laun
         if reference.means is Means.FILE:
             platform.strategies.add(run.owner, subject(run.subject), text)
         follow_submitted(platform, run, launch.as_json, launch.detach)
+
+
+def _run_variant(text: str, changed: dict[str, Any], launch: Launch) -> None:
+    """Run what a sweep's variant was, with the params that are `changed`."""
+    reference, _, number = text.rpartition(":")
+    if not number.isdigit():
+        raise InvalidInput(f"'{text[:60]}' names no variant", "write RUN:N, such as trend#3:17", "--variant")
+    with platform_of(launch.data_dir) as platform:
+        sweep = platform.service.resolve(LOCAL, reference)
+        kinds = platform.service.kinds
+        known, own = kinds.get("backtest"), kinds.get(sweep.kind)
+        assert known is not None
+        given = own.pinned(sweep.params, sweep.snapshot) if own else sweep.params
+        params = {name: value for name, value in given.items() if name in known.params.model_fields} | changed
+        several = (given.get("parameters"), _parameters_of(platform, sweep, int(number)), changed.get("parameters"))
+        params["parameters"] = {name: value for part in several for name, value in (part or {}).items()}
+        request = Submission(kind="backtest", params=params, **launch.fields_of_submission())
+        follow_submitted(platform, platform.service.submit(LOCAL, request), launch.as_json, launch.detach)
+
+
+def _parameters_of(platform: Platform, sweep: Run, number: int) -> dict[str, Any]:
+    """Answer the parameters of a sweep's variant. Raises InvalidInput where there is none."""
+    names = list(sweep.params.get("grid") or {})
+    path = platform.files.fetch(platform.service.artifact(LOCAL, sweep.id, "variants").path) if names else None
+    if path is None:
+        raise InvalidInput(f"run {sweep.id} has no variants", "name a sweep that has ended", "--variant")
+    found = {row[0]: row[1:] for row in rows_of(path, ["variant", *names])}
+    if number not in found:
+        raise InvalidInput(f"there is no variant {number}", f"the run has {len(found):,} of them", "--variant")
+    return dict(zip(names, found[number], strict=True))
 
 
 def _require_stored(platform: Platform, name: str) -> None:

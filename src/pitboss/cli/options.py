@@ -33,7 +33,7 @@ DataDir = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Slots = Annotated[int | None, typer.Option(help="Runs at once.", show_default="the number of cores")]
 Detach = Annotated[bool, typer.Option("--detach", help="Queue the run and print its id.")]
-Symbols = Annotated[list[str], typer.Option("--symbol", "-s", help="Symbol to trade; repeat for several.")]
+Symbols = Annotated[list[str] | None, typer.Option("--symbol", "-s", help="Symbol to trade; repeat for several.")]
 TimeframeOption = Annotated[
     str | None,
     typer.Option("--timeframe", "-t", help="Length of a bar: 5m, 1h, 1d.", show_default="the document's"),

@@ -12,6 +12,7 @@ from rich.text import Text
 from pitboss.core.clock import to_iso
 from pitboss.runs.model import Run
 
+MOST_ABOUT = 48  # characters of what a run was asked for, in a listing
 WIDTH_IN_FILES = 1000  # where there is no terminal to ask, a line of a listing must not be cut
 
 console = Console()
@@ -39,7 +40,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | No
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return (isinstance(value, Text) and value.justify == "right") or (
+        isinstance(value, int | float) and not isinstance(value, bool)
+    )
 
 
 def _text(value: Any) -> Text:
@@ -76,12 +79,12 @@ def duration(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def run_row(run: Run, outcome: str) -> list[Any]:
+def run_row(run: Run, about: str, outcome: str) -> list[Any]:
     """Answer a run as a row of `RUN_COLUMNS`."""
+    took = (run.ended_at - run.started_at) if run.ended_at and run.started_at else None
     return [
-        run.id[-12:], run.number, run.kind, subject(run.subject), state(run.state.value), _percent(run.progress),
-        outcome, short_time(to_iso(run.created_at)),
-        duration((run.ended_at - run.started_at) if run.ended_at and run.started_at else None),
+        run.id[-12:], run.kind, f"{subject(run.subject)}#{run.number}", one_line(about)[:MOST_ABOUT],
+        state(run.state.value), _percent(run.progress), outcome, short_time(to_iso(run.created_at)), duration(took),
     ]  # fmt: skip
 
 
@@ -90,7 +93,7 @@ def subject(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-RUN_COLUMNS = ("id", "no.", "kind", "subject", "state", "done", "result", "created (UTC)", "took")
+RUN_COLUMNS = ("id", "kind", "run", "about", "state", "done", "result", "created (UTC)", "took")
 
 
 def _percent(progress: Mapping[str, Any] | None) -> str:

@@ -21,6 +21,9 @@ def show_run(platform: Platform, run: Run) -> None:
         render.state(run.state.value), f"{' (partial)' if run.partial else ''}  attempt {run.attempt}  {run.id}",
     )  # fmt: skip
     render.console.print(title)
+    about = platform.service.kinds.about(run)
+    if about:
+        print(render.one_line(about))
     place = platform.service.place(run)
     if place:
         print(f"position {place.position} in the queue: {place.waiting_reason}")
@@ -70,11 +73,21 @@ def read(value: Value | object, unit: Unit) -> str:
         return "∞"
     if isinstance(value, bool | str) or not isinstance(value, int | float):
         return str(value)
+    if unit is Unit.SECONDS:
+        return long_duration(value)
     if unit is Unit.PERCENT:
         return f"{100 * value:,.2f} %"
     if unit in (Unit.PRICE, Unit.NUMBER):
         return f"{value:,.6g}"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def long_duration(seconds: float) -> str:
+    """Answer seconds as 45 s, 12 min, 5.5 h or 3.2 days."""
+    for most, unit, word in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
+        if seconds < most:
+            return f"{seconds / unit:.3g} {word}"
+    return f"{seconds / 86_400:,.1f} days"
 
 
 def _show_table(platform: Platform, run: Run, table: Table) -> None:
@@ -99,6 +112,10 @@ def _show_table(platform: Platform, run: Run, table: Table) -> None:
 def _cell(value: object, column: Column) -> object:
     if column.unit is Unit.MOMENT and hasattr(value, "strftime"):
         return value.strftime("%Y-%m-%d %H:%M")
+    if column.unit is Unit.PRICE and column.digits is not None and isinstance(value, float):
+        return Text(f"{value:,.{column.digits}f}", justify="right")
+    if column.unit is Unit.MONEY and isinstance(value, float):
+        return Text(f"{value:,.2f}", justify="right")
     if column.unit in (Unit.PERCENT, Unit.MOMENT, Unit.RATIO):
         return read(value, column.unit)
     return value
@@ -114,5 +131,5 @@ def outcome(platform: Platform, run: Run) -> str:
 
 def list_runs(platform: Platform, runs: list[Run], title: str | None = None) -> None:
     """Print runs as a table."""
-    rows = [render.run_row(run, outcome(platform, run)) for run in runs]
+    rows = [render.run_row(run, platform.service.kinds.about(run), outcome(platform, run)) for run in runs]
     render.table(render.RUN_COLUMNS, rows, title=title)

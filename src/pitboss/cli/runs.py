@@ -21,7 +21,9 @@ from pitboss.runs.states import State
 from pitboss.storage.pruning import Pruner
 
 app = typer.Typer(help="List, watch, cancel, retry and export runs.", no_args_is_help=True)
-Reference = Annotated[str, typer.Argument(help="A run's id, the start or the end of it, or 'latest'.")]
+Reference = Annotated[
+    str, typer.Argument(help="A run's id, the start or the end of it, its strategy and number (trend#3), or 'latest'.")
+]
 
 
 @app.command("list")
@@ -43,7 +45,9 @@ def list_runs(
             reports.list_runs(platform, found)
         else:
             narrowed = any((state, kind, tag))
-            print("No run matches." if narrowed else "There are no runs yet: start one with 'pitboss run'.")
+            first = "start one with 'pitboss backtest' or 'pitboss run'"
+            where = platform.settings.data_dir
+            print("No run matches." if narrowed else f"There are no runs yet in {where}: {first}.")
 
 
 def read_states(text: str | None) -> tuple[Any, ...]:
@@ -182,18 +186,11 @@ def export(
     """Write what a run left behind to a file: a table, such as its trades or its equity, or any other file as it is."""
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(LOCAL, run)
-        names = {
-            artifact.name.removesuffix(".parquet"): artifact for artifact in platform.service.artifacts(LOCAL, found.id)
-        }
-        if what not in names:
-            raise NotFound(
-                f"run {found.id} has no {what[:40]}",
-                suggest(what, names) if names else "it left no results, or they were pruned",
-            )
-        path = platform.files.fetch(names[what].path)
+        artifact = platform.service.artifact(LOCAL, found.id, what)
+        path = platform.files.fetch(artifact.path)
         if path is None:
-            raise NotFound(f"the file {names[what].path} is missing", "restore it from a backup, or rerun")
-        if names[what].media_type != PARQUET:
+            raise NotFound(f"the file {artifact.path} is missing", "restore it from a backup, or rerun")
+        if artifact.media_type != PARQUET:
             copy_file(path, to)
             return
         from pitboss.market.frames import read_parquet

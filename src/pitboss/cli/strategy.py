@@ -33,8 +33,10 @@ def validate(
         print_json({"valid": False, "errors": [problem.as_dict() for problem in error.problems]})
         raise typer.Exit(2) from None
     if as_json:
-        print_json({"valid": True, "name": document.name, "errors": []})
+        print_json({"valid": True, "name": document.name, "errors": [], "unused": document.unused})
         return
+    for name in document.unused:
+        print(f"warning: '{name}' is defined and never used")
     warning = "" if document.has_entry else "  (it has no entry condition and cannot be run)"
     print(f"{document.name}: no mistakes, {len(document.parameters)} parameters{warning}")
 

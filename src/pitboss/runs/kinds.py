@@ -18,7 +18,7 @@ from enum import StrEnum
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from sys import stderr
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -83,7 +83,8 @@ class Kind:
     `resources` names what `context.resource(…)` hands out, each by the `module:function` that makes it in that process
     of a `runs.context.World`. `prepare(params, sources)` checks what the model cannot, and raises InvalidInput with
     every mistake; where the model found mistakes already it is shown the params with None in their place, so that all
-    are told at once. `report(run)` is data for people; `outcome(run)` says it in five words for a listing. `pinned`
+    are told at once. `report(run)` is data for people; `about(run)` says in a few words what a run was asked for, and
+    `outcome(run)` what came of it. `pinned`
     answers the params that do again exactly what a snapshot says.
     """
 
@@ -97,6 +98,7 @@ class Kind:
     resources: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Any, Any], Prepared] = prepare_plainly
     report: Callable[[Run], Report] = plain_report
+    about: Callable[[Run], str] = _nothing_to_say
     outcome: Callable[[Run], str] = _nothing_to_say
     pinned: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]] = _as_given
     address: str = ""  # `module:attribute` where a run's process finds this declaration
@@ -239,15 +241,22 @@ class Kinds(Mapping[str, Kind]):
             reason = self._note(kind, "report", error)
             return plain_report(run).with_warning(f"{reason}; tell whoever made {kind.source or 'it'}")
 
+    def about(self, run: Run) -> str:
+        """Answer what a run was asked for in a few words, nothing where its kind cannot say."""
+        return self._said(run, "about")
+
     def outcome(self, run: Run) -> str:
         """Answer what came of a run in a few words, nothing where its kind cannot say."""
+        return self._said(run, "outcome")
+
+    def _said(self, run: Run, what: Literal["about", "outcome"]) -> str:
         kind = self.get(run.kind)
         if kind is None:
             return ""
         try:
-            return str(kind.outcome(run))
+            return str(getattr(kind, what)(run))
         except Exception as error:
-            self._note(kind, "outcome", error)
+            self._note(kind, what, error)
             return ""
 
     def _note(self, kind: Kind, what: str, error: Exception) -> str:

@@ -53,11 +53,13 @@ class Note(_Part):
 
 
 class Column(_Part):
-    """A column of an artifact or of a table's own rows."""
+    """A column of an artifact or of a table's own rows; `digits` is how many follow the decimal point, where that is
+    known."""
 
     name: str
     label: str
     unit: Unit = Unit.TEXT
+    digits: int | None = None
 
 
 class Table(_Part):

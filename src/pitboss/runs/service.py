@@ -16,6 +16,7 @@ from pitboss.runs.checkpoint import differences, plain_identity
 from pitboss.runs.events import TERMINAL_TYPES
 from pitboss.runs.kinds import Fault, Kinds
 from pitboss.runs.model import (
+    PARQUET,
     PRIORITIES,
     Artifact,
     Checkpoint,
@@ -161,7 +162,10 @@ class RunService:
         return bool(self._store.find(RunQuery(states=UNFINISHED, limit=1)))
 
     def resolve(self, who: Principal, reference: str) -> Run:
-        """Answer the run of an id, the unique start or end of one, or `latest`. Raises NotFound, Conflict."""
+        """Answer the run of an id, the unique start or end of one, a subject and number such as `trend#3`, or `latest`.
+
+        Raises NotFound, Conflict.
+        """
         if reference == "latest":
             newest = self._store.find(RunQuery(owner=who.name, limit=1))
             if not newest:
@@ -170,10 +174,15 @@ class RunService:
         if len(reference) >= 36:
             return self.get(who, reference)
         recent = self._store.find(RunQuery(owner=who.name, limit=1000))
-        matching = [run for run in recent if run.id.startswith(reference) or run.id.endswith(reference)]
+        subject, sharp, number = reference.rpartition("#")
+        if sharp and number.isdigit():
+            named = [run for run in recent if subject in (run.subject, run.subject.rpartition("/")[2])]
+            matching = [run for run in named if run.number == int(number)]
+        else:
+            matching = [run for run in recent if run.id.startswith(reference) or run.id.endswith(reference)]
         if len(matching) > 1:
             raise Conflict(f"'{reference}' fits {len(matching)} runs", "write more of the id")
-        if not matching or len(reference) < 4:
+        if not matching or (len(reference) < 4 and not sharp):
             raise NotFound(f"there is no run '{reference[:64]}'", "list the runs to see which there are")
         return matching[0]
 
@@ -329,6 +338,10 @@ class RunService:
     def artifact(self, who: Principal, run_id: str, name: str) -> Artifact:
         """Answer one of them by its name. Raises NotFound."""
         found = {artifact.name: artifact for artifact in self.artifacts(who, run_id)}
+        tables = (artifact for artifact in found.values() if artifact.media_type == PARQUET)
+        found = {table.name.removesuffix(".parquet"): table for table in tables} | found  # `trades` alone will do
+        if not found:
+            raise NotFound(f"run {run_id} has no artifact", "it left no results, or they were pruned")
         if name not in found:
             raise NotFound(f"run {run_id} has no artifact '{name[:60]}'", suggest(name, found))
         return found[name]

@@ -9,7 +9,7 @@ from typing import Any
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.core.timeframe import Timeframe
 from pitboss.strategy.check import Checker
-from pitboss.strategy.expression import Node, Number, Recursive
+from pitboss.strategy.expression import Name, Node, Number, Recursive, walk
 from pitboss.strategy.valuetype import ValueType
 
 NO_ENTRY = "no-entry"  # the code of the mistake that a document never opens a position
@@ -109,11 +109,19 @@ class Document:
     symbols: frozenset[str] = frozenset()
     timezone: str = ""  # of its clocks; empty: that of each series
     session: str = ""  # whose days it follows; empty: that of each series
+    named: frozenset[str] = frozenset()  # the parameters that sizing and costs name
     where: Node | None = None  # what parameters that a grid chooses must fulfil
 
     @property
     def has_entry(self) -> bool:
         return bool(self.entry)
+
+    @property
+    def unused(self) -> list[str]:
+        """The parameters and indicators that nothing in the document uses."""
+        nodes = [node for _, node, _ in self.expressions()] + ([self.where] if self.where else [])
+        used = {each.name for node in nodes for each in walk(node) if isinstance(each, Name)} | self.named
+        return [name for name in (*self.parameters, *self.indicators) if name not in used]
 
     def require_entry(self) -> None:
         """Raise InvalidInput when the document can never open a position."""

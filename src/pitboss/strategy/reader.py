@@ -119,7 +119,7 @@ class _Reader(Sections):
         if not self.check_size(document):
             return document
         symbols = self.check(document, values)
-        return replace(document, symbols=symbols)
+        return replace(document, symbols=symbols, named=frozenset(self.named))
 
     def spelled(self, node: yaml.Node | None, where: str, check: Callable[[str], object]) -> str:
         """Answer a text that `check` accepts, empty where there is none."""

@@ -11,7 +11,7 @@ import yaml
 from pitboss.core.errors import suggest
 from pitboss.strategy.binding import fold
 from pitboss.strategy.document import COUNTS, DAY_MINUTES, LEVELS, PRICED, SIDES, SIZINGS, WHEN_SHORT, Costs, Sizing
-from pitboss.strategy.expression import ExpressionError, Node, Number, parse
+from pitboss.strategy.expression import ExpressionError, Name, Node, Number, parse, walk
 from pitboss.strategy.nodes import Nodes
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
@@ -24,6 +24,7 @@ class Sections(Nodes):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.sources: dict[str, yaml.ScalarNode] = {}
+        self.named: set[str] = set()  # by settings
 
     def expression(self, node: yaml.Node, place: str) -> Node | None:
         """Read one expression; None after a mistake."""
@@ -42,7 +43,9 @@ class Sections(Nodes):
         """Read a constant expression such as 10%, 12 or size_parameter."""
         text = self.scalar(node, where)
         try:
-            folded = fold(parse(text), values)
+            parsed = parse(text)
+            self.named |= {each.name for each in walk(parsed) if isinstance(each, Name)}
+            folded = fold(parsed, values)
         except ExpressionError as error:
             self.wrong(node, error.message, error.remedy, where)
             return None

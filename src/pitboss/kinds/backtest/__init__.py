@@ -3,6 +3,7 @@
 from pitboss.kinds.backtest.params import BacktestParams
 from pitboss.kinds.backtest.report import outcome_of, report_of
 from pitboss.kinds.documents.prepare import pinned, prepare_document
+from pitboss.kinds.documents.report import about_of
 from pitboss.runs.kinds import Family, Kind
 
 KIND = Kind(
@@ -15,6 +16,7 @@ KIND = Kind(
     resources={"bars": "pitboss.kinds.documents.bars:bars_of"},
     prepare=prepare_document,
     report=report_of,
+    about=about_of,
     outcome=outcome_of,
     pinned=pinned,
 )

@@ -10,11 +10,13 @@ from pitboss.backtesting.tables import candles_frame, equity_frame, monthly_fram
 from pitboss.core.errors import RunCancelled
 from pitboss.kernel.panel import panel_over
 from pitboss.kinds.backtest.params import BacktestParams
-from pitboss.kinds.documents.bars import gaps_of, load_universe, save_frame
-from pitboss.kinds.documents.prepare import identity_of, read_request, source_of
+from pitboss.kinds.documents.bars import digits_of, gaps_of, load_universe, save_frame
+from pitboss.kinds.documents.prepare import Request, identity_of, read_request, source_of
 from pitboss.runs.context import RunContext
 from pitboss.runs.messages import Gauge
+from pitboss.strategy.doubts import conditions_of
 
+MOST_DOUBTS = 20
 GAUGES = (Gauge("trade_count"), Gauge("equity", is_real=True))  # in the order of `kernel.panel`
 
 
@@ -39,10 +41,19 @@ def run(params: BacktestParams, context: RunContext) -> dict[str, Any]:
         context.checkpoint_at_cancel(simulation.saved())
     else:
         raise RunCancelled("the backtest was cancelled")
-    return results(simulation.outcome(), context)
+    return results(simulation.outcome(), doubts_of(request, simulation), context)
 
 
-def results(outcome: Outcome, context: RunContext) -> dict[str, Any]:
+def doubts_of(request: Request, simulation: Simulation) -> list[str]:
+    """Answer what is odd about the strategy on these bars."""
+    doubts = [f"'{name}' is defined in the document and never used" for name in request.document.unused]
+    for symbol in simulation.universe.symbols:
+        found = conditions_of(request.program, simulation.universe.scope(symbol, simulation.cache))
+        doubts += [condition.doubt for condition in found if condition.doubt]
+    return doubts[:MOST_DOUBTS]
+
+
+def results(outcome: Outcome, doubts: list[str], context: RunContext) -> dict[str, Any]:
     """Write the artifacts of a backtest and answer its result."""
     equity = equity_frame(outcome)
     frames = {
@@ -60,5 +71,7 @@ def results(outcome: Outcome, context: RunContext) -> dict[str, Any]:
         "final_equity": float(equity["equity"][-1]) if len(equity) else outcome.cash,
         "artifacts": artifacts,
         "gaps": gaps_of(outcome.universe),
+        "doubts": doubts,
+        "digits": digits_of(outcome.universe),
         "source": source_of(context.snapshot),
     }

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pitboss.backtesting.summary import METRICS, shown
-from pitboss.kinds.documents.report import figure_of, listed, source_notes, title_of
+from pitboss.backtesting.summary import METRICS, listed, shown
+from pitboss.kinds.documents.report import figure_of, source_notes, title_of
 from pitboss.runs.model import Run
 from pitboss.runs.report import Chart, Column, Download, Marks, Note, Report, Table, Unit
 
@@ -30,18 +30,19 @@ def report_of(run: Run) -> Report:
     result = run.result
     if result is None:
         return Report(title=title_of(run), notes=source_notes(run))
-    metrics = result["metrics"]
+    metrics, digits = result["metrics"], result.get("digits")
     return Report(
         title=title_of(run),
         figures=[figure_of(name, metrics[name]) for name in METRICS if name in metrics],
         notes=[*source_notes(run), *_doubts(result, metrics)],
         tables=[
             Table(
-                name="trades", title="Trades", columns=_columns(TRADES), artifact="trades.parquet", sort="exit_ts",
-                shows_end=True,
+                name="trades", title="Trades", columns=_columns(TRADES, digits), artifact="trades.parquet",
+                sort="exit_ts", shows_end=True,
             ),
             Table(
-                name="orders", title="Orders", columns=_columns(ORDERS), artifact="orders.parquet", sort="ts", shown=0,
+                name="orders", title="Orders", columns=_columns(ORDERS, digits), artifact="orders.parquet",
+                sort="ts", shown=0,
             ),
             *([_months()] if _is_recent(result) else []),
         ],
@@ -76,6 +77,8 @@ def _doubts(result: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[N
     if reduced:
         what = f"{reduced:,} entries were reduced to what could be paid"
         yield Note(message=f"{what}: a smaller sizing.value or more leverage fills them whole", is_warning=True)
+    for doubt in (result.get("doubts") or [])[:8]:
+        yield Note(message=doubt, is_warning=True)
     for gap in (result.get("gaps") or [])[:5]:
         between = f"{shown('start', gap['after'])} and {shown('start', gap['before'])}"
         yield Note(message=f"{gap['symbol']} has no bars between {between}", is_warning=True)
@@ -84,8 +87,11 @@ def _doubts(result: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[N
         yield Note(message=f"trades ended by: {left}")
 
 
-def _columns(described: tuple[tuple[str, Unit], ...]) -> list[Column]:
-    return [Column(name=name, label=name, unit=unit) for name, unit in described]
+def _columns(described: tuple[tuple[str, Unit], ...], digits: int | None) -> list[Column]:
+    return [
+        Column(name=name, label=name, unit=unit, digits=digits if unit is Unit.PRICE else None)
+        for name, unit in described
+    ]
 
 
 def _months() -> Table:

@@ -22,6 +22,8 @@ from pitboss.strategy.times import Times, times_of
 
 LONGEST_CLOSE = 4 * DAY_MICROS + DAY_MICROS // 2  # no exchange is closed for longer than a long weekend
 MOST_GAPS = 20
+SAMPLE = 1000  # bars of a symbol
+MOST_DIGITS = 8
 
 
 def bars_of(world: World) -> BarStore:
@@ -67,6 +69,13 @@ def gaps_of(universe: Universe) -> list[dict[str, str]]:
         for at in np.flatnonzero(np.diff(ts) > longest)
     )
     return list(islice(found, MOST_GAPS))
+
+
+def digits_of(universe: Universe) -> int:
+    """Answer how many digits the prices of the traded symbols have after the decimal point, by their last bars."""
+    closes = np.concatenate([universe.bars[symbol].close[-SAMPLE:] for symbol in universe.symbols])
+    fitting = (digits for digits in range(MOST_DIGITS) if np.allclose(closes, closes.round(digits), rtol=1e-12, atol=0))
+    return next(fitting, MOST_DIGITS)
 
 
 def save_frame(context: RunContext, name: str, frame: pl.DataFrame) -> str:

@@ -114,6 +114,7 @@ class DocumentParams(Params):
                         ("per_order", "money for each order"),
                         ("minimum", "least commission of an order, money"),
                         ("borrow", "fraction a year, on shorts"),
+                        ("margin_interest", "fraction a year, on cash that is owed"),
                     )
                 },
             }
@@ -132,6 +133,9 @@ class DocumentParams(Params):
                     "type": {"enum": ["fixed_cash", "fixed_quantity", "percent_equity", "risk"]},
                     "value": {**_NUMBER_OR_SHARE, "description": "cash, quantity, or a fraction of equity"},
                     "lot": {**_NUMBER_OR_SHARE, "description": "quantities are multiples of it; 0 is fractional"},
+                    "leverage": {**_NUMBER_OR_SHARE, "description": "how many times the equity positions may be worth"},
+                    "maintenance": {**_NUMBER_OR_SHARE, "description": "fraction of their worth that equity must keep"},
+                    "when_short": {"enum": ["fill", "reject"], "description": "of what cannot be paid in full"},
                 },
             }
         ),

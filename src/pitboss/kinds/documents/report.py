@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from pitboss.backtesting.summary import METRICS
+from pitboss.kinds.documents.params import DEFAULT_CASH
 from pitboss.runs.model import Run
 from pitboss.runs.report import Column, Figure, Note, Unit
 
@@ -15,6 +15,23 @@ def title_of(run: Run) -> str:
     symbols = [str(series["symbol"]) for series in run.snapshot.get("data", [])]
     shown = ", ".join(symbols[:3]) + (f" and {len(symbols) - 3} more" if len(symbols) > 3 else "")
     return ", ".join(filter(None, (run.subject.removeprefix("strategy/"), shown, run.params.get("timeframe"))))
+
+
+def about_of(run: Run) -> str:
+    """Answer what a run trades: `EURUSD 5m 2018-01-01 to 2018-12-31, fast=10, cash 5,000`."""
+    data, params = run.snapshot.get("data", []), run.params
+    symbols = ", ".join(str(symbol) for symbol in params.get("symbols", [])[:3])
+    further = len(params.get("symbols", [])) - 3
+    timeframe = params.get("timeframe") or (data[0]["timeframe"] if data else "")
+    first = params.get("start") or min((series["first"] for series in data), default="")
+    last = params.get("end") or max((series["last"] for series in data), default="")
+    what = " ".join(filter(None, (symbols + (f" and {further} more" if further > 0 else ""), timeframe)))
+    changed = {
+        name: value for part in ("parameters", "costs", "sizing") for name, value in (params.get(part) or {}).items()
+    }
+    said = [f"{what} {str(first)[:10]} to {str(last)[:10]}", *(f"{name}={value}" for name, value in changed.items())]
+    cash = params.get("cash", DEFAULT_CASH)
+    return ", ".join(said + ([f"cash {cash:,.15g}"] if cash != DEFAULT_CASH else []))
 
 
 def figure_of(name: str, value: Any) -> Figure:
@@ -41,8 +58,3 @@ def source_notes(run: Run) -> list[Note]:
     if run.partial and run.result is not None:
         notes.append(Note(message="partial: the run was cancelled on the way", is_warning=True))
     return notes
-
-
-def listed(counts: Mapping[str, int]) -> str:
-    """Answer counts in words: `3 insufficient cash, 1 zero quantity`."""
-    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count)

@@ -1,6 +1,7 @@
 """The sweep: every combination of a grid of parameters of one strategy document over stored bars."""
 
 from pitboss.kinds.documents.prepare import pinned
+from pitboss.kinds.documents.report import about_of
 from pitboss.kinds.sweep.params import SweepParams
 from pitboss.kinds.sweep.prepare import prepare
 from pitboss.kinds.sweep.report import outcome_of, report_of
@@ -16,6 +17,7 @@ KIND = Kind(
     resources={"bars": "pitboss.kinds.documents.bars:bars_of"},
     prepare=prepare,
     report=report_of,
+    about=about_of,
     outcome=outcome_of,
     pinned=pinned,
 )
