@@ -158,7 +158,8 @@ def test_a_newer_database_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "state", "code"), [("k", "cancelled", 3), ("d", "cancelled", 3), ("g", "completed", 0)]
+    ("answer", "state", "code"),
+    [("k", "cancelled", 3), ("d", "cancelled", 3), ("g", "completed", 0), ("l", "running", 130)],
 )
 def test_control_c_asks_what_to_do(home, answer, state, code):
     grid = "2:21:1" if answer == "g" else "2:41:1"
@@ -181,12 +182,13 @@ def test_control_c_asks_what_to_do(home, answer, state, code):
     until(lambda: reads(b"sweeping"), 30, "the sweep is shown")
     time.sleep(0.3)
     os.kill(child.pid, signal.SIGINT)
-    until(lambda: reads(b"keep, discard or go on"), 10, "the question is asked")
+    until(lambda: reads(b"keep, discard, go on or leave"), 10, "the question is asked")
     os.write(master, answer.encode() + b"\n")
     drain(master, child)
     assert child.wait(timeout=60) == code
     os.close(master)
     newest = json.loads(run(home, "runs", "list", "--json", "--limit", 1).stdout)[0]
+    run(home, "runs", "cancel", newest["id"])
     assert newest["state"] == state
     assert newest["partial"] is (answer == "k")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -220,6 +221,20 @@ def test_old_runs_are_pruned_and_their_events_still_read(engine):
     assert engine.service.artifacts(LOCAL, run.id) == []
     watched = pitboss("runs", "watch", run.id, "--json", data_dir=engine.settings.data_dir)
     assert json.loads(watched.stdout.splitlines()[-1])["type"] == "completed"
+
+
+def test_a_pruned_database_shrinks(engine):
+    worker = engine.start_worker()
+    engine.wait(engine.submit("steps", {"count": 20_000, "seconds": 0.0}), seconds=120)
+    worker.terminate()
+    worker.wait()
+    with sqlite3.connect(engine.settings.data_dir / "pitboss.db") as connection:
+        connection.execute("DELETE FROM run_events WHERE type = 'item_completed'")
+    connection.close()
+    size = sum(file.stat().st_size for file in engine.settings.data_dir.glob("pitboss.db*"))
+    done = pitboss("runs", "prune", "--older-than", "0d", data_dir=engine.settings.data_dir)
+    assert done.returncode == 0, done.stderr
+    assert (engine.settings.data_dir / "pitboss.db").stat().st_size < size / 4
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -45,6 +44,10 @@ class SweepJob:
     cache: ArrayCache = field(default_factory=ArrayCache)
     _mine: threading.local = field(default_factory=threading.local)  # the log that a thread uses again and again
 
+    def stop(self) -> None:
+        """End what is under way, and start nothing more."""
+        self.is_stopped = lambda: True
+
     def variant(self, index: int, parameters: Mapping[str, float]) -> Variant | None:
         """Compute one variant, None when it was stopped first."""
         program = compile_document(self.document, {**self.base, **parameters})
@@ -58,14 +61,11 @@ class SweepJob:
 
 
 def interleaved(count: int) -> Iterator[int]:
-    """Yield 0 to `count` - 1 in an order of which every beginning lies evenly over the whole.
-
-    Steps of the golden section of `count`, or of the first number after it that shares no divisor with `count`.
-    """
-    step = round(count * (math.sqrt(5) - 1) / 2) or 1
-    while math.gcd(step, count) > 1:
-        step += 1
-    return (index * step % count for index in range(count))
+    """Yield 0 to `count` - 1 in an order of which every beginning lies evenly over the whole: that of their binary
+    digits read backwards (van der Corput 1935)."""
+    bits = max(1, (count - 1).bit_length())
+    places = (int(f"{place:0{bits}b}"[::-1], 2) for place in range(1 << bits))
+    return (place for place in places if place < count)
 
 
 def run_sweep(job: SweepJob, grid: Grid, threads: int, done: Collection[int] = ()) -> Iterator[Variant]:

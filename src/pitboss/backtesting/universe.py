@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pitboss.core.errors import InvalidInput
-from pitboss.core.timeframe import Timeframe
+from pitboss.core.timeframe import DAY_MICROS, Timeframe, parse_timeframe
 from pitboss.kernel.account import Bars
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.series import day_ends
@@ -103,6 +103,8 @@ def infer_timeframe(bars: BarArrays) -> Timeframe:
 
 
 def _named(micros: int) -> Timeframe:
+    if 28 * DAY_MICROS <= micros <= 31 * DAY_MICROS and micros % (7 * DAY_MICROS):
+        return parse_timeframe("1mo")
     for unit, seconds in (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)):
         count, rest = divmod(micros, seconds * 1_000_000)
         if count and not rest:

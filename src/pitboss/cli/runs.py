@@ -82,11 +82,11 @@ def show(
 
 @app.command()
 def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Watch a run to its end; with --json one event a line."""
+    """Watch a run to its end; with --json one event a line. Ctrl-C leaves it going unless something else is chosen."""
     with platform_of(data_dir) as platform:
         found = platform.service.resolve(LOCAL, run)
         if not as_json:
-            finish(platform, found, as_json)
+            finish(platform, found, as_json, at_interrupt="l")
             return
         for event in news(platform, found):
             if event is not None:

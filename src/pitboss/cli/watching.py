@@ -23,6 +23,12 @@ from pitboss.runs.model import Run, StoredEvent
 ENSURE_SECONDS = 0.5
 WAIT_SECONDS = 0.5  # between two looks at what a run waits for
 PATIENCE_SECONDS = 60.0  # with a database that is away
+CHOICES = {
+    "k": "keep what is done and stop it",
+    "d": "discard what is done and stop it",
+    "g": "go on watching",
+    "l": "leave it going",
+}
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
 
 
@@ -35,9 +41,9 @@ def follow_submitted(platform: Platform, run: Run, as_json: bool, detach: bool) 
     finish(platform, run, as_json)
 
 
-def finish(platform: Platform, run: Run, as_json: bool) -> None:
-    """Watch a run to its end, show what came of it and leave with its exit code."""
-    run = follow(platform, run, is_quiet=as_json)
+def finish(platform: Platform, run: Run, as_json: bool, at_interrupt: str = "k") -> None:
+    """Watch a run to its end, show what came of it and leave with its exit code; see `follow`."""
+    run = follow(platform, run, as_json, at_interrupt)
     if as_json:
         print_json(run.as_dict())
     else:
@@ -47,18 +53,18 @@ def finish(platform: Platform, run: Run, as_json: bool) -> None:
         raise typer.Exit(code)
 
 
-def follow(platform: Platform, run: Run, is_quiet: bool) -> Run:
+def follow(platform: Platform, run: Run, is_quiet: bool, at_interrupt: str = "k") -> Run:
     """Watch a run to its end, keeping a worker alive for it; answers the run as it ended.
 
-    Ctrl-C asks once whether to keep or discard partial results or go on; a second one leaves the run
-    to the worker and ends the command.
+    Ctrl-C asks what to do, one of `CHOICES`, and takes `at_interrupt` where nobody answers; a second one leaves the
+    run to the worker.
     """
     seen = [0]
     while True:
         try:
             return _follow(platform, run, is_quiet, seen)
         except KeyboardInterrupt:
-            _interrupted(platform, run)
+            _interrupted(platform, run, at_interrupt)
 
 
 def _follow(platform: Platform, run: Run, is_quiet: bool, seen: list[int]) -> Run:
@@ -109,19 +115,28 @@ def news(platform: Platform, run: Run, after: int = 0) -> Iterator[StoredEvent |
             time.sleep(ENSURE_SECONDS)
 
 
-def _interrupted(platform: Platform, run: Run) -> None:
-    if not sys.stdin.isatty():
-        answer = "k"
-    else:
-        notes.print("\nStop the run? [bold]k[/]eep partial results, [bold]d[/]iscard them, or [bold]g[/]o on")
-        try:
-            answer = typer.prompt("keep, discard or go on", default="k", err=True).strip().lower()[:1]
-        except (KeyboardInterrupt, typer.Abort):
-            notes.print(f"\nThe run goes on without you: pitboss runs watch {run.id}")
-            sys.exit(130)
-    if answer in ("k", "d"):
+def _interrupted(platform: Platform, run: Run, default: str) -> None:
+    answer = _asked(default) if sys.stdin.isatty() else default
+    if answer == "l":
+        notes.print(f"\nThe run goes on without you: pitboss runs watch {run.id}")
+        sys.exit(130)
+    found = ended(platform, run)
+    if found.state.is_terminal:
+        notes.print(f"The run has ended meanwhile: {found.state.value}")
+    elif answer in ("k", "d"):
         said = platform.service.cancel(LOCAL, run.id, keep_partial=answer == "k", reason="interrupted at the terminal")
         notes.print(said.message)
+
+
+def _asked(default: str) -> str:
+    """Answer the first letter of one of `CHOICES`; that of leaving the run alone at a second Ctrl-C."""
+    words = ", ".join(f"[bold]{letter}[/]{words[1:]}" for letter, words in CHOICES.items())
+    notes.print(f"\nThe run: {words}?")
+    try:
+        answer = typer.prompt("keep, discard, go on or leave", default=default, err=True).strip().lower()[:1]
+    except (KeyboardInterrupt, typer.Abort):
+        return "l"
+    return answer if answer in CHOICES else "g"
 
 
 def _leave(number: int, _frame: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -39,6 +40,30 @@ def to_arrays(frame: pl.DataFrame, is_signed: bool = False) -> BarArrays:
     if fault:
         raise InvalidInput(*_FAULTS[fault], where="bars")
     return arrays
+
+
+def as_polars(frame: Any) -> pl.DataFrame:
+    """Answer a frame of Polars or Pandas as Polars: Pandas' columns in lower case, its index of moments as `ts`.
+
+    Raises InvalidInput for anything else.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if type(frame).__module__.partition(".")[0] != "pandas" or not hasattr(frame, "columns"):
+        what = f"the bars are no frame of Polars or Pandas, but {type(frame).__name__}"
+        raise InvalidInput(what, "give a frame, or a dict of frames by symbol", "bars")
+    columns = {str(name).lower(): frame[name] for name in frame.columns}
+    if "ts" not in columns:
+        columns = {"ts": frame.index.to_series(), **columns}
+    wanted = {name: column for name, column in columns.items() if name in COLUMNS}
+    return pl.DataFrame({name: _of_pandas(column) for name, column in wanted.items()})
+
+
+def _of_pandas(column: Any) -> Any:
+    """Answer a column of Pandas as an array; moments in UTC."""
+    if getattr(column.dtype, "tz", None) is not None:
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    return column.to_numpy()
 
 
 def nullable(frame: pl.DataFrame) -> pl.DataFrame:

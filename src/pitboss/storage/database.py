@@ -124,6 +124,12 @@ class Database:
             return SqliteChanges(self._file)
         return PostgresChanges(self._listen_url)
 
+    def shrink(self) -> None:
+        """Give back the space of what has been removed, where nobody else does: PostgreSQL looks after itself."""
+        if self._file is not None and not self.is_read_only:
+            with translated():
+                self._file.shrink()
+
     def integrity_problems(self) -> list[str]:
         """Answer what SQLite finds wrong with its own file; PostgreSQL looks after itself."""
         if not self.is_sqlite:

@@ -52,6 +52,7 @@ class Pruner:
         if not keeps_artifacts:
             self._remove_files(artifacts)
         self._remove_orphans()
+        self.database.shrink()
         return self.pruned
 
     def thin(self) -> int:

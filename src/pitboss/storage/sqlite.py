@@ -14,6 +14,7 @@ from pitboss.core.places import unusable
 from pitboss.storage.refusals import translated
 
 BUSY_SECONDS = 60
+PAGES_AT_ONCE = 500  # of 4 KB: some ten milliseconds
 
 
 class SqliteFile:
@@ -25,7 +26,8 @@ class SqliteFile:
     # a killed process loses nothing with NORMAL; only a power cut may lose the last moments, never more
     # and each connection caches 500 KB, not two megabytes: the machine's own cache lies beneath, a worker stays small
     _SHARED = ("foreign_keys=ON", "temp_store=MEMORY", "cache_size=-500")
-    _WRITABLE = ("journal_mode=WAL", "synchronous=NORMAL", *_SHARED)
+    # a new file gives back what is removed from it, a few pages at a time; one of an earlier version reuses it
+    _WRITABLE = ("auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=NORMAL", *_SHARED)
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -60,6 +62,17 @@ class SqliteFile:
             if wal.exists() and wal.stat().st_size:  # the newest of what was written would be overlooked
                 raise
             return self._reading("mode=ro&immutable=1")
+
+    def shrink(self) -> None:
+        """Give back to the file system what has been removed, in pieces that nobody waits for."""
+        connection = self.connect()
+        try:
+            (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+            for _ in range(-(-free // PAGES_AT_ONCE)):
+                connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            connection.close()
 
     def _writing(self) -> sqlite3.Connection:
         try:

@@ -171,7 +171,11 @@ def test_wrong_grids_are_refused(grid):
 
 def test_longer_bars_are_made_of_shorter_ones():
     minutes = to_frame(random_bars(600, seed=3, step=60_000_000))
-    assert pitboss.backtest(ALWAYS, minutes).metrics["bars"] == 10
+    assert pitboss.backtest(ALWAYS, minutes, timeframe="1h").metrics["bars"] == 10
+    with pytest.raises(pitboss.InvalidInput, match="the bars are of 1m, the strategy is of 1h"):
+        pitboss.backtest(ALWAYS, minutes)
+    with pytest.raises(pitboss.InvalidInput, match="the strategy is of 1h bars, not of 2h"):
+        pitboss.backtest(ALWAYS, minutes, timeframe="2h")
 
 
 def test_a_year_has_weekends_only_where_most_weeks_trade_on_saturdays():
