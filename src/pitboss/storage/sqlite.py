@@ -69,7 +69,7 @@ class SqliteFile:
         try:
             (free,) = connection.execute("PRAGMA freelist_count").fetchone()
             for _ in range(-(-free // PAGES_AT_ONCE)):
-                connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+                connection.executescript(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})")  # one step would be one page
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         finally:
             connection.close()

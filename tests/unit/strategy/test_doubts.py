@@ -30,7 +30,7 @@ def fared(condition, bars):
         ("crosses_above(close, sma(close, 20))[2]", ""),
         ("close > sma(close, 500)", "entry.long is undefined on all bars of A: a value that it needs is missing"),
         ("volume > 3 or close > open", "entry.long is undefined, and so false, on 10.0 % of the bars of A"),
-        ("(close > volume * 0)[1]", "entry.long is undefined, and so false, on 10.0 % of the bars of A"),
+        ("(close > volume * 0)[1]", "entry.long is undefined, and so false, on 10.1 % of the bars of A"),
     ],
 )
 def test_what_is_odd_about_a_condition_is_said(condition, doubt):
