@@ -14,11 +14,20 @@ import cli
 import engine
 import imports
 import kernels
+import load
 import queues
 import streams
 from table import markdown
 
-PARTS = {"kernels": kernels, "engine": engine, "imports": imports, "cli": cli, "streams": streams, "queues": queues}
+PARTS = {
+    "kernels": kernels,
+    "engine": engine,
+    "imports": imports,
+    "cli": cli,
+    "load": load,
+    "streams": streams,
+    "queues": queues,
+}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What the endpoints are handed."""
+"""What the endpoints are handed. None of it waits for anything, so none of it needs a thread."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Header, Path, Request, Response
 
+from pitboss.api.together import Questions
 from pitboss.bootstrap import Platform
 from pitboss.core.principal import LOCAL, Principal
 
@@ -35,20 +36,26 @@ class Streams(Protocol):
         """Yield the events beyond `positions` as they come, until the last of each run that has not `ended`."""
 
 
-def asker(request: Request) -> Callable[..., Any]:
+async def questions(request: Request) -> Questions:
+    """Answer where what is asked often is asked together; see `api.together`."""
+    asked: Questions = request.app.state.questions
+    return asked
+
+
+async def asker(request: Request) -> Callable[..., Any]:
     """Answer what asks the process that has the libraries of numbers loaded; see `market.reading`."""
     ask: Callable[..., Any] = request.app.state.reader.ask
     return ask
 
 
-def platform_of(request: Request) -> Platform:
+async def platform_of(request: Request) -> Platform:
     """Answer the platform of this server. Raises Misplaced when its data folder was moved away under it."""
     platform: Platform = request.app.state.platform
     platform.database.check_place()
     return platform
 
 
-def locator(request: Request, response: Response) -> Callable[[str], None]:
+async def locator(request: Request, response: Response) -> Callable[[str], None]:
     """Answer what says in `Location` where a new thing is, under whatever path a proxy serves us."""
 
     def locate(path: str) -> None:
@@ -57,11 +64,12 @@ def locator(request: Request, response: Response) -> Callable[[str], None]:
     return locate
 
 
-def principal_of() -> Principal:
+async def principal_of() -> Principal:
     """Answer who asks; without accounts that is always the same."""
     return LOCAL
 
 
+Asked = Annotated[Questions, Depends(questions)]
 Ask = Annotated[Callable[..., Any], Depends(asker)]
 Wired = Annotated[Platform, Depends(platform_of)]
 Locate = Annotated[Callable[[str], None], Depends(locator)]

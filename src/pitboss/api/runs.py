@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
-from pitboss.api.deps import IdempotencyKey, Locate, RunId, Who, Wired
+from pitboss.api.deps import Asked, IdempotencyKey, Locate, RunId, Who, Wired
 from pitboss.api.schemas import (
     ArtifactModel,
     CancelledRun,
@@ -49,8 +49,8 @@ def submit(request: RunRequest, locate: Locate, platform: Wired, who: Who, key: 
 
 
 @router.get("/runs", response_model=RunPage)
-def list_runs(
-    platform: Wired,
+async def list_runs(
+    asked: Asked,
     who: Who,
     state: Annotated[list[State] | None, Query(description="Only runs in these states.")] = None,
     kind: Annotated[str | None, Query(max_length=32, pattern=r"^[^\x00]*$")] = None,
@@ -61,10 +61,7 @@ def list_runs(
 ) -> Any:
     """List runs, newest first."""
     query = RunQuery(states=tuple(state or ()), kind=kind, subject=subject, tag=tag, cursor=cursor, limit=limit)
-    found = platform.service.find(who, query)
-    places = platform.service.places() if any(run.state is State.QUEUED for run in found) else {}
-    items = [run.as_dict(places.get(run.id)) for run in found]
-    return {"items": items, "next_cursor": found[-1].id if len(found) == limit else None}
+    return await asked.lists.ask((who, query))
 
 
 @router.get("/runs/statistics", response_model=StatisticsModel)
@@ -76,10 +73,9 @@ def statistics(
 
 
 @router.get("/runs/{run_id}", response_model=RunModel)
-def get_run(run_id: RunId, platform: Wired, who: Who) -> Any:
+async def get_run(run_id: RunId, asked: Asked, who: Who) -> Any:
     """Answer one run."""
-    run = platform.service.get(who, run_id)
-    return run.as_dict(platform.service.place(run))
+    return await asked.runs.ask((who, run_id))
 
 
 @router.post("/runs/{run_id}/cancel", response_model=CancelledRun)

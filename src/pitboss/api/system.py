@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from pitboss.api.deps import Lag, Who, Wired
+from pitboss.api.deps import Asked, Lag, Who, Wired
 from pitboss.api.schemas import QueueModel, WorkerModel
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import NotReady
@@ -23,12 +23,9 @@ probes = APIRouter(tags=["system"])
 
 
 @router.get("/queue", response_model=QueueModel)
-def queue(platform: Wired, who: Who) -> Any:
+async def queue(asked: Asked, who: Who) -> Any:
     """Answer what waits, in claiming order with the reason, and what is active."""
-    return {
-        "queued": [run.as_dict(place) for run, place in platform.service.queued(who)],
-        "active": [run.as_dict() for run in platform.service.active(who)],
-    }
+    return await asked.queues.ask(who)
 
 
 @router.get("/workers", response_model=list[WorkerModel])

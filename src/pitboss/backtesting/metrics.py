@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pitboss.backtesting.engine import Outcome
+from pitboss.backtesting.summary import DAYS_PER_YEAR
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel import account as k
 from pitboss.kernel.series import worst_drawdown
 
 F64 = npt.NDArray[np.float64]
-DAYS_PER_YEAR = 365.25
 INFINITE = "Infinity"
 
 

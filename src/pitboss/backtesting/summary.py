@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+QUARTER = 0.25  # of a year: figures of a year that come from less are marked
+DAYS_PER_YEAR = 365.25
 Good = Literal["high", "low"]
 
 
@@ -80,6 +82,15 @@ def shown(name: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
+def short_period(metrics: Mapping[str, Any]) -> str:
+    """Answer that figures of a year come from too little of one, empty where they do not."""
+    years = metrics.get("years")
+    if years is None or years >= QUARTER:
+        return ""
+    days = years * DAYS_PER_YEAR
+    return f"annual return, volatility, Sharpe, Sortino, Calmar and alpha are scaled up from {days:,.3g} days to a year"
+
+
 def summarize(metrics: Mapping[str, Any]) -> str:
     """Answer the chief metrics as aligned lines."""
     known = (metric for metric in METRICS.values() if metric.name in metrics)
@@ -89,7 +100,7 @@ def summarize(metrics: Mapping[str, Any]) -> str:
             lines.append(f"{name.replace('_', ' ').capitalize():<28}{counts}")
     if metrics.get("reduced_signals"):
         lines.append(f"{'Reduced entries':<28}{metrics['reduced_signals']:>22,}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *filter(None, [short_period(metrics)])])
 
 
 def listed(counts: Mapping[str, int]) -> str:

@@ -130,8 +130,9 @@ class QueuePlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunQuery:
-    """Which runs to list: latest submitted first, after `cursor` (an id), at most `limit`."""
+    """Which runs to list: latest submitted first, after `cursor` (an id), at most `limit`; `ids` names some alone."""
 
+    ids: tuple[str, ...] = ()
     states: tuple[State, ...] = ()
     kind: str | None = None
     subject: str | None = None

@@ -16,7 +16,6 @@ from pitboss.runs.checkpoint import differences, plain_identity
 from pitboss.runs.events import TERMINAL_TYPES
 from pitboss.runs.kinds import Fault, Kinds
 from pitboss.runs.model import (
-    PARQUET,
     PRIORITIES,
     Artifact,
     Checkpoint,
@@ -32,6 +31,7 @@ from pitboss.runs.model import (
 )
 from pitboss.runs.ports import EventLog, Figures, Launcher, RunStore, WorkerRegistry
 from pitboss.runs.queue import ABOUT_TO_START, obstacle, places
+from pitboss.runs.references import artifact_named, run_named
 from pitboss.runs.report import Report
 from pitboss.runs.states import TERMINAL, State
 
@@ -140,9 +140,20 @@ class RunService:
 
     def get(self, who: Principal, run_id: str) -> Run:
         """Answer a run. Raises NotFound, also for one that belongs to somebody else."""
-        run = self._store.get(run_id)
+        found = self._own(who, run_id, self._store.get(run_id))
+        if isinstance(found, NotFound):
+            raise found
+        return found
+
+    def several(self, asked: Sequence[tuple[Principal, str]]) -> dict[tuple[Principal, str], Run | NotFound]:
+        """Answer many runs by one look: for each that is asked for what `get` answers or raises."""
+        ids = tuple({run_id for _, run_id in asked})
+        found = {run.id: run for run in self._store.find(RunQuery(ids=ids, limit=len(ids)))}
+        return {(who, run_id): self._own(who, run_id, found.get(run_id)) for who, run_id in asked}
+
+    def _own(self, who: Principal, run_id: str, run: Run | None) -> Run | NotFound:
         if run is None or not who.owns(run.owner):
-            raise NotFound(f"there is no run '{run_id[:64]}'", "list the runs to see which there are")
+            return NotFound(f"there is no run '{run_id[:64]}'", "list the runs to see which there are")
         return run
 
     def find(self, who: Principal, query: RunQuery) -> list[Run]:
@@ -174,17 +185,7 @@ class RunService:
         if len(reference) >= 36:
             return self.get(who, reference)
         recent = self._store.find(RunQuery(owner=who.name, limit=1000))
-        subject, sharp, number = reference.rpartition("#")
-        if sharp and number.isdigit():
-            named = [run for run in recent if subject in (run.subject, run.subject.rpartition("/")[2])]
-            matching = [run for run in named if run.number == int(number)]
-        else:
-            matching = [run for run in recent if run.id.startswith(reference) or run.id.endswith(reference)]
-        if len(matching) > 1:
-            raise Conflict(f"'{reference}' fits {len(matching)} runs", "write more of the id")
-        if not matching or (len(reference) < 4 and not sharp):
-            raise NotFound(f"there is no run '{reference[:64]}'", "list the runs to see which there are")
-        return matching[0]
+        return run_named(recent, reference)
 
     def cancel(self, who: Principal, run_id: str, keep_partial: bool, reason: str = "") -> CancelAnswer:
         """Ask a run to end. Asking twice, or too late, changes nothing and says so. Raises NotFound."""
@@ -337,14 +338,7 @@ class RunService:
 
     def artifact(self, who: Principal, run_id: str, name: str) -> Artifact:
         """Answer one of them by its name. Raises NotFound."""
-        found = {artifact.name: artifact for artifact in self.artifacts(who, run_id)}
-        tables = (artifact for artifact in found.values() if artifact.media_type == PARQUET)
-        found = {table.name.removesuffix(".parquet"): table for table in tables} | found  # `trades` alone will do
-        if not found:
-            raise NotFound(f"run {run_id} has no artifact", "it left no results, or they were pruned")
-        if name not in found:
-            raise NotFound(f"run {run_id} has no artifact '{name[:60]}'", suggest(name, found))
-        return found[name]
+        return artifact_named(self.artifacts(who, run_id), name, run_id)
 
     def checkpoints(self, who: Principal, run_id: str) -> list[Checkpoint]:
         """Answer the saved states of a run, newest first. Raises NotFound."""

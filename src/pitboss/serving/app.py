@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from pitboss.api.kinds import describe_requests
 from pitboss.api.routes import api_router
 from pitboss.api.system import probes
+from pitboss.api.together import Questions
 from pitboss.bootstrap import Platform
 from pitboss.core.version import VERSION
 from pitboss.serving.docs import serve_pages
@@ -53,6 +54,7 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
         generate_unique_id_function=_operation_id,
     )  # fmt: skip
     app.state.platform = platform
+    app.state.questions = Questions(platform)
     router = api_router(RESPONSES)
     app.include_router(router, prefix="/api/v1")
     app.include_router(router, prefix="/api", include_in_schema=False)

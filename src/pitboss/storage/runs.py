@@ -96,6 +96,8 @@ class SqlRunStore:
 
     def find(self, query: RunQuery) -> list[Run]:
         statement = sa.select(*_COLUMNS).order_by(runs.c.serial.desc()).limit(query.limit)
+        if query.ids:
+            statement = statement.where(runs.c.id.in_(query.ids))
         if query.states:
             statement = statement.where(runs.c.state.in_([state.value for state in query.states]))
         for name in ("kind", "subject", "owner"):

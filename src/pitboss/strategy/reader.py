@@ -27,7 +27,7 @@ from pitboss.strategy.document import (
 )
 from pitboss.strategy.expression import ExpressionError, Name, Node, Number, parse, walk
 from pitboss.strategy.functions import CALENDAR, PRICES
-from pitboss.strategy.recursion import recursive
+from pitboss.strategy.past import recursive
 from pitboss.strategy.sections import Sections
 from pitboss.strategy.valuetype import ValueType
 

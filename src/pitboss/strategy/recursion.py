@@ -1,4 +1,4 @@
-"""Recursive indicators, `trend: {start: …, next: …}`: what `next` may hold, and how it becomes a program."""
+"""How recursive indicators are computed: `next` becomes a small program that is run once a bar."""
 
 from __future__ import annotations
 
@@ -11,18 +11,8 @@ import numpy.typing as npt
 from pitboss.core.errors import InvalidInput
 from pitboss.kernel import recursion as codes
 from pitboss.strategy.document import LARGEST
-from pitboss.strategy.expression import (
-    Binary,
-    Call,
-    ExpressionError,
-    Name,
-    Node,
-    Number,
-    Offset,
-    Past,
-    Recursive,
-    Unary,
-)
+from pitboss.strategy.expression import Binary, Call, Node, Number, Past, Recursive, Unary
+from pitboss.strategy.past import OF_PAST, has_past
 
 F64 = npt.NDArray[np.float64]
 _BINARY = {
@@ -31,48 +21,7 @@ _BINARY = {
     "and": codes.AND, "or": codes.OR,
 }  # fmt: skip
 _UNARY = {"not": codes.NOT, "-": codes.NEGATIVE}
-_CALLS = {"where": codes.WHERE, "greater": codes.MAXIMUM, "lesser": codes.MINIMUM, "abs": codes.ABSOLUTE}
-
-
-def recursive(name: str, start: Node, following: Node) -> Recursive:
-    """Answer a recursive indicator. Raises ExpressionError where `following` makes something else of its past than
-    numbers of the same bar."""
-    made = _with_past(following, name)
-    for fault in _faults_of(made, name):
-        raise fault
-    return Recursive(start.at, name, start, made)
-
-
-def _with_past(node: Node, name: str) -> Node:
-    """Answer `node` with the indicator's own `name[1]` told from all else."""
-    match node:
-        case Offset(base=Name(name=found), bars=Number(value=1.0)) if found == name:
-            return Past(node.at, name)
-        case Unary():
-            return Unary(node.at, node.op, _with_past(node.operand, name))
-        case Binary():
-            return Binary(node.at, node.op, _with_past(node.left, name), _with_past(node.right, name))
-        case Call():
-            return Call(node.at, node.name, tuple(_with_past(each, name) for each in node.arguments), node.keywords)
-    return node
-
-
-def _faults_of(node: Node, name: str) -> Iterator[ExpressionError]:
-    remedy = f"write {name}[1], and make of it sums, comparisons, where, greater, lesser and abs"
-    if isinstance(node, Name) and node.name == name:
-        yield ExpressionError(f"'{name}' knows its value a bar ago and no other", remedy, node.at, len(name))
-    if isinstance(node, Call) and node.name not in _CALLS and _has_past(node):
-        yield ExpressionError(f"{node.name} cannot look at an indicator that is in the making", remedy, node.at)
-        return
-    for child in node.children():
-        yield from _faults_of(child, name)
-
-
-def _has_past(node: Node) -> bool:
-    """Answer whether an expression looks at the past that is in the making; another indicator's is its own."""
-    if isinstance(node, Recursive):
-        return False
-    return isinstance(node, Past) or any(_has_past(child) for child in node.children())
+_CALLS = dict(zip(OF_PAST, (codes.WHERE, codes.MAXIMUM, codes.MINIMUM, codes.ABSOLUTE), strict=True))
 
 
 def computed(node: Recursive, evaluate: Callable[[Node], npt.NDArray[Any]]) -> F64:
@@ -106,7 +55,7 @@ def _postfix(node: Node, place_of: Callable[[Node], float]) -> Iterator[tuple[in
         case Number():
             yield codes.CONSTANT, node.value
             return
-    if not _has_past(node):
+    if not has_past(node):
         yield codes.INPUT, place_of(node)
         return
     for child in node.children():

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pitboss
-from pitboss.backtesting.metrics import drawdown_metrics, periods_per_year, return_metrics
+from pitboss.backtesting.metrics import as_json, drawdown_metrics, from_json, periods_per_year, return_metrics
+from pitboss.backtesting.ranking import read_ranking
+from pitboss.backtesting.sweep import Variant
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel.series import drawdown_of, worst_drawdown
@@ -184,3 +186,32 @@ def test_a_year_has_weekends_only_where_most_weeks_trade_on_saturdays():
     one_saturday = np.sort(np.append(weekdays, 19_364))
     for traded, periods in ((days, 365.0), (weekdays, 252.0), (one_saturday, 252.0)):
         assert periods_per_year(traded * DAY_MICROS, 140.0) == periods
+
+
+def test_figures_of_a_year_from_a_few_days_are_marked():
+    short, long = (pitboss.backtest(ALWAYS, to_frame(random_bars(hours, seed=1))) for hours in (24 * 80, 24 * 100))
+    assert "are scaled up from 80 days to a year" in short.summary()
+    assert "scaled up" not in long.summary()
+
+
+def test_a_gain_over_no_loss_is_infinite_and_ranks_first():
+    bars = random_bars(48, seed=1)
+    rising = np.linspace(100, 200, 48)
+    frame = to_frame(bars._replace(open=rising, high=rising + 1, low=rising - 1, close=rising))
+    metrics = pitboss.backtest(ALWAYS, frame).metrics
+    assert metrics["profit_factor"] == metrics["calmar"] == np.inf
+    assert metrics["win_rate"] == 1
+    assert from_json(as_json(metrics)) == metrics
+    assert as_json(metrics)["profit_factor"] == "Infinity"
+    variants = [Variant(i, {}, {"profit_factor": value, "trade_count": trades, "ruined_at": ruined})
+                for i, (value, trades, ruined) in enumerate(
+                    [(2.0, 40, None), (np.inf, 40, None), (None, 0, None), (9.0, 3, None), (99.0, 50, "2024"), (0.5, 40, None)])]  # fmt: skip
+    assert [v.index for v in read_ranking("profit_factor").sorted(variants)] == [1, 0, 5, 3, 2, 4]
+    assert [v.index for v in read_ranking("profit_factor * trade_count", 0).sorted(variants)] == [1, 0, 3, 5, 2, 4]
+
+
+@pytest.mark.parametrize("metric", ["sharp", "sharpe >", "sharpe > 1", "sharpe * rsi(3)", "close * 2", ""])
+def test_what_is_no_ranking_is_told(metric):
+    with pytest.raises(pitboss.InvalidInput) as refused:
+        read_ranking(metric)
+    assert refused.value.problems[0].where == "metric"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pitboss.backtesting.summary import METRICS, listed, shown
+from pitboss.backtesting.summary import METRICS, listed, short_period, shown
 from pitboss.kinds.documents.report import figure_of, source_notes, title_of
 from pitboss.runs.model import Run
 from pitboss.runs.report import Chart, Column, Download, Marks, Note, Report, Table, Unit
@@ -70,6 +70,9 @@ def _doubts(result: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[N
     if count < FEW_TRADES:
         what = f"only {count} trades" if count != 1 else "only one trade"
         yield Note(message=f"{what}: fewer than {FEW_TRADES} prove little", is_warning=True)
+    scaled = short_period(metrics)
+    if scaled:
+        yield Note(message=scaled, is_warning=True)
     rejected = listed(metrics.get("rejected_signals") or {})
     if rejected:
         yield Note(message=f"signals that were rejected: {rejected}", is_warning=True)

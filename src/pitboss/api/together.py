@@ -1,0 +1,110 @@
+"""What many ask at once, answered by one call: one thread and one trip to the database for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from fastapi import Response
+
+from pitboss.bootstrap import Platform
+from pitboss.core.errors import PitbossError
+from pitboss.core.principal import Principal
+from pitboss.runs.model import Run, RunQuery
+from pitboss.runs.states import State
+
+Key = TypeVar("Key", bound=Hashable)
+Answer = bytes | PitbossError
+
+
+class Together(Generic[Key]):
+    """Answers questions in turns: whoever asks during one is answered by the next, and so from what was said before.
+
+    `answer` is called in a thread with all the questions of a turn, each once; it answers JSON, or the error to raise.
+    """
+
+    def __init__(self, answer: Callable[[Sequence[Key]], Mapping[Key, Answer]]) -> None:
+        self._answer = answer
+        self._asked: dict[Key, asyncio.Future[Answer]] = {}
+        self._turns: asyncio.Task[None] | None = None
+
+    async def ask(self, key: Key) -> Response:
+        """Answer one question. Raises what its answer is, or what kept all of them from being answered."""
+        if key not in self._asked:
+            self._asked[key] = asyncio.get_running_loop().create_future()
+        answer = self._asked[key]
+        if self._turns is None:
+            self._turns = asyncio.create_task(self._take_turns())
+        found = await asyncio.shield(answer)
+        if isinstance(found, PitbossError):
+            raise found
+        return Response(found, media_type="application/json")
+
+    async def _take_turns(self) -> None:
+        try:
+            while self._asked:
+                asked, self._asked = self._asked, {}
+                try:
+                    found = await asyncio.to_thread(self._answer, list(asked))
+                except PitbossError as error:
+                    found = dict.fromkeys(asked, error)
+                except Exception as error:
+                    for answer in asked.values():
+                        answer.set_exception(error)
+                    continue
+                for key, answer in asked.items():
+                    answer.set_result(found[key])
+        finally:
+            self._turns = None
+
+
+class Questions:
+    """What is asked most, by the programs and pages that look after runs."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._service = platform.service
+        self.runs: Together[tuple[Principal, str]] = Together(self._runs)
+        self.lists: Together[tuple[Principal, RunQuery]] = Together(self._lists)
+        self.queues: Together[Principal] = Together(self._queues)
+
+    def _runs(self, asked: Sequence[tuple[Principal, str]]) -> dict[tuple[Principal, str], Answer]:
+        found = self._service.several(asked)
+        places = self._places(run for run in found.values() if isinstance(run, Run))
+        return {key: run if isinstance(run, PitbossError) else encoded(run.as_dict(places.get(run.id)))
+                for key, run in found.items()}  # fmt: skip
+
+    def _lists(self, asked: Sequence[tuple[Principal, RunQuery]]) -> dict[tuple[Principal, RunQuery], Answer]:
+        return {key: self._said(partial(self._list, *key)) for key in asked}
+
+    def _list(self, who: Principal, query: RunQuery) -> dict[str, Any]:
+        found = self._service.find(who, query)
+        places = self._places(found)
+        items = [run.as_dict(places.get(run.id)) for run in found]
+        return {"items": items, "next_cursor": found[-1].id if len(found) == query.limit else None}
+
+    def _queues(self, asked: Sequence[Principal]) -> dict[Principal, Answer]:
+        return {who: self._said(partial(self._queue, who)) for who in asked}
+
+    def _queue(self, who: Principal) -> dict[str, Any]:
+        return {
+            "active": [run.as_dict() for run in self._service.active(who)],
+            "queued": [run.as_dict(place) for run, place in self._service.queued(who)],
+        }
+
+    def _places(self, runs: Any) -> Mapping[str, Any]:
+        """Answer the places in the queue, where one of the runs has any."""
+        return self._service.places() if any(run.state is State.QUEUED for run in runs) else {}
+
+    def _said(self, answer: Callable[[], Any]) -> Answer:
+        try:
+            return encoded(answer())
+        except PitbossError as error:
+            return error
+
+
+def encoded(value: Any) -> bytes:
+    """Answer JSON as every endpoint of this server writes it."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
