@@ -39,6 +39,7 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(lambda: list(platform.kinds))  # packages load before the first request waits for them
+        app.state.questions = Questions(platform)
         app.state.reader = Reader(platform.settings.data_dir, platform.settings.files_url)
         app.state.importing = asyncio.Semaphore(1)  # one file at a time: each may take half of the memory that is free
         app.state.tailer = Tailer(platform.log, platform.database.changes())
@@ -54,7 +55,6 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
         generate_unique_id_function=_operation_id,
     )  # fmt: skip
     app.state.platform = platform
-    app.state.questions = Questions(platform)
     router = api_router(RESPONSES)
     app.include_router(router, prefix="/api/v1")
     app.include_router(router, prefix="/api", include_in_schema=False)
