@@ -13,6 +13,7 @@ from pitboss.strategy.expression import Name, Node, Number, Recursive, walk
 from pitboss.strategy.valuetype import ValueType
 
 NO_ENTRY = "no-entry"  # the code of the mistake that a document never opens a position
+NO_CLOCK = ("bars of a day or longer have no time of the day", "leave it out, or choose a shorter timeframe")
 SIDES = ("long", "short")
 LARGEST = 1e15  # no price, size or length has use for more
 MOST_LEVERAGE = 1_000
@@ -115,6 +116,14 @@ class Document:
     @property
     def has_entry(self) -> bool:
         return bool(self.entry)
+
+    @property
+    def idle_clocks(self) -> list[str]:
+        """The settings that name a time of the day although the bars are days or longer."""
+        if self.timeframe is None or not self.timeframe.is_daily:
+            return []
+        given = {"entry.windows": bool(self.windows), "exit.at": self.exit_at is not None}
+        return [where for where, is_given in given.items() if is_given]
 
     @property
     def unused(self) -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pitboss.core.errors import InvalidInput
+from pitboss.core.errors import InvalidInput, Problem
 from pitboss.strategy.binding import bind, fold
-from pitboss.strategy.document import Document
+from pitboss.strategy.document import NO_CLOCK, Document
 from pitboss.strategy.expression import Node, Number
 
 MOST_BARS = 1e9
@@ -39,6 +39,8 @@ class Program:
 def compile_document(document: Document, parameters: Mapping[str, Any] | None = None) -> Program:
     """Put `parameters` into `document`. Raises InvalidInput for what does not fit."""
     values = document.check(parameters)
+    if document.idle_clocks:
+        raise InvalidInput([Problem(*NO_CLOCK, where=where) for where in document.idle_clocks])
 
     def bound(expressions: Mapping[str, Node]) -> dict[str, Node]:
         return {key: bind(node, values, document.indicators) for key, node in expressions.items()}

@@ -19,6 +19,7 @@ from pitboss.strategy.constraint import faults_of
 from pitboss.strategy.document import (
     COUNTS,
     LEVELS,
+    NO_CLOCK,
     SIDES,
     Document,
     ParameterSpec,
@@ -116,6 +117,8 @@ class _Reader(Sections):
             timezone=self.spelled(top.get("timezone"), "timezone", check_zone),
             session=self.spelled(top.get("session"), "session", read_session),
         )  # fmt: skip
+        for where in document.idle_clocks:
+            self.wrong(top[where.partition(".")[0]], *NO_CLOCK, where)
         if not self.check_size(document):
             return document
         symbols = self.check(document, values)

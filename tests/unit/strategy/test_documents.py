@@ -255,3 +255,77 @@ def test_an_expression_that_its_braces_cut_at_a_comma_is_to_be_quoted():
     )
     [problem] = problems_of(text)
     assert (problem.line, problem.remedy) == (3, 'quote it: {slow: "macd(close, 12, 26, 9).macd"}')
+
+
+SETTINGS = """
+name: t
+timeframe: 30m
+entry:
+  long: close > open
+  {entry}
+exit:
+  long: close < open
+  {exit}
+risk: {risk}
+sizing: {sizing}
+"""
+
+
+def mistakes(entry="cooldown: 3", exit="at: '15:55'", risk="{stop_loss: 1%}", sizing="{value: 50%}", timeframe="30m"):
+    text = SETTINGS.format(entry=entry, exit=exit, risk=risk, sizing=sizing).replace("30m", timeframe)
+    return [problem.where for problem in inspect_document(text)[1]]
+
+
+def test_settings_of_entries_and_exits_are_read():
+    text = (
+        SETTINGS.format(
+            entry="order: {stop: {long: high + m, short: low}, limit: high + 2, expiry: n}\n  windows: ['09:30-11:30', '22:00-02:00']\n"
+            "  cooldown: n\n  max_positions: 2",
+            exit="at: 15:55",
+            risk="{take_profit: [{at: 1%, share: 50%}, {at: 2 * atr(14), share: part}], max_bars: n}",
+            sizing="{value: 150%, leverage: 2, maintenance: 25%, when_short: reject}",
+        )
+        + "parameters: {n: 4, m: 0.5, part: 30%}"
+    )
+    document = read_document(text)
+    assert (document.windows, document.exit_at) == (((570, 690), (1320, 120)), 955)
+    program = compile_document(document, {"n": 6, "part": "20%"})
+    assert (program.expiry, program.cooldown, program.max_positions, program.max_bars) == (6, 6, 2, 6)
+    assert [share for _, share in program.targets] == [0.5, 0.2]
+    assert sorted(program.prices) == ["limit.long", "limit.short", "stop.long", "stop.short"]
+    sizing = document.sizing
+    assert (sizing.leverage, sizing.maintained, sizing.when_short) == (2, 0.25, "reject")
+
+
+@pytest.mark.parametrize(
+    ("changed", "where"),
+    [
+        ({"entry": "windows: ['09:30']"}, "entry.windows"),
+        ({"entry": "windows: 09:30-25:00"}, "entry.windows"),
+        ({"entry": "windows: 09:30-09:30"}, "entry.windows"),
+        ({"entry": "cooldown: 0"}, "entry.cooldown"),
+        ({"entry": "max_positions: 1.5"}, "entry.max_positions"),
+        ({"entry": "cooldown: close"}, "entry.cooldown"),
+        ({"entry": "order: {expiry: 3}"}, "entry.order"),
+        ({"entry": "order: {limit: close > 1}"}, "entry.order.limit.long"),
+        ({"entry": "order: {limit: close, expiry: -1}"}, "entry.order.expiry"),
+        ({"entry": "order: {trigger: close}"}, "entry.order"),
+        ({"entry": "order: limit"}, "entry.order"),
+        ({"exit": "at: noon"}, "exit.at"),
+        ({"exit": "at: '24:01'"}, "exit.at"),
+        ({"risk": "{take_profit: [{at: 1%}]}"}, "risk.take_profit[0]"),
+        ({"risk": "{take_profit: []}"}, "risk.take_profit"),
+        ({"risk": "{take_profit: [{at: -1, share: 50%}]}"}, "risk.take_profit[0]"),
+        ({"risk": "{take_profit: [{at: 1, share: close}]}"}, "risk.take_profit[0].share"),
+        ({"sizing": "{leverage: 0}"}, "sizing.leverage"),
+        ({"sizing": "{leverage: 1e9}"}, "sizing.leverage"),
+        ({"sizing": "{value: 50}"}, "sizing.value"),
+        ({"sizing": "{leverage: 4, maintenance: 50%}"}, "sizing.maintenance"),
+        ({"sizing": "{when_short: beg}"}, "sizing.when_short"),
+        ({"timeframe": "1d"}, "exit.at"),
+        ({"timeframe": "1d", "exit": "", "entry": "windows: 09:30-11:30"}, "entry.windows"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told_with_their_place(changed, where):
+    assert where in mistakes(**changed)
+    assert mistakes() == []
