@@ -67,8 +67,8 @@ def next_signal(signals: U8, mask: int, t: int, stop: int) -> int:
 def reached(lows: F64, highs: F64, below: float, above: float, t: int, stop: int) -> int:
     """Answer the first bar from `t` on whose low is at `below` or under it, or its high at `above` or over it; `stop`
     for none. A level that is NaN is never reached."""
-    if np.isnan(below) and np.isnan(above):
-        return stop
+    if np.isnan(below):
+        return stop if np.isnan(above) else risen(highs, above, t, stop)
     while t + BLOCK <= stop:
         is_hit = False
         for i in range(t, t + BLOCK):
@@ -77,6 +77,21 @@ def reached(lows: F64, highs: F64, below: float, above: float, t: int, stop: int
             break
         t += BLOCK
     while t < stop and not (lows[t] <= below or highs[t] >= above):
+        t += 1
+    return t
+
+
+@compiled
+def risen(highs: F64, above: float, t: int, stop: int) -> int:
+    """Answer the first bar from `t` on whose high is at `above` or over it, `stop` for none."""
+    while t + BLOCK <= stop:
+        is_hit = False
+        for i in range(t, t + BLOCK):
+            is_hit |= highs[i] >= above
+        if is_hit:
+            break
+        t += BLOCK
+    while t < stop and not highs[t] >= above:
         t += 1
     return t
 

@@ -36,26 +36,39 @@ _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {"+": np.add, "-": np.subtra
 class ArrayCache:
     """Keeps indicators until `max_bytes` are kept; safe to share between threads.
 
-    What came first stays: a sweep asks for its indicators in turns, and throwing out the oldest would
-    throw out each just before it is asked for again.
+    What is asked for most stays: a sweep asks for its indicators in turns, where throwing out the oldest would throw
+    out each just before it is asked for again.
     """
 
-    def __init__(self, max_bytes: int = 80 << 20) -> None:
+    def __init__(self, max_bytes: int = 64 << 20) -> None:
         self._room = max_bytes
         self._held: dict[Any, tuple[Array, ...]] = {}
+        self._asked: dict[Any, int] = {}
         self._lock = Lock()
 
     def get(self, key: Any, compute: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
-        """Answer what is kept under `key`, else the answer of `compute`, which is then kept if there is room."""
-        if key in self._held:
-            return self._held[key]
+        """Answer what is kept under `key`, else the answer of `compute`, which is then kept where there is room or it
+        is asked for more than what is kept."""
+        asked = self._asked.get(key, 0) + 1  # a count that another thread loses does no harm
+        self._asked[key] = asked
+        if (held := self._held.get(key)) is not None:
+            return held
         lines = compute()
-        size = sum(line.nbytes for line in lines)
+        size = _size(lines)
         with self._lock:
+            while size > self._room and self._held:
+                least = min(self._held, key=self._asked.__getitem__)
+                if self._asked[least] >= asked:
+                    return lines
+                self._room += _size(self._held.pop(least))
             if size <= self._room and key not in self._held:
                 self._held[key] = lines
                 self._room -= size
         return lines
+
+
+def _size(lines: tuple[Array, ...]) -> int:
+    return sum(line.nbytes for line in lines)
 
 
 class Scope:
