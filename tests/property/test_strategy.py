@@ -15,6 +15,7 @@ from pitboss.calendars.sessions import parse_session
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kernel.bars import BarArrays, calendar_starts, resample
 from pitboss.strategy import signals as computed
+from pitboss.strategy.binding import bind
 from pitboss.strategy.compute import apply as compute
 from pitboss.strategy.evaluate import ArrayCache, Scope
 from pitboss.strategy.expression import parse
@@ -250,3 +251,39 @@ def test_sessions_and_bars_off_the_grid_never_show_the_future(session, others, z
     whole = signals(1 << 62)
     moment = int(bars.ts[min(cut, len(bars.ts) - 1)])
     assert signals(moment).tolist() == whole[: np.searchsorted(bars.ts, moment)].tolist()
+
+
+def compositions():
+    """Random expressions over a volume with gaps: functions of functions, and what is made of two of them."""
+    length = st.integers(2, 6)
+    return st.recursive(
+        st.just("volume"),
+        lambda inner: st.one_of(
+            st.builds("{}({}, {})".format, st.sampled_from(["sma", "ema", "wma", "rsi", "stddev", "roc", "midpoint", "trix"]),
+                      inner, length),
+            st.builds("macd({}, 3, 6, 2).macdsignal".format, inner),
+            st.builds("({} {} {})".format, inner, st.sampled_from("+-*/"), inner),
+            st.builds("where({} > {}, {}, {})".format, inner, inner, inner, inner),
+        ),
+        max_leaves=6,
+    )  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(compositions(), st.integers(0, 10_000), st.integers(1, 4))
+def test_an_expression_over_gaps_is_that_of_each_stretch_alone(expression, seed, gaps):
+    rng = np.random.default_rng(seed)
+    bars = random_bars(160, seed)
+    volume = bars.volume.copy()
+    for first in rng.integers(0, 160, gaps):
+        volume[first : first + int(rng.integers(1, 12))] = np.nan
+    bars = bars._replace(volume=volume)
+
+    def values(part):
+        return Scope({"A": part}, "A", H1).evaluate(bind(parse(expression), {}, {}))
+
+    whole = values(bars)
+    edges = np.flatnonzero(np.diff(~np.isnan(volume), prepend=False, append=False)).reshape(-1, 2)
+    for first, last in edges:
+        assert np.array_equal(whole[first:last], values(bars.slice(first, last)), equal_nan=True)
+    assert np.isnan(whole[np.isnan(volume)]).all() or "where" in expression
