@@ -101,7 +101,7 @@ class Book:
 
 
 def simulate(ts: list[int], instruments: list[Instrument], options: Options) -> Book:
-    book = Book(options.cash, options.cash * 1e-9)
+    book = Book(options.cash, options.cash * 1e-6)
     for t in range(len(ts)):
         if book.ruined >= 0:
             book.equity.append(0.0)

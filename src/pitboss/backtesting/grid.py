@@ -16,6 +16,7 @@ from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.strategy.constraint import holds
 from pitboss.strategy.document import Document, read_number
 from pitboss.strategy.expression import Node
+from pitboss.strategy.program import compile_document
 
 MAX_VARIANTS = 1_000_000
 MAX_VALUES = 100_000  # of one parameter
@@ -79,11 +80,13 @@ def read_grid(document: Document, given: Any, parameters: Mapping[str, Any] | No
             continue
         try:
             values[name] = _choices(choice, where)
+            if document.parameters[name].is_whole and all(value == int(value) for value in values[name]):
+                values[name] = tuple(map(int, values[name]))
             for value in values[name]:
                 document.parameter_values({name: value})
             # every expression with the ends and a first few: a length or an offset may not bear them all
             for value in {*values[name][:50], min(values[name]), max(values[name])}:
-                document.check({name: value})
+                document.settled(compile_document(document, {name: value}).values)
         except InvalidInput as error:
             problems.append(error.problems[0])
     if problems:

@@ -141,7 +141,7 @@ def backtest(
     document = load(strategy)
     universe = universe_of(document, bars, timeframe)
     program = compile_document(document, parameters)
-    rules = rules_of(program, *resolve(document, sizing, costs))
+    rules = rules_of(program, *resolve(document, sizing, costs, parameters))
     outcome = run(program, rules, universe, check_cash(cash), new_panel())
     return BacktestResult(document.name, outcome, compute_metrics(outcome))
 

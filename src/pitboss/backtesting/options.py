@@ -56,11 +56,18 @@ def override(base: Any, given: Mapping[str, Any] | None, where: str) -> Any:
 
 
 def resolve(
-    document: Document, sizing: Mapping[str, Any] | None, costs: Mapping[str, Any] | None
+    document: Document,
+    sizing: Mapping[str, Any] | None,
+    costs: Mapping[str, Any] | None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> tuple[Sizing, Costs]:
-    """Answer the document's sizing and costs with overrides. Raises InvalidInput for what does not fit."""
+    """Answer the document's sizing and costs with parameters put in, and then overrides.
+
+    Raises InvalidInput for what does not fit.
+    """
     document.require_entry()
-    chosen = override(document.sizing, sizing, "sizing")
+    own_sizing, own_costs = document.settled(document.parameter_values(parameters))
+    chosen = override(own_sizing, sizing, "sizing")
     if chosen.type == "risk" and "stop_loss" not in document.levels:
         raise InvalidInput("sizing by risk needs a stop", "add risk.stop_loss to the strategy", "sizing.type")
-    return chosen, override(document.costs, costs, "costs")
+    return chosen, override(own_costs, costs, "costs")

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pitboss.core.errors import InvalidInput
+
 F64 = npt.NDArray[np.float64]
 WIDTH, HEIGHT, SHARE, MARGIN = 860, 360, 0.68, 46  # of the picture, of equity's part of it
 POINTS = 1_000  # of a line: more than a screen has columns
@@ -22,9 +24,14 @@ class Plot:
     svg: str
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to an .svg file and answer its path."""
+        """Write the picture to an .svg file and answer its path. Raises InvalidInput where it cannot be written."""
         file = Path(path)
-        file.write_text(self.svg, encoding="utf-8")
+        if file.suffix.lower() != ".svg":
+            raise InvalidInput(f"'{file.name}' is no .svg file", "write equity.svg", "path")
+        try:
+            file.write_text(self.svg, encoding="utf-8")
+        except OSError as error:
+            raise InvalidInput(f"cannot write {file}: {error.strerror}", "check the folder", "path") from None
         return file
 
     def _repr_svg_(self) -> str:

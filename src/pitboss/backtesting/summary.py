@@ -57,6 +57,8 @@ METRICS = {
         Metric("exposure", "percent", "share of bars with an open position"),
         Metric("turnover", "ratio", "notional traded over mean equity"),
         Metric("commission", "money", "commission paid", "low"),
+        Metric("borrow_cost", "money", "paid for what was sold short", "low"),
+        Metric("margin_interest", "money", "paid for cash that was owed", "low"),
         Metric("buy_and_hold_return", "percent", "equal parts bought at the first open and held"),
         Metric("alpha", "percent", "return of a year that buying and holding does not explain (Jensen 1968)", "high"),
         Metric("beta", "ratio", "sensitivity to buying and holding"),

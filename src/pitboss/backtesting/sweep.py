@@ -50,8 +50,9 @@ class SweepJob:
 
     def variant(self, index: int, parameters: Mapping[str, float]) -> Variant | None:
         """Compute one variant, None when it was stopped first."""
-        program = compile_document(self.document, {**self.base, **parameters})
-        rules = rules_of(program, *resolve(self.document, self.sizing, self.costs))
+        chosen = {**self.base, **parameters}
+        program = compile_document(self.document, chosen)
+        rules = rules_of(program, *resolve(self.document, self.sizing, self.costs, chosen))
         used: Log | None = getattr(self._mine, "log", None)
         outcome = run(program, rules, self.universe, self.cash, new_panel(), self.cache, used, self.is_stopped)
         self._mine.log = outcome.log

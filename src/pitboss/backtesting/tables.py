@@ -69,6 +69,9 @@ def orders_frame(outcome: Outcome) -> pl.DataFrame:
         rows["quantity"], _moments(outcome, rows["entry_signal_t"]), _moments(outcome, rows["entry_t"]),
         rows["entry_price"], pl.repeat("filled", count, eager=True), pl.repeat("entry", count, eager=True),
     )  # fmt: skip
+    parts = pl.col("quantity").sum()  # several targets close one position
+    entries = entries.group_by("symbol", "ts", maintain_order=True).agg(parts, pl.exclude("quantity").first())
+    entries = entries.select(columns)
     exits = table(
         rows["symbol"], _named(("buy", "sell"), long),
         reasons.replace_strict(_ORDER_TYPES, default="market", return_dtype=pl.String),

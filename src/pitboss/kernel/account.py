@@ -94,7 +94,7 @@ FRACTION, ROW, SHARE = range(3)
 MICROS_PER_YEAR = 365.0 * 86_400.0 * 1e6
 AFFORD = 1.0 + 1e-9  # tolerance of "can be paid", for the rounding of a size that takes all the cash
 CRUMB = 1e-3  # of the size that was wanted: what can be paid and is less is not worth a trade
-NOTHING = 1e-9  # of the starting cash: equity that is no more is ruin
+NOTHING = 1e-6  # of the starting cash: equity that is no more is ruin
 
 
 class Bars(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.core.timeframe import Timeframe
+from pitboss.strategy.binding import fold
 from pitboss.strategy.check import Checker
 from pitboss.strategy.expression import Name, Node, Number, Recursive, walk
 from pitboss.strategy.valuetype import ValueType
@@ -15,6 +16,7 @@ from pitboss.strategy.valuetype import ValueType
 NO_ENTRY = "no-entry"  # the code of the mistake that a document never opens a position
 NO_CLOCK = ("bars of a day or longer have no time of the day", "leave it out, or choose a shorter timeframe")
 SIDES = ("long", "short")
+LEAST_SIZE = 1e-15
 LARGEST = 1e15  # no price, size or length has use for more
 MOST_LEVERAGE = 1_000
 WHEN_SHORT = ("fill", "reject")
@@ -22,6 +24,7 @@ SIZINGS = ("fixed_cash", "fixed_quantity", "percent_equity", "risk")
 LEVELS = ("stop_loss", "take_profit", "trailing_stop")
 PRICED = ("stop", "limit")  # what an entry's order may name
 COUNTS = ("risk.max_bars", "entry.cooldown", "entry.max_positions", "entry.order.expiry")
+LEAST_COUNTS = {"entry.cooldown": 0}  # of the others 1
 DAY_MINUTES = 24 * 60
 
 
@@ -62,7 +65,8 @@ class Sizing:
         """Yield what is wrong with the numbers: the field, what is wrong, and the remedy."""
         if not 1 <= self.leverage <= MOST_LEVERAGE:
             yield "leverage", f"a leverage of {self.leverage:g}", f"write a number from 1 to {MOST_LEVERAGE}"
-        elif not 0 <= self.maintained <= 1 / self.leverage:
+            return
+        if not 0 <= self.maintained <= 1 / self.leverage:
             most = f"from 0 to {1 / self.leverage:.4g}, which an entry with this leverage needs"
             yield "maintenance", f"a maintenance margin of {self.maintenance:g}", f"write a fraction {most}"
         if self.type == "percent_equity" and self.value > self.leverage:
@@ -110,7 +114,7 @@ class Document:
     symbols: frozenset[str] = frozenset()
     timezone: str = ""  # of its clocks; empty: that of each series
     session: str = ""  # whose days it follows; empty: that of each series
-    named: frozenset[str] = frozenset()  # the parameters that sizing and costs name
+    settings: Mapping[str, Node] = field(default_factory=dict)  # of sizing and costs what parameters decide
     where: Node | None = None  # what parameters that a grid chooses must fulfil
 
     @property
@@ -128,8 +132,8 @@ class Document:
     @property
     def unused(self) -> list[str]:
         """The parameters and indicators that nothing in the document uses."""
-        nodes = [node for _, node, _ in self.expressions()] + ([self.where] if self.where else [])
-        used = {each.name for node in nodes for each in walk(node) if isinstance(each, Name)} | self.named
+        nodes = [*(node for _, node, _ in self.expressions()), *self.settings.values(), *filter(None, [self.where])]
+        used = {each.name for node in nodes for each in walk(node) if isinstance(each, Name)}
         return [name for name in (*self.parameters, *self.indicators) if name not in used]
 
     def require_entry(self) -> None:
@@ -185,6 +189,24 @@ class Document:
         if problems:
             raise InvalidInput(problems)
         return values
+
+    def settled(self, values: Mapping[str, Number]) -> tuple[Sizing, Costs]:
+        """Answer sizing and costs with the parameters' `values` put in. Raises InvalidInput for what they cannot be."""
+        found: dict[str, dict[str, Any]] = {"sizing": {}, "costs": {}}
+        problems = []
+        for where, node in self.settings.items():
+            section, _, name = where.partition(".")
+            folded = fold(node, values)
+            value = folded.value if isinstance(folded, Number) else -1.0
+            is_all = name in ("commission", "slippage") and value >= 1
+            if is_all or not value >= (LEAST_SIZE if name == "value" else 0.0):
+                problems.append(Problem(f"{where} comes to {value:g}", "choose other parameters", where=where))
+            found[section][name] = value
+        sizing, costs = replace(self.sizing, **found["sizing"]), replace(self.costs, **found["costs"])
+        problems += [Problem(what, remedy, where=f"sizing.{name}") for name, what, remedy in sizing.faults()]
+        if problems:
+            raise InvalidInput(problems)
+        return sizing, costs
 
     def expressions(self) -> list[tuple[str, Node, tuple[ValueType, ...]]]:
         """Answer every expression with its place and the kinds it may be, indicators first."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from pitboss.core.errors import InvalidInput, Problem
 from pitboss.strategy.binding import bind, fold
-from pitboss.strategy.document import NO_CLOCK, Document
+from pitboss.strategy.document import LEAST_COUNTS, NO_CLOCK, Document
 from pitboss.strategy.expression import Node, Number
 
 MOST_BARS = 1e9
@@ -34,6 +34,7 @@ class Program:
     max_positions: int
     windows: tuple[tuple[int, int], ...]
     exit_at: int | None
+    values: Mapping[str, Number]  # of the parameters
 
 
 def compile_document(document: Document, parameters: Mapping[str, Any] | None = None) -> Program:
@@ -65,12 +66,13 @@ def compile_document(document: Document, parameters: Mapping[str, Any] | None = 
         max_positions=counts.get("entry.max_positions", 0),
         windows=document.windows,
         exit_at=document.exit_at,
+        values=values,
     )
 
 
 def _count(place: str, node: Node) -> int:
     value = node.value if isinstance(node, Number) else 0
-    if not 1 <= value <= MOST_BARS or value != int(value):
+    if not LEAST_COUNTS.get(place, 1) <= value <= MOST_BARS or value != int(value):
         raise InvalidInput(f"{place} is {value:g}", "write a whole number, 1 or more, or leave it out", place)
     return int(value)
 

@@ -18,6 +18,7 @@ from pitboss.strategy.check import Checker
 from pitboss.strategy.constraint import faults_of
 from pitboss.strategy.document import (
     COUNTS,
+    LEAST_COUNTS,
     LEVELS,
     NO_CLOCK,
     SIDES,
@@ -122,7 +123,7 @@ class _Reader(Sections):
         if not self.check_size(document):
             return document
         symbols = self.check(document, values)
-        return replace(document, symbols=symbols, named=frozenset(self.named))
+        return replace(document, symbols=symbols, settings=self.settings)
 
     def spelled(self, node: yaml.Node | None, where: str, check: Callable[[str], object]) -> str:
         """Answer a text that `check` accepts, empty where there is none."""
@@ -285,9 +286,15 @@ class _Reader(Sections):
             return
         value = checker.constant(node)
         is_count = where in COUNTS
-        if value is not None and (not value > 0 or (is_count and (value != int(value) or value > 1e9))):
+        if value is None:
+            return
+        is_low = not value > 0 and value != LEAST_COUNTS.get(where)
+        is_share = where.endswith(".share")
+        if is_low or (is_count and (value != int(value) or value > 1e9)) or (is_share and value > 1):
             first = next(walk(node))
-            what = "a whole number, 1 or more" if is_count else "a number above 0"
+            what = (
+                "a whole number, 1 or more" if is_count else "a share such as 50%" if is_share else "a number above 0"
+            )
             checker.wrong(first, f"{where} is {value:g}", f"write {what}")
 
 

@@ -24,7 +24,7 @@ class Sections(Nodes):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.sources: dict[str, yaml.ScalarNode] = {}
-        self.named: set[str] = set()  # by settings
+        self.settings: dict[str, Node] = {}  # those of sizing and costs that parameters decide
 
     def expression(self, node: yaml.Node, place: str) -> Node | None:
         """Read one expression; None after a mistake."""
@@ -44,7 +44,8 @@ class Sections(Nodes):
         text = self.scalar(node, where)
         try:
             parsed = parse(text)
-            self.named |= {each.name for each in walk(parsed) if isinstance(each, Name)}
+            if any(isinstance(each, Name) for each in walk(parsed)):
+                self.settings[where] = parsed
             folded = fold(parsed, values)
         except ExpressionError as error:
             self.wrong(node, error.message, error.remedy, where)
@@ -71,6 +72,10 @@ class Sections(Nodes):
         for name in LEVELS:
             node = parts.get(name)
             if name == "take_profit" and isinstance(node, yaml.SequenceNode):
+                if any(not isinstance(each, yaml.MappingNode) for each in node.value):
+                    what = "each of several targets names its distance and what it closes"
+                    self.wrong(node, what, "write [{at: 1%, share: 50%}, {at: 2%, share: 50%}]", "risk.take_profit")
+                    continue
                 several = [self.mapping(each, "risk.take_profit", ("at", "share")) for each in node.value]
                 if not 1 <= len(several) <= MOST_TARGETS:
                     self.wrong(node, f"{len(several)} targets", f"write 1 to {MOST_TARGETS}", "risk.take_profit")

@@ -16,6 +16,7 @@ from pitboss.strategy.program import Program
 from pitboss.strategy.times import UTC_DAYS, Times
 
 U8 = npt.NDArray[np.uint8]
+BOOL = npt.NDArray[np.bool_]
 I64 = npt.NDArray[np.int64]
 
 
@@ -32,7 +33,8 @@ def signals_of(program: Program, scope: Scope) -> U8:
     if program.windows:
         signals |= np.where(_is_outside(scope.wall, program.windows), np.uint8(NO_ENTRY), np.uint8(0))
     if program.exit_at is not None:
-        signals |= np.where(_is_first_after(scope.wall, program.exit_at), np.uint8(LEAVE), np.uint8(0))
+        is_after, leaves = _after(scope.wall, scope.days, program.exit_at)
+        signals |= np.where(is_after, np.uint8(NO_ENTRY), np.uint8(0)) | np.where(leaves, np.uint8(LEAVE), np.uint8(0))
     return signals
 
 
@@ -45,8 +47,13 @@ def _is_outside(wall: I64, windows: tuple[tuple[int, int], ...]) -> npt.NDArray[
     return ~inside
 
 
-def _is_first_after(wall: I64, minute: int) -> npt.NDArray[np.bool_]:
-    return np.diff((wall - minute * MINUTE) // DAY_MICROS, prepend=np.iinfo(np.int64).max) > 0
+def _after(wall: I64, days: I64, minute: int) -> tuple[BOOL, BOOL]:
+    """Answer which bars begin at or after a time of their day, and at which positions are left: the first of those, or
+    where a day has none the next day's first bar."""
+    is_after = wall >= days + minute * MINUTE
+    is_first = np.diff(days, prepend=days[:1]) != 0
+    was_after = np.concatenate((is_after[:1], is_after[:-1]))
+    return is_after, (is_after & (is_first | ~was_after)) | (is_first & ~was_after)
 
 
 class Stepper:

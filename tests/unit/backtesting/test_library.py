@@ -84,3 +84,51 @@ def test_every_beginning_of_a_sweep_covers_its_grid(count):
     begun = sorted(order[: count // 10])
     gaps = [b - a for a, b in pairwise(begun)]
     assert max(gaps, default=0) <= 30  # evenly it would be 10
+
+
+SIZED = (
+    CROSS
+    + """
+sizing: {value: share, leverage: times}
+costs: {commission: fee}
+"""
+)
+SIZED = SIZED.replace("parameters: {n:", "parameters: {share: 50%, times: 1, fee: 0%, n:")
+
+
+def test_parameters_decide_sizes_and_costs_too():
+    def turnover(**parameters):
+        return pitboss.backtest(SIZED, FRAME, parameters=parameters).metrics["turnover"]
+
+    assert turnover(share="100%") > 1.9 * turnover()
+    assert turnover(share=2, times=3) > 3 * turnover()
+    assert pitboss.backtest(SIZED, FRAME, parameters={"fee": "1%"}).metrics["commission"] > 0
+    swept = pitboss.sweep(SIZED, FRAME, {"share": [0.25, 0.5, 1]}, min_trades=0)
+    assert len({variant.metrics["turnover"] for variant in swept.variants}) == 3
+    for wrong in ({"share": 2}, {"times": 0}, {"fee": 1}, {"share": 0}):
+        with pytest.raises(pitboss.InvalidInput):
+            turnover(**wrong)
+        with pytest.raises(pitboss.InvalidInput):
+            pitboss.sweep(SIZED, FRAME, {name: [value] for name, value in wrong.items()})
+
+
+def test_whole_parameters_stay_whole():
+    swept = pitboss.sweep(CROSS, FRAME, {"n": {"low": 3, "high": 9, "step": 3}}, min_trades=0)
+    assert [variant.parameters["n"] for variant in swept.variants] == [3, 6, 9]
+    assert swept.table["n"].dtype.is_integer()
+
+
+def test_what_several_targets_close_is_one_order_of_entry():
+    text = CROSS + "risk: {take_profit: [{at: 0.5%, share: 50%}, {at: 1%, share: 50%}]}"
+    result = pitboss.backtest(text, FRAME)
+    entries = result.orders.filter(result.orders["reason"] == "entry")
+    assert len(entries) < len(result.trades)
+    assert entries["quantity"].sum() == pytest.approx(result.trades["quantity"].sum())
+    assert not entries.select("symbol", "ts").is_duplicated().any()
+
+
+def test_a_plot_that_cannot_be_written_is_told(tmp_path):
+    plot = pitboss.backtest(CROSS, FRAME).plot()
+    for path in (tmp_path / "equity.png", tmp_path / "nowhere" / "equity.svg"):
+        with pytest.raises(pitboss.InvalidInput):
+            plot.save(path)

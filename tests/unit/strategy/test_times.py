@@ -119,7 +119,7 @@ def test_windows_and_the_time_to_leave_are_those_of_the_documents_zone():
     bars = bars_at(*half_hours("2024-07-16", first="13:30"), *half_hours("2024-07-17", first="13:30", count=3))
     scope = Scope({"A": bars}, "A", read.timeframe, None, times_of(read))
     signals = signals_of(compile_document(read), scope)
-    assert [bool(byte & 16) for byte in signals] == [False] * 2 + [True] * 10 + [False] * 3 + [True]
+    assert [bool(byte & 16) for byte in signals] == [False] * 2 + [True] * 11 + [False] * 2 + [True]
     assert [i for i, byte in enumerate(signals) if byte & 32] == [12]
 
 
@@ -134,3 +134,30 @@ def test_a_session_of_no_exchange_is_told():
 
     with pytest.raises(InvalidInput, match="there is no exchange"):
         times_of(read_document(TEXT.format(session="XNONE")))
+
+
+LEAVING = "name: t\ntimeframe: 30m\n{zone}entry: {{long: close > 0}}\nexit: {{at: '15:55'}}\n"
+
+
+def leaving(zone, *texts):
+    read = read_document(LEAVING.format(zone=zone))
+    signals = signals_of(
+        compile_document(read), Scope({"A": bars_at(*texts)}, "A", read.timeframe, None, times_of(read))
+    )
+    return [i for i, byte in enumerate(signals) if byte & 32], [i for i, byte in enumerate(signals) if byte & 16]
+
+
+def test_positions_are_left_at_the_time_and_none_is_opened_before_the_next_day():
+    day = ("2024-07-15T15:30", "2024-07-15T16:00", "2024-07-15T16:30", "2024-07-16T00:00", "2024-07-16T15:00")
+    assert leaving("", *day) == ([1], [1, 2])
+
+
+def test_over_a_weekend_nothing_is_left_that_was_left_on_friday():
+    evening = "session: 17:00 America/New_York\n"
+    texts = ("2024-01-05T20:30", "2024-01-05T21:00", "2024-01-07T22:00", "2024-01-08T20:30", "2024-01-08T21:00")
+    assert leaving(evening, *texts) == ([1, 4], [1, 4])
+
+
+def test_a_day_that_ends_early_is_left_at_the_first_bar_of_the_next():
+    short = ("2024-11-29T17:00", "2024-11-29T17:30", "2024-12-02T14:30", "2024-12-02T15:00")
+    assert leaving("session: XNYS\n", *short) == ([2], [])

@@ -47,7 +47,10 @@ def run(params: BacktestParams, context: RunContext) -> dict[str, Any]:
 def doubts_of(request: Request, simulation: Simulation) -> list[str]:
     """Answer what is odd about the strategy on these bars."""
     doubts = [f"'{name}' is defined in the document and never used" for name in request.document.unused]
+    names_clock = request.program.windows or request.program.exit_at is not None
     for symbol in simulation.universe.symbols:
+        if names_clock and not request.document.timezone and simulation.universe.times.followed(symbol) is None:
+            doubts.append(f"windows and exit.at are read in UTC: neither the document nor {symbol} names a time zone")
         found = conditions_of(request.program, simulation.universe.scope(symbol, simulation.cache))
         doubts += [condition.doubt for condition in found if condition.doubt]
     return doubts[:MOST_DOUBTS]

@@ -68,7 +68,7 @@ def _doubts(result: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[N
         yield Note(message=f"ruin{when}: equity fell to zero or below, and that is final{owed}", is_warning=True)
     count = metrics.get("trade_count", 0)
     if count < FEW_TRADES:
-        what = f"only {count} trades" if count != 1 else "only one trade"
+        what = {0: "no trade", 1: "only one trade"}.get(count, f"only {count} trades")
         yield Note(message=f"{what}: fewer than {FEW_TRADES} prove little", is_warning=True)
     scaled = short_period(metrics)
     if scaled:

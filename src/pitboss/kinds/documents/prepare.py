@@ -95,7 +95,7 @@ def read_request(
     timeframe = mistakes.attempt(partial(_timeframe, params.timeframe, document))
     document = replace(document, timeframe=timeframe)  # what on("1h", …) is made of
     program = mistakes.attempt(lambda: compile_document(document, params.parameters))
-    resolved = mistakes.attempt(lambda: resolve(document, params.sizing, params.costs))
+    resolved = mistakes.attempt(lambda: resolve(document, params.sizing, params.costs, params.parameters))
     mistakes.tell()
     assert program is not None
     assert resolved is not None
@@ -156,6 +156,7 @@ def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
             "text": text,
             "digest": hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
         },
+        "timeframe": str(request.timeframe),
         "data": data,
         "is_synthetic": any(described["is_synthetic"] for described in data),
         "versions": dict(versions()),

@@ -14,7 +14,7 @@ def title_of(run: Run) -> str:
     """Answer what a report is called: `ema-cross, EURUSD, 5m`."""
     symbols = [str(series["symbol"]) for series in run.snapshot.get("data", [])]
     shown = ", ".join(symbols[:3]) + (f" and {len(symbols) - 3} more" if len(symbols) > 3 else "")
-    return ", ".join(filter(None, (run.subject.removeprefix("strategy/"), shown, run.params.get("timeframe"))))
+    return ", ".join(filter(None, (run.subject.removeprefix("strategy/"), shown, run.snapshot.get("timeframe"))))
 
 
 def about_of(run: Run) -> str:
@@ -22,7 +22,7 @@ def about_of(run: Run) -> str:
     data, params = run.snapshot.get("data", []), run.params
     symbols = ", ".join(str(symbol) for symbol in params.get("symbols", [])[:3])
     further = len(params.get("symbols", [])) - 3
-    timeframe = params.get("timeframe") or (data[0]["timeframe"] if data else "")
+    timeframe = params.get("timeframe") or run.snapshot.get("timeframe", "")
     first = params.get("start") or min((series["first"] for series in data), default="")
     last = params.get("end") or max((series["last"] for series in data), default="")
     what = " ".join(filter(None, (symbols + (f" and {further} more" if further > 0 else ""), timeframe)))
