@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from pitboss.strategy.reader import read_document
 
 HERE = Path(__file__).parent
 PEERS = HERE.parent / ".bench-venv" / "bin" / "python"
+BEFORE = "6b6b718"  # the last commit with a loop over every bar
 CROSS = """
 name: cross
 timeframe: 5m
@@ -51,6 +53,19 @@ assert len(result.variants) == 1000
 # not ru_maxrss: that one is inherited from whoever started the process
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps({"seconds": min(seconds), "peak_mb": peak / 1024}))
+"""
+ONE = """
+import json, sys, time
+import polars as pl
+import pitboss
+bars, text = pl.read_parquet(sys.argv[1]).rechunk(), open(sys.argv[2]).read()
+pitboss.backtest(text, bars.head(10_000))
+seconds = []
+for _ in range(9):
+    start = time.perf_counter()
+    pitboss.backtest(text, bars)
+    seconds.append(time.perf_counter() - start)
+print(json.dumps({"seconds": min(seconds)}))
 """
 FIRST = """
 import sys, polars as pl, pitboss
@@ -90,28 +105,48 @@ def _rows(folder):
         frame.write_parquet(folder / f"{name}.parquet")
     (folder / "cross.yaml").write_text(CROSS)
     backtest(CROSS, hundred)
-    one = best(lambda: backtest(CROSS, million))
-    yield Row("backtest, 1,000,000 bars, metrics included", one * 1e3, "ms", 30, "limit")
+    one = json.loads(fresh(ONE, folder, "million"))["seconds"]
+    yield Row("backtest, 1,000,000 bars, metrics included", one * 1e3, "ms", 10, "limit")
     yield Row("the same", one * 1e3, "ms", bare_loop(million) * 1e3, "bare compiled loop without metrics")
     if answer := peer("with_vectorbt.py", "one", folder / "million.parquet", 3):
         yield Row("the same", one * 1e3, "ms", answer["seconds"] * 1e3, "vectorbt")
     if answer := peer("with_backtesting.py", folder / "million.parquet", 1):
         yield Row("the same", one * 1e3, "ms", answer["seconds"] * 1e3, "backtesting.py")
+    before = folder / "before"
+    has_before = checked_out(before)
+    if has_before:
+        was = json.loads(fresh(ONE, folder, "million", before))["seconds"]
+        yield Row("the same", one * 1e3, "ms", was * 1e3, "the version before")
     first = best(lambda: fresh(FIRST, folder), 3)
     yield Row("first backtest in a fresh process, 100,000 bars", first, "s", 1.5, "limit")
     done = json.loads(fresh(SWEEP, folder))
-    yield Row("sweep, 1,000 variants of 100,000 bars", done["seconds"], "s", 1.5, "limit")
-    yield Row("the same, peak memory", done["peak_mb"], "MB", 300, "limit")
+    yield Row("sweep, 1,000 variants of 100,000 bars", done["seconds"], "s", 0.5, "limit")
+    yield Row("the same, peak memory", done["peak_mb"], "MB", 150, "limit")
+    if has_before:
+        was = json.loads(fresh(SWEEP, folder, source=before))
+        yield Row("the same", done["seconds"], "s", was["seconds"], "the version before")
+        yield Row("the same, peak memory", done["peak_mb"], "MB", was["peak_mb"], "the version before")
     if answer := peer("with_vectorbt.py", "sweep", folder / "hundred.parquet", 1):
         yield Row("the same", done["seconds"], "s", answer["seconds"], "vectorbt")
         yield Row("the same, peak memory", done["peak_mb"], "MB", answer["peak_mb"], "vectorbt")
     yield Row("progress and cancel inside the kernel", panel_cost(million), "%", 1, "limit")
 
 
-def fresh(code, folder):
-    """Run code in a fresh interpreter with the small bars and the strategy."""
-    command = [sys.executable, "-c", code, str(folder / "hundred.parquet"), str(folder / "cross.yaml")]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def fresh(code, folder, bars="hundred", source=None):
+    """Run code in a fresh interpreter with bars and the strategy, on another version's source where one is given."""
+    command = [sys.executable, "-c", code, str(folder / f"{bars}.parquet"), str(folder / "cross.yaml")]
+    other = {"PYTHONPATH": str(source / "src")} if source else {}
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | other).stdout
+
+
+def checked_out(folder):
+    """Check out the version before into a folder; False, with a word on standard error, where it is not at hand."""
+    made = f"git -C '{HERE.parent}' archive {BEFORE} src | tar -x -C '{folder}'"
+    folder.mkdir()
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", made], capture_output=True, text=True)
+    if done.returncode:
+        print(f"bench: the version before is left out: {done.stderr.strip()[:200]}", file=sys.stderr)
+    return done.returncode == 0
 
 
 def bare_loop(frame):

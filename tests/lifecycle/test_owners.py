@@ -25,6 +25,7 @@ ASKED = {
         service.submit(EVE, Submission(kind="nothing", params={}, parent=None)).owner == "eve"
     ),
     "get": lambda service, run: service.get(EVE, run.id),
+    "several": lambda service, run: isinstance(service.several(EVE, [run.id])[run.id], NotFound),
     "find": lambda service, run: run.id not in [found.id for found in service.find(EVE, RunQuery(owner="ann"))],
     "resolve": lambda service, run: service.resolve(EVE, run.id[-12:]),
     "cancel": lambda service, run: service.cancel(EVE, run.id, True),

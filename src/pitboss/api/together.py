@@ -71,10 +71,14 @@ class Questions:
         self.queues: Together[Principal] = Together(self._queues)
 
     def _runs(self, asked: Sequence[tuple[Principal, str]]) -> dict[tuple[Principal, str], Answer]:
-        found = self._service.several(asked)
-        places = self._places(run for run in found.values() if isinstance(run, Run))
-        return {key: run if isinstance(run, PitbossError) else encoded(run.as_dict(places.get(run.id)))
-                for key, run in found.items()}  # fmt: skip
+        answers: dict[tuple[Principal, str], Answer] = {}
+        for who in {who for who, _ in asked}:
+            found = self._service.several(who, [run_id for asking, run_id in asked if asking == who])
+            places = self._places(run for run in found.values() if isinstance(run, Run))
+            for run_id, run in found.items():
+                said = encoded(run.as_dict(places.get(run_id))) if isinstance(run, Run) else run
+                answers[who, run_id] = said
+        return answers
 
     def _lists(self, asked: Sequence[tuple[Principal, RunQuery]]) -> dict[tuple[Principal, RunQuery], Answer]:
         return {key: self._said(partial(self._list, *key)) for key in asked}

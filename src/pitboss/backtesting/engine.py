@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,12 +33,14 @@ from pitboss.kernel.account import (
 from pitboss.kernel.simulate import close_all, simulate
 from pitboss.strategy.document import PRICED, SIDES, SIZINGS, Costs, Sizing
 from pitboss.strategy.evaluate import ArrayCache
-from pitboss.strategy.expression import Node, Number
+from pitboss.strategy.expression import Call, Node, Number
+from pitboss.strategy.functions import lookup
 from pitboss.strategy.program import Program
 from pitboss.strategy.signals import signals_of
 
 PIECE = 1 << 16  # bars of all symbols between two looks at what the caller wants
 LEAST_PIECE = 1 << 10
+LONG = 200_000  # bars of a series that is worth a thread
 ROOM = 256  # rows of the log beyond what one trade in sixteen bars needs; it grows by itself
 
 
@@ -139,6 +144,33 @@ def signals_and_levels(program: Program, universe: Universe, cache: ArrayCache) 
     return signals, Levels(values, np.array(table, dtype=np.float64).reshape(-1, 3))
 
 
+def share_out(program: Program, universe: Universe, cache: ArrayCache) -> None:
+    """Compute the indicators over long series on all cores at once: TA-Lib lets go of the interpreter meanwhile.
+
+    Those that are made of others wait for their turn in `signals_and_levels`.
+    """
+    if len(universe.timeline) < LONG:
+        return
+    nodes = [*program.entry.values(), *program.exit.values(), *rows_of(program), *program.prices.values()]
+    calls = {call for node in nodes for call in _calls(node)}
+    plain = [call for call in calls if len(list(_calls(call))) == 1]
+    scopes = [universe.scope(symbol, cache) for symbol in universe.symbols]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda pair: pair[0].evaluate(pair[1]), itertools.product(scopes, plain)))
+
+
+def _calls(node: Node) -> Iterator[Call]:
+    """Yield the calls of TA-Lib within an expression, but for those on longer bars."""
+    if isinstance(node, Call):
+        if node.name == "on":
+            return
+        function = lookup(node.name)
+        if function is not None and function.is_talib:
+            yield node
+    for child in node.children():
+        yield from _calls(child)
+
+
 class Simulation:
     """One backtest under way: advanced a piece at a time, and between two pieces it can be saved."""
 
@@ -151,6 +183,8 @@ class Simulation:
         self.cash = cash
         self.panel = panel
         self.cache = cache or ArrayCache()
+        if cache is None:  # where it is shared, others work beside this one
+            share_out(program, universe, self.cache)
         self.signals, self.levels = signals_and_levels(program, universe, self.cache)
         self.bars = universe.prices
         self.end = len(self.bars.ts)

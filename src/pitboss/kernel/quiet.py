@@ -9,7 +9,7 @@ import numpy as np
 
 from pitboss.kernel import account as k
 from pitboss.kernel.account import F64, I64, U8, Row
-from pitboss.kernel.compiling import compiled
+from pitboss.kernel.compiling import compiled, inlined
 from pitboss.kernel.fills import call_price, raise_trail
 
 BLOCK = 32  # bars that are compared at once
@@ -19,10 +19,10 @@ BLOCK = 32  # bars that are compared at once
 def held_until(
     moments: I64, highs: F64, lows: F64, signals: U8, rules: Row, position: Row, account: Row, t: int, stop: int
 ) -> int:
-    """Answer the first bar from `t` on, and before `stop`, in which something may happen to an open position, `stop`
-    for none.
+    """Answer the end of the bars from `t` on, and before `stop`, in which nothing happens to an open position but that
+    the last of them may close with a signal.
 
-    A trailing stop is raised by the bars before it.
+    A trailing stop is raised by them.
     """
     side = position.side
     if rules.interest > 0.0 and rules.leverage > 1.0:
@@ -31,7 +31,7 @@ def held_until(
         left = position.entry_number + rules.max_bars - 2 - position.number
         stop = min(stop, t + max(0, left))
     leaves = k.LONG_EXIT if side > 0 else k.SHORT_EXIT
-    stop = next_signal(signals, leaves | k.LEAVE, t, stop)
+    stop = signalled(signals, leaves, k.LEAVE, t, stop)
     call = np.nan
     if side < 0 or account.cash < -account.least:
         call = call_price(rules, position, account)
@@ -61,6 +61,13 @@ def next_signal(signals: U8, mask: int, t: int, stop: int) -> int:
     while t < stop and not signals[t] & mask:
         t += 1
     return t
+
+
+@inlined
+def signalled(signals: U8, at_close: int, at_open: int, t: int, stop: int) -> int:
+    """Answer the end of the bars up to the first with a signal `at_close`, and before any with one `at_open`."""
+    at = next_signal(signals, at_close | at_open, t, stop)
+    return at + 1 if at < stop and not signals[at] & at_open else at
 
 
 @compiled

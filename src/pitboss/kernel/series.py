@@ -14,6 +14,7 @@ from pitboss.kernel.compiling import compiled
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 BOOL = npt.NDArray[np.bool_]
+BLOCK = 64  # bars that are compared at once
 
 
 @compiled
@@ -162,20 +163,29 @@ def worst_drawdown(ts: I64, equity: F64, start: float) -> tuple[float, int, int,
     trough = 0
     recovery = -1
     water = np.int64(0)
-    for i in range(len(equity)):
-        if equity[i] >= peak:
-            if top == peak_at and depth < 0.0 and recovery == -1 and trough > peak_at:
-                recovery = i
-            peak = equity[i]
-            peak_at = i
-        else:
-            water = max(water, ts[i] - ts[peak_at])
-            # compared as a product: the division is done once, for the answer
-            if equity[i] < peak * (1.0 + depth):
-                depth = equity[i] / peak - 1.0
-                top = peak_at
-                trough = i
-                recovery = -1
+    for begin in range(0, len(equity), BLOCK):
+        end = min(begin + BLOCK, len(equity))
+        floor = peak * (1.0 + depth)
+        is_news = False  # most bars bring neither a peak nor a deeper fall: they are compared at once
+        for i in range(begin, end):
+            is_news |= (equity[i] >= peak) | (equity[i] < floor)
+        if not is_news:
+            water = max(water, ts[end - 1] - ts[peak_at])
+            continue
+        for i in range(begin, end):
+            if equity[i] >= peak:
+                if top == peak_at and depth < 0.0 and recovery == -1 and trough > peak_at:
+                    recovery = i
+                peak = equity[i]
+                peak_at = i
+            else:
+                water = max(water, ts[i] - ts[peak_at])
+                # compared as a product: the division is done once, for the answer
+                if equity[i] < peak * (1.0 + depth):
+                    depth = equity[i] / peak - 1.0
+                    top = peak_at
+                    trough = i
+                    recovery = -1
     return depth, top, trough, recovery, int(water)
 
 

@@ -27,7 +27,7 @@ from pitboss.kernel.fills import (
     settle,
     value_of,
 )
-from pitboss.kernel.quiet import held_until, mark_quiet, next_signal
+from pitboss.kernel.quiet import held_until, mark_quiet, signalled
 
 LOOK = 4096  # bars between two looks at the panel
 SIGNALS = k.LONG_ENTRY | k.SHORT_ENTRY | k.LONG_EXIT | k.SHORT_EXIT
@@ -211,7 +211,7 @@ def simulate(
         if bars.is_dense and only.entry_due == 0 and only.exit_due == 0:
             until = min(stop, look)
             if only.side == 0:
-                until = next_signal(signals_of_only, k.LONG_ENTRY | k.SHORT_ENTRY, t, until)
+                until = signalled(signals_of_only, k.LONG_ENTRY | k.SHORT_ENTRY, 0, t, until)
             else:
                 until = held_until(
                     moments, highs_of_only, lows_of_only, signals_of_only, rules, only, account, t, until
@@ -219,6 +219,9 @@ def simulate(
             if until > t:
                 mark_quiet(moments, closes_of_only, equity, rules, only, account, t, until)
                 t = until
+                signal = signals_of_only[t - 1] & SIGNALS
+                if signal != 0:
+                    take_signals(values, rules, only, account, incidents, 0, t - 1, signal, closes_of_only[t - 1])
                 continue
         if has_interest and t > 0:
             charge_interest(moments, rules, positions, account, t)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,11 +145,10 @@ class RunService:
             raise found
         return found
 
-    def several(self, asked: Sequence[tuple[Principal, str]]) -> dict[tuple[Principal, str], Run | NotFound]:
-        """Answer many runs by one look: for each that is asked for what `get` answers or raises."""
-        ids = tuple({run_id for _, run_id in asked})
-        found = {run.id: run for run in self._store.find(RunQuery(ids=ids, limit=len(ids)))}
-        return {(who, run_id): self._own(who, run_id, found.get(run_id)) for who, run_id in asked}
+    def several(self, who: Principal, run_ids: Collection[str]) -> dict[str, Run | NotFound]:
+        """Answer many runs by one look: for each id what `get` answers or raises."""
+        found = {run.id: run for run in self._store.find(RunQuery(ids=tuple(run_ids), limit=len(run_ids)))}
+        return {run_id: self._own(who, run_id, found.get(run_id)) for run_id in run_ids}
 
     def _own(self, who: Principal, run_id: str, run: Run | None) -> Run | NotFound:
         if run is None or not who.owns(run.owner):
