@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from table import Row
 
-from pitboss.backtesting.engine import rules_of, signals_and_levels
+from pitboss.backtesting.engine import PIECE, rules_of, signals_and_levels
 from pitboss.backtesting.library import backtest, universe_of
 from pitboss.backtesting.options import resolve
 from pitboss.core.timeframe import parse_timeframe
@@ -196,5 +196,5 @@ def panel_cost(frame):
         return time.perf_counter() - start
 
     run(count)
-    watched, whole = zip(*((run(1 << 16), run(count)) for _ in range(15)), strict=True)
+    watched, whole = zip(*((run(PIECE), run(count)) for _ in range(15)), strict=True)
     return max(0.0, 100 * (min(watched) / min(whole) - 1))

@@ -38,7 +38,7 @@ from pitboss.strategy.functions import lookup
 from pitboss.strategy.program import Program
 from pitboss.strategy.signals import signals_of
 
-PIECE = 1 << 16  # bars of all symbols between two looks at what the caller wants
+PIECE = 1 << 18  # bars of all symbols between two looks at what the caller wants
 LEAST_PIECE = 1 << 10
 LONG = 200_000  # bars of a series that is worth a thread
 ROOM = 256  # rows of the log beyond what one trade in sixteen bars needs; it grows by itself
