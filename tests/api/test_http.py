@@ -9,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from pitboss.api.events import read_cursor
+from pitboss.api.schemas import QueueModel, RunModel, RunPage
 from pitboss.bootstrap import open_platform
 from pitboss.core.errors import InvalidInput
 from pitboss.core.settings import load_settings
@@ -351,3 +352,16 @@ def test_a_broken_body_is_told_what_to_send(http, content, message):
     assert answer.status_code in (400, 422)
     assert message in told["detail"]
     assert "JSON" in told["remedy"] or "json" in told["remedy"]
+
+
+def test_what_is_answered_together_has_the_shape_that_is_promised(http):
+    http.post("/api/v1/runs", json=body())
+    listed = http.get("/api/v1/runs").json()
+    queue = http.get("/api/v1/queue").json()
+    one = http.get(f"/api/v1/runs/{listed['items'][0]['id']}").json()
+    assert set(listed) == set(RunPage.model_fields)
+    assert set(queue) == set(QueueModel.model_fields)
+    for run in (one, *listed["items"], *queue["queued"], *queue["active"]):
+        assert set(run) == set(RunModel.model_fields)
+        RunModel.model_validate(run)
+    assert http.get("/api/v1/runs/nobodys").status_code == 404
