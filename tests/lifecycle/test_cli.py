@@ -200,3 +200,21 @@ def drain(master, child):
             os.read(master, 4096)
         except OSError:
             return
+
+
+@pytest.mark.parametrize("command", [("runs", "list"), ("data", "list"), ("strategy", "list")], ids=" ".join)
+def test_an_empty_list_names_the_folder_that_it_looked_at(tmp_path, command):
+    done = pitboss(*command, data_dir=tmp_path / "nothing-here")
+    assert (done.returncode, str(tmp_path / "nothing-here") in done.stdout) == (0, True)
+
+
+def test_a_run_is_named_by_its_number_and_a_variant_is_run_again(home):
+    swept = run(home, "sweep", "ema.yaml", "-s", "SYN", "--grid", "fast_period=4:8:2", "--min-trades", 1, "--json")
+    number = json.loads(swept.stdout)["number"]
+    again = run(home, "backtest", "--variant", f"ema-cross#{number}:1", "--json")
+    assert json.loads(again.stdout)["params"]["parameters"] == {"fast_period": 6}
+    shown = run(home, "runs", "show", f"ema-cross#{json.loads(again.stdout)['number']}").stdout
+    assert "SYN 5m" in shown
+    assert "fast_period=6" in shown
+    for wrong in (f"ema-cross#{number}:99", "ema-cross#999:1", f"ema-cross#{number}", "x"):
+        assert run(home, "backtest", "--variant", wrong).returncode in (2, 4), wrong

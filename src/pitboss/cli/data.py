@@ -129,7 +129,8 @@ def list_series(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         ]  # fmt: skip
         table(("symbol", "timeframe", "bars", "first (UTC)", "last (UTC)", "source"), rows)
     else:
-        print("There are no bars yet: import some with 'pitboss data import', or make some with 'pitboss data synth'.")
+        where = settings_of(data_dir).data_dir
+        print(f"There are no bars yet in {where}: 'pitboss data import' stores some, 'pitboss data synth' makes some.")
 
 
 @app.command()

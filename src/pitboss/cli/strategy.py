@@ -75,7 +75,7 @@ def show(
 def list_strategies(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the stored strategies."""
     with platform_of(data_dir) as platform:
-        found = platform.strategies.all(LOCAL.name)
+        found, where = platform.strategies.all(LOCAL.name), platform.settings.data_dir
     if as_json:
         print_json([{"name": s.name, "version": s.version, "created_at": to_iso(s.created_at)} for s in found])
     elif found:
@@ -84,4 +84,4 @@ def list_strategies(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             [[s.name, s.version, short_time(to_iso(s.created_at))] for s in found],
         )
     else:
-        print("There are no strategies yet: store one with 'pitboss strategy add FILE'.")
+        print(f"There are no strategies yet in {where}: store one with 'pitboss strategy add FILE'.")
