@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from support.engine import until
+
 
 @cache
 def may_mount() -> bool:
@@ -52,10 +54,17 @@ def control_group(controller: str, name: str = "", value: str = "") -> Iterator[
             (group / name).write_text(value)
         yield group
     finally:
-        for pid in (group / "tasks").read_text().split():
-            with suppress(OSError):
-                (parent / "tasks").write_text(pid)
+        until(lambda: _left(group, parent), 10, "the group is empty")
+
+
+def _left(group: Path, parent: Path) -> bool:
+    """Move out what is in a group and remove it; what is about to die is in it until somebody has noticed."""
+    for pid in (group / "tasks").read_text().split():
+        with suppress(OSError):
+            (parent / "tasks").write_text(pid)
+    with suppress(OSError):
         group.rmdir()
+    return not group.exists()
 
 
 _count = itertools.count()
