@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from pitboss.backtesting.engine import Outcome
 from pitboss.backtesting.summary import DAYS_PER_YEAR
+from pitboss.core import infinite
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel import account as k
 from pitboss.kernel.series import worst_drawdown
 
 F64 = npt.NDArray[np.float64]
-INFINITE = "Infinity"
 
 
 def compute_metrics(outcome: Outcome) -> dict[str, Any]:
@@ -77,13 +77,13 @@ def ratio_of(gain: float, loss: float) -> float:
 
 
 def as_json(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer metrics for JSON, which has no infinite numbers: they are texts, as in the JSON of protobuf."""
-    return {name: INFINITE if value == math.inf else value for name, value in metrics.items()}
+    """Answer metrics as JSON can say them."""
+    return {name: infinite.to_json(value) for name, value in metrics.items()}
 
 
 def from_json(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The opposite of `as_json`."""
-    return {name: math.inf if value == INFINITE else value for name, value in metrics.items()}
+    return {name: infinite.from_json(value) for name, value in metrics.items()}
 
 
 def periods_per_year(days: npt.NDArray[np.int64], span_days: float) -> float:

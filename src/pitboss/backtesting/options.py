@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.strategy.document import SIZINGS, WHEN_SHORT, Costs, Document, Sizing, read_number
 
+Settings = TypeVar("Settings", Sizing, Costs)
 _WORDS = {"type": SIZINGS, "when_short": WHEN_SHORT}
 RULES = "2"  # raised whenever the same document and bars give another result
 
@@ -20,7 +21,7 @@ def check_cash(cash: float) -> float:
     return float(cash)
 
 
-def override(base: Any, given: Mapping[str, Any] | None, where: str) -> Any:
+def override(base: Settings, given: Mapping[str, Any] | None, where: str) -> Settings:
     """Answer the dataclass `base` (Costs or Sizing) with the fields `given`, texts such as `0.02%` included.
 
     Raises InvalidInput for unknown fields and wrong values, all at once.
@@ -41,14 +42,12 @@ def override(base: Any, given: Mapping[str, Any] | None, where: str) -> Any:
             changes[name] = value
         elif number is None or number.value < 0 or (name == "value" and number.value == 0):
             problems.append(Problem(f"'{value}' is no {name}", "write a number such as 10 or 0.1%", where=place))
-        elif name in ("commission", "slippage") and number.value >= 1:
-            problems.append(Problem(f"{name} {value} is all of the price", "write 0.0002 or 0.02%", where=place))
         else:
             changes[name] = number.value
     if changes.get("type", getattr(base, "type", None)) != getattr(base, "type", None) and "value" not in changes:
         problems.append(Problem(f"{where} of another type needs a value", "give it too", where=f"{where}.value"))
     changed = replace(base, **changes)
-    if changes and not problems and isinstance(changed, Sizing):
+    if changes and not problems:
         problems = [Problem(what, remedy, where=f"{where}.{name}") for name, what, remedy in changed.faults()]
     if problems:
         raise InvalidInput(problems)

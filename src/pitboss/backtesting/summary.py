@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from pitboss.core.infinite import is_infinite
 
 QUARTER = 0.25  # of a year: figures of a year that come from less are marked
 DAYS_PER_YEAR = 365.25
@@ -73,7 +74,7 @@ def shown(name: str, value: Any) -> str:
     """Answer a metric's value as text: per cent for ratios that read better so, a dash for none."""
     if value is None:
         return "–"
-    if value in (math.inf, "Infinity"):
+    if is_infinite(value):
         return "∞"
     if isinstance(value, str):
         return value.replace("T", " ").removesuffix("Z")

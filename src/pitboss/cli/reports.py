@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 from rich.text import Text
 
 from pitboss.bootstrap import Platform
 from pitboss.cli import render
 from pitboss.core.errors import StorageUnavailable
+from pitboss.core.infinite import is_infinite
 from pitboss.core.parquet import tail_of
 from pitboss.runs.model import Run
 from pitboss.runs.report import Column, Figure, Report, Table, Unit, Value
@@ -69,7 +68,7 @@ def read(value: Value | object, unit: Unit) -> str:
         return "–"
     if unit is Unit.MOMENT:
         return str(value).replace("T", " ").removesuffix("Z")
-    if value in ("Infinity", math.inf):
+    if is_infinite(value):
         return "∞"
     if isinstance(value, bool | str) or not isinstance(value, int | float):
         return str(value)

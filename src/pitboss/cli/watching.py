@@ -130,8 +130,8 @@ def _interrupted(platform: Platform, run: Run, default: str) -> None:
 
 def _asked(default: str) -> str:
     """Answer the first letter of one of `CHOICES`; that of leaving the run alone at a second Ctrl-C."""
-    words = ", ".join(f"[bold]{letter}[/]{words[1:]}" for letter, words in CHOICES.items())
-    notes.print(f"\nThe run: {words}?")
+    choices = ", ".join(f"[bold]{letter}[/]{meaning[1:]}" for letter, meaning in CHOICES.items())
+    notes.print(f"\nThe run: {choices}?")
     try:
         answer = typer.prompt("keep, discard, go on or leave", default=default, err=True).strip().lower()[:1]
     except (KeyboardInterrupt, typer.Abort):

@@ -31,7 +31,7 @@ from pitboss.runs.model import (
 )
 from pitboss.runs.ports import EventLog, Figures, Launcher, RunStore, WorkerRegistry
 from pitboss.runs.queue import ABOUT_TO_START, obstacle, places
-from pitboss.runs.references import artifact_named, run_named
+from pitboss.runs.references import artifact_named, own_run, run_named
 from pitboss.runs.report import Report
 from pitboss.runs.states import TERMINAL, State
 
@@ -140,7 +140,7 @@ class RunService:
 
     def get(self, who: Principal, run_id: str) -> Run:
         """Answer a run. Raises NotFound, also for one that belongs to somebody else."""
-        found = self._own(who, run_id, self._store.get(run_id))
+        found = own_run(who, run_id, self._store.get(run_id))
         if isinstance(found, NotFound):
             raise found
         return found
@@ -148,12 +148,7 @@ class RunService:
     def several(self, who: Principal, run_ids: Collection[str]) -> dict[str, Run | NotFound]:
         """Answer many runs by one look: for each id what `get` answers or raises."""
         found = {run.id: run for run in self._store.find(RunQuery(ids=tuple(run_ids), limit=len(run_ids)))}
-        return {run_id: self._own(who, run_id, found.get(run_id)) for run_id in run_ids}
-
-    def _own(self, who: Principal, run_id: str, run: Run | None) -> Run | NotFound:
-        if run is None or not who.owns(run.owner):
-            return NotFound(f"there is no run '{run_id[:64]}'", "list the runs to see which there are")
-        return run
+        return {run_id: own_run(who, run_id, found.get(run_id)) for run_id in run_ids}
 
     def find(self, who: Principal, query: RunQuery) -> list[Run]:
         """Answer runs, latest submitted first. Raises InvalidInput for a limit out of range or a foreign cursor."""
@@ -172,10 +167,7 @@ class RunService:
         return bool(self._store.find(RunQuery(states=UNFINISHED, limit=1)))
 
     def resolve(self, who: Principal, reference: str) -> Run:
-        """Answer the run of an id, the unique start or end of one, a subject and number such as `trend#3`, or `latest`.
-
-        Raises NotFound, Conflict.
-        """
+        """Answer the run of an id, of `latest`, or of what `run_named` takes. Raises NotFound, Conflict."""
         if reference == "latest":
             newest = self._store.find(RunQuery(owner=who.name, limit=1))
             if not newest:

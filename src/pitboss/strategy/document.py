@@ -16,7 +16,6 @@ from pitboss.strategy.valuetype import ValueType
 NO_ENTRY = "no-entry"  # the code of the mistake that a document never opens a position
 NO_CLOCK = ("bars of a day or longer have no time of the day", "leave it out, or choose a shorter timeframe")
 SIDES = ("long", "short")
-LEAST_SIZE = 1e-15
 LARGEST = 1e15  # no price, size or length has use for more
 MOST_LEVERAGE = 1_000
 WHEN_SHORT = ("fill", "reject")
@@ -69,6 +68,8 @@ class Sizing:
         if not 0 <= self.maintained <= 1 / self.leverage:
             most = f"from 0 to {1 / self.leverage:.4g}, which an entry with this leverage needs"
             yield "maintenance", f"a maintenance margin of {self.maintenance:g}", f"write a fraction {most}"
+        if not self.value > 0:
+            yield "value", f"the size is {self.value:g}", "write a number greater than 0"
         if self.type == "percent_equity" and self.value > self.leverage:
             what = f"{100 * self.value:,.6g} % of equity can never be paid with a leverage of {self.leverage:g}"
             yield "value", what, f"write {self.value:g}% if that was meant, or raise sizing.leverage"
@@ -88,6 +89,12 @@ class Costs:
     slippage: float = 0.0
     borrow: float = 0.0
     margin_interest: float = 0.0
+
+    def faults(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what is wrong with the numbers: the field, what is wrong, and the remedy."""
+        for name in ("commission", "slippage"):
+            if getattr(self, name) >= 1:
+                yield name, f"a {name} of {100 * getattr(self, name):g} % is all of the price", "write 0.0002 or 0.02%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +205,12 @@ class Document:
             section, _, name = where.partition(".")
             folded = fold(node, values)
             value = folded.value if isinstance(folded, Number) else -1.0
-            is_all = name in ("commission", "slippage") and value >= 1
-            if is_all or not value >= (LEAST_SIZE if name == "value" else 0.0):
+            if not value >= 0:
                 problems.append(Problem(f"{where} comes to {value:g}", "choose other parameters", where=where))
             found[section][name] = value
         sizing, costs = replace(self.sizing, **found["sizing"]), replace(self.costs, **found["costs"])
-        problems += [Problem(what, remedy, where=f"sizing.{name}") for name, what, remedy in sizing.faults()]
+        for section, settings in (("sizing", sizing), ("costs", costs)):
+            problems += [Problem(what, remedy, where=f"{section}.{name}") for name, what, remedy in settings.faults()]
         if problems:
             raise InvalidInput(problems)
         return sizing, costs

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pitboss.calendars.sessions import bar_ends
 from pitboss.core.errors import InvalidInput, suggest
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel import series
@@ -113,8 +114,10 @@ class Scope:
 
     @cached_property
     def ends(self) -> npt.NDArray[np.int64]:
-        """When the bars are complete."""
-        return self.times.ends(self.symbol, self.bars, self.timeframe, self.timeframe == self._base)
+        """When the bars are complete: a series' own by its own session, longer ones by that which they were made by."""
+        is_own = self.timeframe == self._base
+        session = self.times.sessions.get(self.symbol) if is_own else self.times.followed(self.symbol)
+        return bar_ends(self.bars.ts, self.timeframe, session)
 
     def evaluate(self, node: Node) -> Array:
         """Answer a bound expression as an array of floats or of booleans, one element a bar."""

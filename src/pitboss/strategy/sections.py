@@ -28,15 +28,14 @@ class Sections(Nodes):
 
     def expression(self, node: yaml.Node, place: str) -> Node | None:
         """Read one expression; None after a mistake."""
-        text = self.scalar(node, place)
+        self.scalar(node, place)  # says what is no single value
         if not isinstance(node, yaml.ScalarNode):
             return None
         self.sources[place] = node
         try:
             return parse(node.value)
         except ExpressionError as error:
-            at = error.offset if text else None
-            self.wrong(node, error.message, error.remedy, place, at)
+            self.wrong(node, error.message, error.remedy, place, error.offset)
             return None
 
     def constant(self, node: yaml.Node, where: str, values: dict[str, Number]) -> float | None:
@@ -157,8 +156,6 @@ class Sections(Nodes):
             self.wrong(node, "sizing has no value", "add value: 10%", "sizing.value")
         read = {key: self.constant(part, f"sizing.{key}", values) for key, part in parts.items()}
         known = {key: number for key, number in read.items() if number is not None}
-        if known.get("value") == 0:
-            self.wrong(node, "sizing.value is 0", "a size is greater than 0", "sizing.value")
         sizing = Sizing(kind, when_short=when_short, **known)
         for name, what, remedy in sizing.faults():
             self.wrong(parts.get(name, node), what, remedy, f"sizing.{name}")
@@ -168,8 +165,7 @@ class Sections(Nodes):
         known = tuple(f.name for f in fields(Costs))
         parts = self.mapping(node, "costs", known)
         numbers = {key: self.constant(part, f"costs.{key}", values) or 0.0 for key, part in parts.items()}
-        for key in ("commission", "slippage"):
-            if numbers.get(key, 0.0) >= 1:
-                what = f"costs.{key} is {numbers[key]:g}, all of the price"
-                self.wrong(parts[key], what, "write 0.02%", f"costs.{key}")
-        return Costs(**numbers)
+        costs = Costs(**numbers)
+        for name, what, remedy in costs.faults():
+            self.wrong(parts[name], what, remedy, f"costs.{name}")
+        return costs

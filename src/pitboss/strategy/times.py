@@ -31,10 +31,6 @@ class Times:
         """Answer the session that a strategy follows on the bars of a symbol, None for UTC's days."""
         return self.session or self.sessions.get(symbol)
 
-    def ends(self, symbol: str, bars: BarArrays, timeframe: Timeframe, is_own: bool) -> I64:
-        """Answer when bars are complete: the series' own by its own session, others by that which they were made by."""
-        return bar_ends(bars.ts, timeframe, self.sessions.get(symbol) if is_own else self.followed(symbol))
-
     def joined(self, symbol: str, bars: BarArrays, own: Timeframe, longer: Timeframe) -> BarArrays:
         """Answer the bars of a symbol joined into longer ones."""
         return joined(bars, own, longer, self.followed(symbol))

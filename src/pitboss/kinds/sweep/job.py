@@ -12,6 +12,7 @@ from pitboss.backtesting.metrics import as_json, from_json
 from pitboss.backtesting.ranking import Ranking, read_ranking
 from pitboss.backtesting.sweep import SweepJob, Variant, run_sweep
 from pitboss.core.errors import RunCancelled
+from pitboss.core.infinite import to_json
 from pitboss.kinds.documents.bars import load_universe, save_frame
 from pitboss.kinds.documents.prepare import identity_of, read_request, source_of
 from pitboss.kinds.sweep.params import SweepParams
@@ -82,14 +83,10 @@ def results(done: list[Variant], grid: Grid, ranking: Ranking, context: RunConte
         "with_enough_trades": sum(map(ranking.has_enough, done)),
         "ruined": sum(variant.metrics.get("ruined_at") is not None for variant in done),
         "failed": sum(ranking.value(variant.metrics) is None for variant in done),
-        "best": [_item(variant) | {"value": _plain(ranking.value(variant.metrics))} for variant in ranked[:BEST]],
+        "best": [_item(variant) | {"value": to_json(ranking.value(variant.metrics))} for variant in ranked[:BEST]],
         "artifacts": artifacts,
         "source": source_of(context.snapshot),
     }
-
-
-def _plain(value: float | None) -> Any:
-    return as_json({"": value})[""]
 
 
 def _item(variant: Variant) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def _figures(result: dict[str, Any]) -> list[Figure]:
 
 
 def _value(variant: dict[str, Any], metric: str) -> Any:
-    """Answer what a variant is ranked by; those of versions before 0.3 have it among their metrics alone."""
+    """Answer what a variant is ranked by; those of earlier versions have it among their metrics alone."""
     return variant["value"] if "value" in variant else variant["metrics"].get(metric)
 
 
