@@ -1,4 +1,4 @@
-"""What the endpoints are handed. None of it waits for anything, so none of it needs a thread."""
+"""What the endpoints are handed. What waits for nothing is a coroutine: it needs no thread."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def asker(request: Request) -> Callable[..., Any]:
     return ask
 
 
-async def platform_of(request: Request) -> Platform:
+def platform_of(request: Request) -> Platform:
     """Answer the platform of this server. Raises Misplaced when its data folder was moved away under it."""
     platform: Platform = request.app.state.platform
     platform.database.check_place()
