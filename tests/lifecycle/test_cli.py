@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -162,14 +163,45 @@ def test_a_newer_database_is_refused(tmp_path):
     [("k", "cancelled", 3), ("d", "cancelled", 3), ("g", "completed", 0), ("l", "running", 130)],
 )
 def test_control_c_asks_what_to_do(home, answer, state, code):
-    grid = "2:21:1" if answer == "g" else "2:41:1"
-    slow = "slow_period=50:345:5" if answer != "g" else "slow_period=50:345:10"
+    grids = ("2:21:1", "50:345:10") if answer == "g" else ("2:41:1", "50:345:5")
+    with at_the_question(home, *sweeping(grids)) as (child, reply):
+        reply(answer)
+        assert child.wait(timeout=60) == code
+    newest = json.loads(run(home, "runs", "list", "--json", "--limit", 1).stdout)[0]
+    run(home, "runs", "cancel", newest["id"])
+    assert newest["state"] == state
+    assert newest["partial"] is (answer == "k")
+
+
+def test_an_answer_after_the_end_is_told_what_the_end_was(home):
+    with at_the_question(home, *sweeping(("2:21:1", "50:245:10"))) as (child, reply):
+        until(lambda: json.loads(run(home, "runs", "show", "latest", "--json").stdout)["state"] == "completed", 60, "it ends")
+        assert "The run has ended meanwhile: completed" in reply("d")
+        assert child.wait(timeout=60) == 0
+
+
+def test_control_c_leaves_a_run_alone_that_was_only_watched(home):
+    newest = json.loads(run(home, *sweeping(("2:41:1", "50:345:5")), "--detach", "--json").stdout)["id"]
+    with at_the_question(home, "runs", "watch", newest) as (child, reply):
+        assert "The run goes on without you" in reply("")
+        assert child.wait(timeout=60) == 130
+    assert json.loads(run(home, "runs", "show", newest, "--json").stdout)["state"] == "running"
+    run(home, "runs", "cancel", newest)
+
+
+def sweeping(grids):
+    fast, slow = grids
+    return "sweep", "ema.yaml", "-s", "SYN", "--grid", f"fast_period={fast}", "--grid", f"slow_period={slow}"
+
+
+@contextmanager
+def at_the_question(home, *command):
+    """Watch a sweep at a terminal, press Ctrl-C and read the question; a function that answers it comes back."""
     master, terminal = pty.openpty()
-    command = [sys.executable, "-m", "pitboss.cli.main", "sweep", "ema.yaml", "-s", "SYN", "--grid", f"fast_period={grid}",
-               "--grid", slow, "--data-dir", str(home / "data")]  # fmt: skip
     child = subprocess.Popen(
-        command, cwd=home, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "120"},
+        [sys.executable, "-m", "pitboss.cli.main", *command, "--data-dir", str(home / "data")],
+        cwd=home, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "160"},
     )  # fmt: skip
     os.close(terminal)
     screen = b""
@@ -179,27 +211,26 @@ def test_control_c_asks_what_to_do(home, answer, state, code):
         screen += os.read(master, 4096)
         return what in screen
 
-    until(lambda: reads(b"sweeping"), 30, "the sweep is shown")
-    time.sleep(0.3)
-    os.kill(child.pid, signal.SIGINT)
-    until(lambda: reads(b"keep, discard, go on or leave"), 10, "the question is asked")
-    os.write(master, answer.encode() + b"\n")
-    drain(master, child)
-    assert child.wait(timeout=60) == code
-    os.close(master)
-    newest = json.loads(run(home, "runs", "list", "--json", "--limit", 1).stdout)[0]
-    run(home, "runs", "cancel", newest["id"])
-    assert newest["state"] == state
-    assert newest["partial"] is (answer == "k")
+    def reply(answer):
+        os.write(master, answer.encode() + b"\n")
+        said = b""
+        while child.poll() is None:  # what it prints is read to the end, so that it never waits for us
+            try:
+                said += os.read(master, 4096)
+            except OSError:
+                break
+        return said.decode(errors="replace")
 
-
-def drain(master, child):
-    """Keep reading what the command prints, so that it never waits for us."""
-    while child.poll() is None:
-        try:
-            os.read(master, 4096)
-        except OSError:
-            return
+    try:
+        until(lambda: reads(b"sweeping"), 30, "the sweep is shown")
+        time.sleep(0.3)
+        os.kill(child.pid, signal.SIGINT)
+        until(lambda: reads(b"keep, discard, go on or leave"), 10, "the question is asked")
+        yield child, reply
+    finally:
+        child.kill()
+        child.wait()
+        os.close(master)
 
 
 @pytest.mark.parametrize("command", [("runs", "list"), ("data", "list"), ("strategy", "list")], ids=" ".join)

@@ -61,6 +61,28 @@ def test_an_example_trades_and_names_its_source(path):
     assert (signals & 3).any()
 
 
+# bars over which a gap is looked: `close[252]` is that of 252 bars ago, the last complete hour is known for twelve
+REACHES_BACK = {"moskowitz-momentum": 252, "elder-triple-screen": 12}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10_000), gaps=st.lists(st.tuples(st.integers(5, 115), st.integers(1, 6)), max_size=3))
+def test_an_example_over_gaps_gives_the_signals_of_each_stretch_alone(path, seed, gaps):
+    own = read_document_file(path)
+    program = compile_document(own)
+    bars = random_bars(12 * 120, seed, step=own.timeframe.micros)
+    is_gap = np.zeros(len(bars.ts), np.bool_)
+    for first, count in gaps:  # of a dozen bars each: the longer bars that an example looks at are whole or not there
+        is_gap[12 * first : 12 * (first + count)] = True
+    bars = bars._replace(**{name: np.where(is_gap, np.nan, getattr(bars, name)) for name in BarArrays._fields[1:]})
+    whole = signals_of(program, bars, own.timeframe)
+    for first, last in np.flatnonzero(np.diff(~is_gap, prepend=False, append=False)).reshape(-1, 2):
+        alone = signals_of(program, bars.slice(first, last), own.timeframe)
+        reach = min(last - first, REACHES_BACK.get(path.stem, 0))
+        assert whole[first + reach : last].tolist() == alone[reach:].tolist()
+
+
 @st.composite
 def series(draw, depth=0):
     leaf = st.sampled_from(["close", "open", "high", "low", "volume", "hour", "weekday"])

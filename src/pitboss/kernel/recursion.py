@@ -9,6 +9,7 @@ from pitboss.kernel.compiling import compiled
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
+BOOL = npt.NDArray[np.bool_]
 
 (
     CONSTANT, INPUT, PAST, ADD, SUBTRACT, MULTIPLY, DIVIDE, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL, NOT_EQUAL,
@@ -17,17 +18,22 @@ I64 = npt.NDArray[np.int64]
 
 
 @compiled
-def recurred(start: F64, inputs: F64, codes: I64, operands: F64, most: float) -> tuple[F64, int]:
+def recurred(start: F64, is_known: BOOL, inputs: F64, codes: I64, operands: F64, most: float) -> tuple[F64, int]:
     """Answer a recursive indicator, and the first bar at which it is beyond `most`, -1 where it never is.
 
-    start: (N,) its value where there is none before it; inputs: (inputs, N) what its program reads; codes, operands:
-    the program in postfix order. Conditions are 0 and 1; a comparison with NaN is 0. After a NaN it starts again.
+    start: (N,) its value where there is none before it; is_known: (N,) where it has one; inputs: (inputs, N) what its
+    program reads; codes, operands: the program in postfix order. Conditions are 0 and 1. After a NaN it starts again.
     """
     out = np.full(len(start), np.nan)
     stack = np.empty(len(codes) + 1)
     past = np.nan
     for i in range(len(start)):
-        past = start[i] if np.isnan(past) else _step(stack, inputs, codes, operands, past, i)
+        if not is_known[i]:
+            past = np.nan
+        elif np.isnan(past):
+            past = start[i]
+        else:
+            past = _step(stack, inputs, codes, operands, past, i)
         out[i] = past
         if abs(past) > most:
             return out, i

@@ -27,6 +27,7 @@ _CALLS = dict(zip(OF_PAST, (codes.WHERE, codes.MAXIMUM, codes.MINIMUM, codes.ABS
 def computed(node: Recursive, evaluate: Callable[[Node], npt.NDArray[Any]]) -> F64:
     """Answer a bound recursive indicator bar by bar; `evaluate` answers what of it does not depend on its past.
 
+    Where anything that it reads is NaN, so is it, and after that it starts again as if nothing had been before.
     Raises InvalidInput where it grows without bound.
     """
     inputs: list[F64] = []
@@ -34,7 +35,10 @@ def computed(node: Recursive, evaluate: Callable[[Node], npt.NDArray[Any]]) -> F
     start = np.ascontiguousarray(evaluate(node.start), dtype=np.float64)
     rows = np.ascontiguousarray(inputs) if inputs else np.empty((0, len(start)))
     kinds, operands = np.array([code for code, _ in program]), np.array([operand for _, operand in program])
-    values, beyond = codes.recurred(start, rows, kinds, operands, LARGEST)
+    is_known = np.ones(len(start), np.bool_)
+    for part in set(_read(node.following)):
+        is_known &= ~np.isnan(evaluate(part))
+    values, beyond = codes.recurred(start, is_known, rows, kinds, operands, LARGEST)
     if beyond >= 0:
         what = f"indicator '{node.name}' grows without bound: {values[beyond]:g} after {beyond + 1:,} bars"
         raise InvalidInput(what, "write 'next' so that it stays near what it starts from", f"indicators.{node.name}")
@@ -44,6 +48,20 @@ def computed(node: Recursive, evaluate: Callable[[Node], npt.NDArray[Any]]) -> F
 def _input(inputs: list[F64], values: npt.NDArray[Any]) -> float:
     inputs.append(np.ascontiguousarray(values, dtype=np.float64))
     return float(len(inputs) - 1)
+
+
+def _read(node: Node) -> Iterator[Node]:
+    """Yield the series that an expression reads, those that it only compares too."""
+    match node:
+        case Past() | Number():
+            return
+        case Call() if node.name not in OF_PAST:
+            yield node
+        case Unary() | Binary() | Call():
+            for child in node.children():
+                yield from _read(child)
+        case _:
+            yield node
 
 
 def _postfix(node: Node, place_of: Callable[[Node], float]) -> Iterator[tuple[int, float]]:
