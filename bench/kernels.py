@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from before import checked_out
 from table import Row
 
 from pitboss.backtesting.engine import PIECE, rules_of, signals_and_levels
@@ -28,7 +29,6 @@ from pitboss.strategy.reader import read_document
 
 HERE = Path(__file__).parent
 PEERS = HERE.parent / ".bench-venv" / "bin" / "python"
-BEFORE = "6b6b718"  # the last commit with a loop over every bar
 CROSS = """
 name: cross
 timeframe: 5m
@@ -137,16 +137,6 @@ def fresh(code, folder, bars="hundred", source=None):
     command = [sys.executable, "-c", code, str(folder / f"{bars}.parquet"), str(folder / "cross.yaml")]
     other = {"PYTHONPATH": str(source / "src")} if source else {}
     return subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | other).stdout
-
-
-def checked_out(folder):
-    """Check out the version before into a folder; False, with a word on standard error, where it is not at hand."""
-    made = f"git -C '{HERE.parent}' archive {BEFORE} src | tar -x -C '{folder}'"
-    folder.mkdir()
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", made], capture_output=True, text=True)
-    if done.returncode:
-        print(f"bench: the version before is left out: {done.stderr.strip()[:200]}", file=sys.stderr)
-    return done.returncode == 0
 
 
 def bare_loop(frame):

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from before import checked_out, python_of
 from table import Row
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -18,6 +19,7 @@ from support.engine import Engine
 from support.server import Server
 
 CONNECTIONS, SECONDS, WARM_UP = 64, 4.0, 0.5
+LEAST = {"GET /runs/{id}": 2000}  # a second
 
 
 def rows():
@@ -30,17 +32,32 @@ def rows():
         worker.wait()
         for _ in range(50):
             engine.submit("nothing")
-        with Server(engine.settings.data_dir) as server:
-            yield from of("GET /runs/{id}", loaded(server.port, [f"/api/v1/runs/{run.id}" for run in runs]), 2000, 50)
-            yield from of("GET /runs, 50 of them", loaded(server.port, ["/api/v1/runs?limit=50"]), None, 100)
-            yield from of("GET /queue, 50 wait", loaded(server.port, ["/api/v1/queue"]), None, 100)
+        questions = {
+            "GET /runs/{id}": [f"/api/v1/runs/{run.id}" for run in runs],
+            "GET /runs, 50 of them": ["/api/v1/runs?limit=50"],
+            "GET /queue, 50 wait": ["/api/v1/queue"],
+        }
+        now = asked(Server(engine.settings.data_dir), questions)
+        before = {}
+        if checked_out(source := Path(folder) / "before"):
+            server = Server(engine.settings.data_dir)
+            server.python = python_of(source)
+            before = asked(server, questions)
+    for name, (rate, p99) in now.items():
+        what = f"{name} at {CONNECTIONS} connections"
+        if name in LEAST:
+            yield Row(what, rate, "/s", LEAST[name], "limit", more_is_better=True)
+        yield Row(f"{what}, p99", p99, "ms", 50 if name in LEAST else 100, "limit")
+        if name in before:
+            was_rate, was_p99 = before[name]
+            yield Row(what, rate, "/s", was_rate, "the version before", more_is_better=True)
+            yield Row(f"{what}, p99", p99, "ms", was_p99, "the version before")
 
 
-def of(name, figures, least, most):
-    rate, p99 = figures
-    if least is not None:
-        yield Row(f"{name} at {CONNECTIONS} connections", rate, "/s", least, "limit", more_is_better=True)
-    yield Row(f"{name} at {CONNECTIONS} connections, p99", p99, "ms", most, "limit")
+def asked(server, questions):
+    """Start a server and answer its figures by question."""
+    with server:
+        return {name: loaded(server.port, paths) for name, paths in questions.items()}
 
 
 def loaded(port, paths):

@@ -175,7 +175,11 @@ def test_control_c_asks_what_to_do(home, answer, state, code):
 
 def test_an_answer_after_the_end_is_told_what_the_end_was(home):
     with at_the_question(home, *sweeping(("2:21:1", "50:245:10"))) as (child, reply):
-        until(lambda: json.loads(run(home, "runs", "show", "latest", "--json").stdout)["state"] == "completed", 60, "it ends")
+        until(
+            lambda: json.loads(run(home, "runs", "show", "latest", "--json").stdout)["state"] == "completed",
+            60,
+            "it ends",
+        )
         assert "The run has ended meanwhile: completed" in reply("d")
         assert child.wait(timeout=60) == 0
 

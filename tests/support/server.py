@@ -78,6 +78,7 @@ class Server:
     """Starts, kills and restarts a server over one data folder."""
 
     flags = ("--slots", "2")
+    python = sys.executable
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
@@ -101,7 +102,7 @@ class Server:
     def start(self) -> None:
         with (self.data_dir / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pitboss.cli.main", "serve", "--port", str(self.port),
+                [self.python, "-m", "pitboss.cli.main", "serve", "--port", str(self.port),
                  "--data-dir", str(self.data_dir), *self.flags],
                 stdout=log, stderr=log, env=self.environment,
             )  # fmt: skip
