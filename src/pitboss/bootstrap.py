@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from pitboss.accounts.overseer import AuditedOverseer
+from pitboss.accounts.service import AccountService
 from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches, unusable
@@ -22,6 +24,9 @@ from pitboss.runs.kinds import Family, Kinds
 from pitboss.runs.model import Limits
 from pitboss.runs.ports import Launcher
 from pitboss.runs.service import Policy, Ports, RunService
+from pitboss.runs.sharing import Sharing
+from pitboss.storage.accounts import SqlAccountStore
+from pitboss.storage.audit import SqlAudit
 from pitboss.storage.database import Database
 from pitboss.storage.documents import BacktestShelf, StrategyShelf
 from pitboss.storage.events import SqlEventLog
@@ -29,6 +34,7 @@ from pitboss.storage.figures import SqlFigures
 from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.runs import SqlRunStore
+from pitboss.storage.shares import SqlShares
 from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
 
 if TYPE_CHECKING:
@@ -113,6 +119,7 @@ class Platform:
         ports = Ports(
             store=SqlRunStore(database), log=self.log, registry=SqlWorkerRegistry(database),
             figures=SqlFigures(database), launcher=self.launcher, kinds=self.kinds, sources=self.sources,
+            shares=SqlShares(database), overseer=AuditedOverseer(self.accounts),
         )  # fmt: skip
         policy = Policy(limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds)
         return RunService(ports, policy, self.check_room)
@@ -140,6 +147,19 @@ class Platform:
     @cached_property
     def strategies(self) -> StrategyShelf:
         return StrategyShelf(self.database)
+
+    @cached_property
+    def accounts(self) -> AccountService:
+        return AccountService(SqlAccountStore(self.database), SqlAudit(self.database))
+
+    @cached_property
+    def sharing(self) -> Sharing:
+        return Sharing(SqlShares(self.database), self.service, self.accounts.audit)
+
+    @cached_property
+    def who(self) -> Principal:
+        """Whom commands on this machine work for."""
+        return self.accounts.local()
 
     def sources(self, who: Principal) -> Sources:
         """Answer where kinds find what somebody's params name."""

@@ -18,7 +18,7 @@ import yaml
 from pitboss.bootstrap import open_platform
 from pitboss.core.principal import LOCAL
 from pitboss.core.settings import load_settings
-from pitboss.runs.service import Submission
+from pitboss.runs.submission import Submission
 from support import faults
 from support.engine import until
 from support.postgres import new_postgres_database

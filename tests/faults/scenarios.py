@@ -23,7 +23,7 @@ from faults import journal
 from pitboss.core.errors import Conflict, StorageUnavailable
 from pitboss.core.principal import LOCAL
 from pitboss.runs.model import RunQuery
-from pitboss.runs.service import Submission
+from pitboss.runs.submission import Submission
 from pitboss.runs.states import State
 from support import faults
 from support.breakable import Installation, WaitingCommand

@@ -11,7 +11,7 @@ import pytest
 
 from pitboss.core.principal import LOCAL
 from pitboss.launch.celery import WAKE, make_app
-from pitboss.runs.service import Submission
+from pitboss.runs.submission import Submission
 from support import faults
 from support.cluster import Cluster
 from support.engine import is_gone, until

@@ -18,7 +18,7 @@ from pitboss.bootstrap import open_platform
 from pitboss.core.places import run_log
 from pitboss.core.principal import LOCAL
 from pitboss.core.settings import load_settings
-from pitboss.runs.service import Submission
+from pitboss.runs.submission import Submission
 from pitboss.storage.database import Database
 from pitboss.storage.migrate import HEAD, KNOWN, schema_version
 from support import faults

@@ -11,7 +11,8 @@ from pitboss.core.errors import NotFound
 from pitboss.core.principal import LOCAL, Principal
 from pitboss.kinds.backtest.saved import SavedBacktests
 from pitboss.runs.model import RunQuery
-from pitboss.runs.service import RunService, Submission
+from pitboss.runs.service import RunService
+from pitboss.runs.submission import Submission
 from pitboss.serving.app import create_app
 from support.engine import Engine
 

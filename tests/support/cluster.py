@@ -11,7 +11,7 @@ import psutil
 from pitboss.bootstrap import open_platform
 from pitboss.core.principal import LOCAL
 from pitboss.core.settings import load_settings
-from pitboss.runs.service import Submission
+from pitboss.runs.submission import Submission
 from support import faults
 from support.engine import until
 from support.server import free_port

@@ -18,7 +18,8 @@ from pitboss.core.principal import LOCAL
 from pitboss.core.settings import Settings, load_settings
 from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import Run
-from pitboss.runs.service import Policy, Ports, RunService, Submission
+from pitboss.runs.service import Policy, Ports, RunService
+from pitboss.runs.submission import Submission
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.runs import SqlRunStore

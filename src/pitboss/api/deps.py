@@ -7,8 +7,10 @@ from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Header, Path, Request, Response
 
+from pitboss.api.access import ACCESS, ROLES, operation_of
 from pitboss.api.together import Questions
 from pitboss.bootstrap import Platform
+from pitboss.core.errors import Forbidden, Unauthorized
 from pitboss.core.principal import LOCAL, Principal
 
 
@@ -64,9 +66,23 @@ async def locator(request: Request, response: Response) -> Callable[[str], None]
     return locate
 
 
-async def principal_of() -> Principal:
-    """Answer who asks; without accounts that is always the same."""
-    return LOCAL
+async def principal_of(request: Request) -> Principal:
+    """Answer who asks, as the host found out. Raises Unauthorized where nobody knows."""
+    who: Principal | None = getattr(request.state, "who", LOCAL)
+    if who is None:
+        raise Unauthorized("this server must know who asks", "sign in, or send a token: Authorization: Bearer pb_…")
+    return who
+
+
+async def admit(request: Request) -> None:
+    """Let a request through whose sender may do what it asks for. Raises Unauthorized, Forbidden."""
+    least = ACCESS[operation_of(request.scope["endpoint"])]
+    if least is None:
+        return
+    who = await principal_of(request)
+    if who.rights < least:
+        needed = ROLES[least]
+        raise Forbidden(f"that takes {needed}", "ask an administrator, or use a token of a larger scope")
 
 
 Asked = Annotated[Questions, Depends(questions)]

@@ -25,8 +25,8 @@ from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.parquet import as_csv, as_json
 from pitboss.runs.model import PARQUET, Run, RunQuery
 from pitboss.runs.report import Report
-from pitboss.runs.service import Submission
 from pitboss.runs.states import State
+from pitboss.runs.submission import Submission
 
 router = APIRouter(tags=["runs"])
 MAX_ROWS = 100_000
@@ -61,7 +61,7 @@ async def list_runs(
 ) -> Any:
     """List runs, newest first."""
     query = RunQuery(states=tuple(state or ()), kind=kind, subject=subject, tag=tag, cursor=cursor, limit=limit)
-    return await asked.lists.ask((who, query))
+    return await asked.list(who, query)
 
 
 @router.get("/runs/statistics", response_model=StatisticsModel)
@@ -75,7 +75,7 @@ def statistics(
 @router.get("/runs/{run_id}", response_model=RunModel)
 async def get_run(run_id: RunId, asked: Asked, who: Who) -> Any:
     """Answer one run."""
-    return await asked.runs.ask((who, run_id))
+    return await asked.run(who, run_id)
 
 
 @router.post("/runs/{run_id}/cancel", response_model=CancelledRun)

@@ -222,11 +222,19 @@ class StatisticsModel(BaseModel):
     longest_seconds: float | None
 
 
+class OthersPlace(BaseModel):
+    """That somebody else's run waits at a place of the queue; nothing more is told of it."""
+
+    position: int
+    run: str
+
+
 class QueueModel(BaseModel):
-    """What waits, in claiming order, and what is active."""
+    """What waits, in claiming order, and what is active: one's own, and which places are others'."""
 
     queued: list[RunModel]
     active: list[RunModel]
+    others: list[OthersPlace]
 
 
 class WorkerModel(BaseModel):

@@ -25,7 +25,7 @@ probes = APIRouter(tags=["system"])
 @router.get("/queue", response_model=QueueModel)
 async def queue(asked: Asked, who: Who) -> Any:
     """Answer what waits, in claiming order with the reason, and what is active."""
-    return await asked.queues.ask(who)
+    return await asked.queue(who)
 
 
 @router.get("/workers", response_model=list[WorkerModel])

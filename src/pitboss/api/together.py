@@ -17,21 +17,24 @@ from pitboss.runs.model import Run, RunQuery
 from pitboss.runs.states import State
 
 Key = TypeVar("Key", bound=Hashable)
+Said = TypeVar("Said")
 Answer = bytes | PitbossError
+ANOTHERS = "another's run"
 
 
-class Together(Generic[Key]):
+class Together(Generic[Key, Said]):
     """Answers questions in turns: whoever asks during one is answered by the next, and so from what was said before.
 
-    `answer` is called in a thread with all the questions of a turn, each once; it answers JSON, or the error to raise.
+    `answer` is called in a thread with all the questions of a turn, each once; where something is wrong with one, its
+    answer is the error to raise.
     """
 
-    def __init__(self, answer: Callable[[Sequence[Key]], Mapping[Key, Answer]]) -> None:
+    def __init__(self, answer: Callable[[Sequence[Key]], Mapping[Key, Said | PitbossError]]) -> None:
         self._answer = answer
-        self._asked: dict[Key, asyncio.Future[Answer]] = {}
+        self._asked: dict[Key, asyncio.Future[Said | PitbossError]] = {}
         self._turns: asyncio.Task[None] | None = None
 
-    async def ask(self, key: Key) -> Response:
+    async def ask(self, key: Key) -> Said:
         """Answer one question. Raises what its answer is, or what kept all of them from being answered."""
         if key not in self._asked:
             self._asked[key] = asyncio.get_running_loop().create_future()
@@ -41,7 +44,7 @@ class Together(Generic[Key]):
         found = await asyncio.shield(answer)
         if isinstance(found, PitbossError):
             raise found
-        return Response(found, media_type="application/json")
+        return found
 
     async def _take_turns(self) -> None:
         try:
@@ -66,9 +69,21 @@ class Questions:
 
     def __init__(self, platform: Platform) -> None:
         self._service = platform.service
-        self.runs: Together[tuple[Principal, str]] = Together(self._runs)
-        self.lists: Together[tuple[Principal, RunQuery]] = Together(self._lists)
-        self.queues: Together[Principal] = Together(self._queues)
+        self._runs_asked: Together[tuple[Principal, str], bytes] = Together(self._runs)
+        self._lists_asked: Together[tuple[Principal, RunQuery], bytes] = Together(self._lists)
+        self._queues_asked: Together[Principal, bytes] = Together(self._queues)
+
+    async def run(self, who: Principal, run_id: str) -> Response:
+        """Answer a run. Raises NotFound."""
+        return _as_response(await self._runs_asked.ask((who, run_id)))
+
+    async def list(self, who: Principal, query: RunQuery) -> Response:
+        """Answer a page of runs."""
+        return _as_response(await self._lists_asked.ask((who, query)))
+
+    async def queue(self, who: Principal) -> Response:
+        """Answer the queue, as somebody may see it."""
+        return _as_response(await self._queues_asked.ask(who))
 
     def _runs(self, asked: Sequence[tuple[Principal, str]]) -> dict[tuple[Principal, str], Answer]:
         answers: dict[tuple[Principal, str], Answer] = {}
@@ -93,9 +108,11 @@ class Questions:
         return {who: self._said(partial(self._queue, who)) for who in asked}
 
     def _queue(self, who: Principal) -> dict[str, Any]:
+        queued = self._service.queued(who)
         return {
             "active": [run.as_dict() for run in self._service.active(who)],
-            "queued": [run.as_dict(place) for run, place in self._service.queued(who)],
+            "queued": [run.as_dict(place) for run, place in queued if run is not None],
+            "others": [{"position": place.position, "run": ANOTHERS} for run, place in queued if run is None],
         }
 
     def _places(self, runs: Any) -> Mapping[str, Any]:
@@ -107,6 +124,10 @@ class Questions:
             return encoded(answer())
         except PitbossError as error:
             return error
+
+
+def _as_response(said: bytes) -> Response:
+    return Response(said, media_type="application/json")
 
 
 def encoded(value: Any) -> bytes:

@@ -12,10 +12,9 @@ from pitboss.cli.platform import platform_of
 from pitboss.cli.render import console
 from pitboss.cli.reports import list_runs, show_run
 from pitboss.cli.watching import LiveLine, follow
-from pitboss.core.principal import LOCAL
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.runs.model import Run, RunQuery
-from pitboss.runs.service import Submission
+from pitboss.runs.submission import Submission
 
 STRATEGY = """\
 name: demo-ema-cross
@@ -59,7 +58,7 @@ def demo(data_dir: DataDir = None) -> None:
         _say("A sweep of 3,000 variants, cancelled on the way; what is done is kept")
         _show(platform, _cancel_on_the_way(platform, _submit(platform, "sweep", [SYMBOLS[0]], grid=LARGE_GRID)))
         _say("The history")
-        list_runs(platform, platform.service.find(LOCAL, RunQuery(limit=10)))
+        list_runs(platform, platform.service.find(platform.who, RunQuery(limit=10)))
         folder = platform.settings.data_dir
     print(f"\nThe API and its documentation: script/serve --data-dir {folder}, then http://127.0.0.1:8000/docs")
 
@@ -81,7 +80,7 @@ def _make_bars(platform: Platform) -> None:
 
 def _submit(platform: Platform, kind: str, symbols: list[str], **more: Any) -> Run:
     params = {"strategy": STRATEGY, "symbols": symbols, "timeframe": "5m", **more}
-    run = platform.service.submit(LOCAL, Submission(kind=kind, params=params, tags=("demo",)))
+    run = platform.service.submit(platform.who, Submission(kind=kind, params=params, tags=("demo",)))
     platform.launcher.ensure()
     return run
 
@@ -94,12 +93,12 @@ def _cancel_on_the_way(platform: Platform, run: Run) -> Run:
     """Watch until 300 variants are done, cancel, and watch to the end."""
     is_cancelled = False
     with LiveLine(is_quiet=False) as line:
-        for event in platform.service.watch(LOCAL, run.id):
+        for event in platform.service.watch(platform.who, run.id):
             if event is None:
                 platform.launcher.ensure()
                 continue
             line.show(event.type, event.payload)
             if event.type == "progress" and event.payload["done"] >= 300 and not is_cancelled:
                 is_cancelled = True
-                print(platform.service.cancel(LOCAL, run.id, True, "the demo has seen enough").message)
-    return platform.service.get(LOCAL, run.id)
+                print(platform.service.cancel(platform.who, run.id, True, "the demo has seen enough").message)
+    return platform.service.get(platform.who, run.id)

@@ -21,7 +21,6 @@ from pitboss.cli.render import console
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.files import open_files
 from pitboss.core.machine import free_memory
-from pitboss.core.principal import LOCAL
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
 from pitboss.runs.kinds import Kinds
@@ -157,14 +156,14 @@ def _slots(worker: WorkerInfo) -> str:
 
 def _runs(settings: Settings) -> Finding:
     with _opened(settings) as platform:
-        counts = platform.service.statistics(LOCAL)["by_state"] if platform else {}
+        counts = platform.service.statistics(platform.who)["by_state"] if platform else {}
     return Finding("runs", True, ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "none yet")
 
 
 def _kinds(settings: Settings) -> Finding:
     with _opened(settings) as platform:
         kinds = platform.kinds if platform else Kinds()
-        faults = platform.service.kind_faults(LOCAL) if platform else kinds.faults
+        faults = platform.service.kind_faults(platform.who) if platform else kinds.faults
     if not faults:
         return Finding("kinds", True, ", ".join(kinds))
     told = "; ".join(f"{fault.name} of {fault.source or '?'}: {fault.reason}" for fault in faults)

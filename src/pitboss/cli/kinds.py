@@ -16,10 +16,9 @@ from pitboss.cli.render import notes, table
 from pitboss.cli.watching import follow_submitted
 from pitboss.core.errors import InvalidInput, NotFound, suggest
 from pitboss.core.places import absolute
-from pitboss.core.principal import LOCAL
 from pitboss.core.yamltext import load
 from pitboss.runs.documents import kind_document, param_rows
-from pitboss.runs.service import Submission
+from pitboss.runs.submission import Submission
 
 app = typer.Typer(help="List and describe the kinds of run.", no_args_is_help=True)
 MOST_BYTES = 16 << 20  # of a file with params
@@ -30,7 +29,7 @@ MOST_DEPTH = 32
 def list_kinds(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the kinds of run that are installed, and what is wrong with any."""
     with platform_of(data_dir, takes_up=False) as platform:
-        kinds, faults = list(platform.kinds.values()), platform.service.kind_faults(LOCAL)
+        kinds, faults = list(platform.kinds.values()), platform.service.kind_faults(platform.who)
     if as_json:
         print_json({"kinds": [kind_document(kind) for kind in kinds], "faults": [fault.as_dict() for fault in faults]})
         return
@@ -75,7 +74,7 @@ def run(
     given = (read_params_file(params) if params else {}) | read_params(param, "--param")
     request = Submission(kind=kind, params=given, **launch.fields_of_submission(resource))
     with platform_of(launch.data_dir) as platform:
-        follow_submitted(platform, platform.service.submit(LOCAL, request), launch.as_json, launch.detach)
+        follow_submitted(platform, platform.service.submit(platform.who, request), launch.as_json, launch.detach)
 
 
 def read_params_file(path: Path) -> dict[str, Any]:

@@ -15,9 +15,8 @@ from pitboss.cli.render import subject
 from pitboss.cli.watching import follow_submitted
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.parquet import rows_of
-from pitboss.core.principal import LOCAL
 from pitboss.runs.model import Run
-from pitboss.runs.service import Submission
+from pitboss.runs.submission import Submission
 from pitboss.strategy.reference import Means, StrategyRef
 
 STRATEGY = "A document's file, or the name of a stored strategy."
@@ -102,7 +101,7 @@ def _run_document(strategy: str, kind: str, params: dict[str, Any], launch: Laun
             _require_stored(platform, strategy)
         text = reference.text() if reference.means is Means.FILE else strategy
         request = Submission(kind=kind, params={"strategy": text, **params}, **launch.fields_of_submission())
-        run = platform.service.submit(LOCAL, request)
+        run = platform.service.submit(platform.who, request)
         if reference.means is Means.FILE:
             platform.strategies.add(run.owner, subject(run.subject), text)
         follow_submitted(platform, run, launch.as_json, launch.detach)
@@ -114,7 +113,7 @@ def _run_variant(text: str, changed: dict[str, Any], launch: Launch) -> None:
     if not number.isdigit():
         raise InvalidInput(f"'{text[:60]}' names no variant", "write RUN:N, such as trend#3:17", "--variant")
     with platform_of(launch.data_dir) as platform:
-        sweep = platform.service.resolve(LOCAL, reference)
+        sweep = platform.service.resolve(platform.who, reference)
         kinds = platform.service.kinds
         known, own = kinds.get("backtest"), kinds.get(sweep.kind)
         assert known is not None
@@ -123,13 +122,13 @@ def _run_variant(text: str, changed: dict[str, Any], launch: Launch) -> None:
         several = (given.get("parameters"), _parameters_of(platform, sweep, int(number)), changed.get("parameters"))
         params["parameters"] = {name: value for part in several for name, value in (part or {}).items()}
         request = Submission(kind="backtest", params=params, **launch.fields_of_submission())
-        follow_submitted(platform, platform.service.submit(LOCAL, request), launch.as_json, launch.detach)
+        follow_submitted(platform, platform.service.submit(platform.who, request), launch.as_json, launch.detach)
 
 
 def _parameters_of(platform: Platform, sweep: Run, number: int) -> dict[str, Any]:
     """Answer the parameters of a sweep's variant. Raises InvalidInput where there is none."""
     names = list(sweep.params.get("grid") or {})
-    path = platform.files.fetch(platform.service.artifact(LOCAL, sweep.id, "variants").path) if names else None
+    path = platform.files.fetch(platform.service.artifact(platform.who, sweep.id, "variants").path) if names else None
     if path is None:
         raise InvalidInput(f"run {sweep.id} has no variants", "name a sweep that has ended", "--variant")
     found = {row[0]: row[1:] for row in rows_of(path, ["variant", *names])}
@@ -140,7 +139,7 @@ def _parameters_of(platform: Platform, sweep: Run, number: int) -> dict[str, Any
 
 def _require_stored(platform: Platform, name: str) -> None:
     try:
-        platform.strategies.get(LOCAL.name, name)
+        platform.strategies.get(platform.who.name, name)
     except NotFound:
         what = f"there is no file and no stored strategy '{name[:60]}'"
         raise InvalidInput(what, "check the path", "strategy") from None

@@ -13,9 +13,9 @@ from pitboss.cli.exporting import copy_file, write_frame
 from pitboss.cli.options import AsJson, DataDir, pairs, print_json, read_params
 from pitboss.cli.platform import platform_of
 from pitboss.cli.watching import EXIT_CODES, ended, finish, news
+from pitboss.core.duration import seconds_of
 from pitboss.core.errors import InvalidInput, NotFound, suggest
 from pitboss.core.places import run_log
-from pitboss.core.principal import LOCAL
 from pitboss.runs.model import PARQUET, RunQuery
 from pitboss.runs.states import State
 from pitboss.storage.pruning import Pruner
@@ -38,7 +38,7 @@ def list_runs(
     """List runs, newest first."""
     query = RunQuery(states=read_states(state), kind=kind, tag=tag, limit=limit)
     with platform_of(data_dir) as platform:
-        found = platform.service.find(LOCAL, query)
+        found = platform.service.find(platform.who, query)
         if as_json:
             print_json([run.as_dict() for run in found])
         elif found:
@@ -70,7 +70,7 @@ def show(
 ) -> None:
     """Show one run: how it stands, and its report."""
     with platform_of(data_dir) as platform:
-        found = platform.service.resolve(LOCAL, run)
+        found = platform.service.resolve(platform.who, run)
         if log:
             path = run_log(platform.settings.data_dir, found.id)
             print(path.read_text(errors="replace") if path.exists() else "", end="")
@@ -84,7 +84,7 @@ def show(
 def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Watch a run to its end; with --json one event a line. Ctrl-C leaves it going unless something else is chosen."""
     with platform_of(data_dir) as platform:
-        found = platform.service.resolve(LOCAL, run)
+        found = platform.service.resolve(platform.who, run)
         if not as_json:
             finish(platform, found, as_json, at_interrupt="l")
             return
@@ -106,7 +106,9 @@ def cancel(
 ) -> None:
     """Cancel a run; what it has done so far is kept unless --discard."""
     with platform_of(data_dir) as platform:
-        answer = platform.service.cancel(LOCAL, platform.service.resolve(LOCAL, run).id, not discard, reason)
+        answer = platform.service.cancel(
+            platform.who, platform.service.resolve(platform.who, run).id, not discard, reason
+        )
         print_json(answer.run.as_dict() | {"message": answer.message}) if as_json else print(answer.message)
 
 
@@ -114,7 +116,7 @@ def cancel(
 def retry(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Queue a failed or cancelled run again, as a new run."""
     with platform_of(data_dir) as platform:
-        again = platform.service.retry(LOCAL, platform.service.resolve(LOCAL, run).id)
+        again = platform.service.retry(platform.who, platform.service.resolve(platform.who, run).id)
         platform.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
 
@@ -123,7 +125,7 @@ def retry(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> 
 def resume(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Go on from where a failed or cancelled run last saved its state, as a new run."""
     with platform_of(data_dir) as platform:
-        again = platform.service.resume(LOCAL, platform.service.resolve(LOCAL, run).id)
+        again = platform.service.resume(platform.who, platform.service.resolve(platform.who, run).id)
         platform.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
 
@@ -138,11 +140,11 @@ def rerun(
 ) -> None:
     """Queue any run again with some things changed, as a new run."""
     with platform_of(data_dir) as platform:
-        found = platform.service.resolve(LOCAL, run)
+        found = platform.service.resolve(platform.who, run)
         overrides = read_params(param, "--param")
         if parameter:
             overrides["parameters"] = {**found.params.get("parameters", {}), **pairs(parameter, "--set")}
-        again = platform.service.rerun(LOCAL, found.id, overrides)
+        again = platform.service.rerun(platform.who, found.id, overrides)
         platform.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
 
@@ -155,7 +157,7 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Thin the progress of old runs, remove their artifacts, checkpoints and logs; the runs themselves stay."""
-    age = read_age(older_than)
+    age = seconds_of(older_than, "--older-than")
     with platform_of(data_dir) as platform:
         pruner = Pruner(platform.database, platform.files, age)
         done = pruner.prune(keep_artifacts)
@@ -167,15 +169,6 @@ def prune(
           f"nobody waited longer than {1e3 * done.longest_lock_seconds:.0f} ms")  # fmt: skip
 
 
-def read_age(text: str) -> float:
-    """Read an age such as 30d as seconds. Raises InvalidInput."""
-    seconds = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0}
-    number, unit = text.strip()[:-1], text.strip()[-1:]
-    if not number.isdigit() or len(number) > 6 or unit not in seconds or not number.isascii():
-        raise InvalidInput(f"'{text[:40]}' is no age", "write 30d, 12h, 90m or 0d", "--older-than")
-    return int(number) * seconds[unit]
-
-
 @app.command()
 def export(
     run: Reference,
@@ -185,8 +178,8 @@ def export(
 ) -> None:
     """Write what a run left behind to a file: a table, such as its trades or its equity, or any other file as it is."""
     with platform_of(data_dir) as platform:
-        found = platform.service.resolve(LOCAL, run)
-        artifact = platform.service.artifact(LOCAL, found.id, what)
+        found = platform.service.resolve(platform.who, run)
+        artifact = platform.service.artifact(platform.who, found.id, what)
         path = platform.files.fetch(artifact.path)
         if path is None:
             raise NotFound(f"the file {artifact.path} is missing", "restore it from a backup, or rerun")
@@ -206,18 +199,22 @@ def export(
 def queue(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show what waits and why, what runs, and who works."""
     with platform_of(data_dir) as platform:
-        active, queued = platform.service.active(LOCAL), platform.service.queued(LOCAL)
+        active, queued = platform.service.active(platform.who), platform.service.queued(platform.who)
         if active and not as_json:
             reports.list_runs(platform, active, title="Running")
     if as_json:
         print_json(
             {
-                "queued": [run.as_dict(place) for run, place in queued],
+                "queued": [run.as_dict(place) for run, place in queued if run is not None],
                 "active": [run.as_dict() for run in active],
             }
         )
         return
-    rows = [[place.position, run.id, run.kind, run.priority, place.waiting_reason] for run, place in queued]
+    rows = [
+        [place.position, run.id, run.kind, run.priority, place.waiting_reason] if run is not None
+        else [place.position, "another's run", "", "", ""]
+        for run, place in queued
+    ]  # fmt: skip
     if rows:
         render.table(("position", "id", "kind", "priority", "waits because"), rows, title="Queued")
     if not rows and not active:

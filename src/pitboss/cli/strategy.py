@@ -12,7 +12,6 @@ from pitboss.cli.platform import platform_of
 from pitboss.cli.render import short_time, table
 from pitboss.core.clock import to_iso
 from pitboss.core.errors import InvalidInput
-from pitboss.core.principal import LOCAL
 from pitboss.strategy.reader import read_document_file
 
 app = typer.Typer(help="Check, store and show strategy documents.", no_args_is_help=True)
@@ -50,7 +49,7 @@ def add(
     """Store a document under its name, as the next version."""
     document = read_document_file(file)
     with platform_of(data_dir) as platform:
-        stored = platform.strategies.add(LOCAL.name, document.name, document.text)
+        stored = platform.strategies.add(platform.who.name, document.name, document.text)
     described = {"name": stored.name, "version": stored.version}
     print_json(described) if as_json else print(f"{stored.name} version {stored.version}")
 
@@ -64,7 +63,7 @@ def show(
 ) -> None:
     """Print a stored document."""
     with platform_of(data_dir) as platform:
-        stored = platform.strategies.get(LOCAL.name, name, version)
+        stored = platform.strategies.get(platform.who.name, name, version)
     if as_json:
         print_json({"name": stored.name, "version": stored.version, "digest": stored.digest, "text": stored.text})
     else:
@@ -75,7 +74,7 @@ def show(
 def list_strategies(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the stored strategies."""
     with platform_of(data_dir) as platform:
-        found, where = platform.strategies.all(LOCAL.name), platform.settings.data_dir
+        found, where = platform.strategies.all(platform.who.name), platform.settings.data_dir
     if as_json:
         print_json([{"name": s.name, "version": s.version, "created_at": to_iso(s.created_at)} for s in found])
     elif found:

@@ -17,7 +17,6 @@ from pitboss.cli.options import print_json
 from pitboss.cli.render import duration, notes
 from pitboss.cli.reports import show_run
 from pitboss.core.errors import StorageUnavailable
-from pitboss.core.principal import LOCAL
 from pitboss.runs.model import Run, StoredEvent
 
 ENSURE_SECONDS = 0.5
@@ -89,7 +88,7 @@ def ended(platform: Platform, run: Run) -> Run:
     asked_at = time.monotonic()
     while True:
         try:
-            return platform.service.get(LOCAL, run.id)
+            return platform.service.get(platform.who, run.id)
         except StorageUnavailable:
             if time.monotonic() - asked_at > PATIENCE_SECONDS:
                 raise
@@ -101,7 +100,7 @@ def news(platform: Platform, run: Run, after: int = 0) -> Iterator[StoredEvent |
     heard_at, is_silent = time.monotonic(), False
     while True:
         try:
-            for event in platform.service.watch(LOCAL, run.id, after):
+            for event in platform.service.watch(platform.who, run.id, after):
                 heard_at, is_silent = time.monotonic(), False
                 after = event.seq if event else after
                 yield event
@@ -124,7 +123,9 @@ def _interrupted(platform: Platform, run: Run, default: str) -> None:
     if found.state.is_terminal:
         notes.print(f"The run has ended meanwhile: {found.state.value}")
     elif answer in ("k", "d"):
-        said = platform.service.cancel(LOCAL, run.id, keep_partial=answer == "k", reason="interrupted at the terminal")
+        said = platform.service.cancel(
+            platform.who, run.id, keep_partial=answer == "k", reason="interrupted at the terminal"
+        )
         notes.print(said.message)
 
 
@@ -198,7 +199,7 @@ class LiveLine:
             return
         self._ask_at = time.monotonic() + WAIT_SECONDS
         with suppress(StorageUnavailable):
-            reason = platform.service.waits_for(platform.service.get(LOCAL, run_id))
+            reason = platform.service.waits_for(platform.service.get(platform.who, run_id))
             if reason and reason != self._waits_for:
                 self._progress.update(self._task, description="waits", details=reason)
                 self._print(f"waits: {reason}", None, "")

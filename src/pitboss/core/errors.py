@@ -3,6 +3,10 @@
 PitbossError                     message, remedy; never shown with a traceback
 ├── InvalidInput                 the caller's mistakes, all of them, as Problems
 ├── NotFound                     no such thing, or not yours
+├── Unauthorized                 nobody knows who asks
+│   ├── SignInRefused            a name and a password that do not belong together
+│   └── TooManyGuesses           try again after retry_after_seconds
+├── Forbidden                    known, but not allowed to do such a thing at all
 ├── Conflict                     it exists, but its state forbids what was asked
 ├── QueueFull                    try again after retry_after_seconds
 ├── Unstorable                   a value that the database refuses, whoever else could be written
@@ -21,6 +25,7 @@ PitbossError                     message, remedy; never shown with a traceback
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -79,6 +84,26 @@ class InvalidInput(PitbossError):
 
 class NotFound(PitbossError):
     """There is no such thing, or it belongs to somebody else."""
+
+
+class Unauthorized(PitbossError):
+    """Nobody knows who asks: no credentials, or none that hold."""
+
+
+class SignInRefused(Unauthorized):
+    """A name and a password that do not belong together, whatever the reason."""
+
+
+class TooManyGuesses(Unauthorized):
+    """Somebody has guessed too often, and waits."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        self.retry_after_seconds = max(1, math.ceil(seconds))
+        super().__init__(message, f"try again in {self.retry_after_seconds} s")
+
+
+class Forbidden(PitbossError):
+    """Who asks is known, and may not do such a thing at all; what belongs to others is NotFound instead."""
 
 
 class Conflict(PitbossError):

@@ -57,6 +57,10 @@ Slots = Annotated[dict[Resource, Annotated[int, Field(ge=0, le=MOST_SLOTS)]], Be
 Place = Annotated[Path, BeforeValidator(lambda given: at_home(given) if isinstance(given, str) else given)]
 
 
+def _place_or_none(given: Any) -> Any:
+    return at_home(given) if isinstance(given, str) and given else given or None
+
+
 def _checked_address(text: str) -> str:
     ip_network(text, strict=False)  # raises ValueError that says what is wrong
     return text
@@ -67,6 +71,7 @@ _SEE = "see docs/reference/settings.md"
 _HINTS = {
     "root_path": "write /pitboss: with a slash before it, and none behind",
     "allowed_hosts": 'write ["pitboss.example.com"] or ["*.example.com"]: names alone, without scheme, path or port',
+    "behind_proxy": 'write ["10.0.0.2"]: the addresses of the proxies, or their networks',
     "trusted_proxies": 'write ["127.0.0.1"] or ["10.0.0.0/8"]',
     "slots": 'write 4, or {default = 4, session = 50}; in a variable {"default": 4}',
     "resources": 'write ["default", "gpu"]',
@@ -105,6 +110,13 @@ class Settings(BaseSettings):
     trusted_proxies: list[Address] = Field(
         ["127.0.0.1", "::1"], description="addresses whose X-Forwarded-For and -Proto are believed"
     )
+    behind_proxy: list[Address] = Field(
+        [], description="proxies that do the TLS: beyond loopback only they are let in, and their word is believed"
+    )
+    tls_cert: Annotated[Path | None, BeforeValidator(_place_or_none)] = Field(
+        None, description="certificate (with its chain) to serve https with, PEM"
+    )
+    tls_key: Annotated[Path | None, BeforeValidator(_place_or_none)] = Field(None, description="its key, PEM")
     root_path: str = Field(
         "", pattern=r"^(/[\w.~-]+)*$", description="path under which a proxy serves the API: /pitboss"
     )
@@ -135,6 +147,8 @@ class Settings(BaseSettings):
                 f"lease_seconds is {self.lease_seconds:g}: at least {LEAST_LEASE_MARGIN_SECONDS:g} s more "
                 f"than renew_seconds, {self.renew_seconds:g}"
             )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together: name both, or neither")
         return self
 
     @property
@@ -207,6 +221,8 @@ def _with_absolute_paths(settings: Settings) -> Settings:
     changed: dict[str, Any] = {
         "data_dir": folder(settings.data_dir, "data_dir"),
         "python_path": [absolute(folder, "python_path") for folder in settings.python_path],
+        "tls_cert": settings.tls_cert and absolute(settings.tls_cert, "tls_cert"),
+        "tls_key": settings.tls_key and absolute(settings.tls_key, "tls_key"),
     }
     if settings.database_url.startswith(SQLITE):
         path = absolute(Path(settings.database_url.removeprefix(SQLITE)), "database_url")

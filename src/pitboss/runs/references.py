@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pitboss.core.errors import Conflict, NotFound, suggest
-from pitboss.core.principal import Principal
 from pitboss.runs.model import PARQUET, Artifact, Run
 
 SHORTEST = 4  # characters of an id that name a run
-
-
-def own_run(who: Principal, run_id: str, run: Run | None) -> Run | NotFound:
-    """Answer a run that is somebody's own, or that there is none: what is somebody else's is not found."""
-    if run is None or not who.owns(run.owner):
-        return NotFound(f"there is no run '{run_id[:64]}'", "list the runs to see which there are")
-    return run
 
 
 def run_named(recent: Sequence[Run], reference: str) -> Run:

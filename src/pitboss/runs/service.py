@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
-from pitboss.core.errors import Conflict, InvalidInput, NotFound, Problem, suggest
+from pitboss.core.errors import Conflict, InvalidInput, NotFound, suggest
 from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal
+from pitboss.runs.access import Nobody, Overseer, RunAccess, Shares
 from pitboss.runs.checkpoint import differences, plain_identity
 from pitboss.runs.events import TERMINAL_TYPES
 from pitboss.runs.kinds import Fault, Kinds
 from pitboss.runs.model import (
-    PRIORITIES,
     Artifact,
     Checkpoint,
     Limits,
@@ -31,35 +30,15 @@ from pitboss.runs.model import (
 )
 from pitboss.runs.ports import EventLog, Figures, Launcher, RunStore, WorkerRegistry
 from pitboss.runs.queue import ABOUT_TO_START, obstacle, places
-from pitboss.runs.references import artifact_named, own_run, run_named
+from pitboss.runs.references import artifact_named, run_named
 from pitboss.runs.report import Report
 from pitboss.runs.states import TERMINAL, State
+from pitboss.runs.submission import Submission, read_key, read_options, read_priority, read_tags
 
-OPTIONS = {"max_execution_seconds": "seconds after which the run fails as timeout",
-           "memory_limit_mb": "megabytes above which the run fails as memory",
-           "resource": "what the worker must serve, such as default or gpu"}  # fmt: skip
-_RESOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 POLL_SECONDS, MOST_POLL_SECONDS = 0.05, 0.25
-MAX_PRIORITY = 1000
-MAX_KEY = 200
 UNFINISHED = tuple(state for state in State if not state.is_terminal)
 CANCEL_SECONDS = 2.0  # within which a cancelled run has ended
 _TOO_LATE = (State.COMPLETING, *(s for s in State if s.is_terminal))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """A request for a run, as it came in."""
-
-    kind: str
-    params: Mapping[str, Any]
-    priority: str | int = "normal"
-    tags: Sequence[str] = ()
-    options: Mapping[str, Any] | None = None
-    idempotency_key: str | None = None
-    parent: str | None = None
-    checkpoints: tuple[Checkpoint, ...] = ()
-    is_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +61,8 @@ class Ports:
     launcher: Launcher
     kinds: Kinds
     sources: Callable[[Principal], Any] = lambda _who: None
+    shares: Shares = field(default_factory=Nobody)
+    overseer: Overseer = field(default_factory=Nobody)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +86,7 @@ class RunService:
         self.sources = ports.sources
         self.policy = policy
         self._store = ports.store
+        self._access = RunAccess(ports.store, ports.shares, ports.overseer)
         self._log = ports.log
         self._registry = ports.registry
         self._figures = ports.figures
@@ -121,14 +103,18 @@ class RunService:
             raise InvalidInput(
                 f"unknown kind '{str(request.kind)[:40]}'", suggest(str(request.kind), self.kinds), "kind"
             )
-        priority, options, tags = _priority(request.priority), _options(request.options), _tags(request.tags)
+        priority, options, tags = (
+            read_priority(request.priority),
+            read_options(request.options),
+            read_tags(request.tags),
+        )
         self._check_room()
         prepared = kind.ready(request.params, self.sources(who))
         params = dict(request.params)
         new = NewRun(
             id=new_id(), kind=kind.name, subject=prepared.subject, owner=who.name, params=params,
             snapshot=prepared.snapshot, priority=priority, tags=tags, options=options, parent=request.parent,
-            idempotency_key=_key(request.idempotency_key), resource=options.get("resource", kind.resource),
+            idempotency_key=read_key(request.idempotency_key), resource=options.get("resource", kind.resource),
             checkpoints=request.checkpoints, is_resumed=request.is_resumed,
         )  # fmt: skip
         run = self._store.submit(new, self.policy.max_queue_size)
@@ -139,20 +125,26 @@ class RunService:
         return run
 
     def get(self, who: Principal, run_id: str) -> Run:
-        """Answer a run. Raises NotFound, also for one that belongs to somebody else."""
-        found = own_run(who, run_id, self._store.get(run_id))
+        """Answer a run. Raises NotFound, also for one that belongs to somebody else and is not shared."""
+        found = self.several(who, [run_id])[run_id]
         if isinstance(found, NotFound):
             raise found
         return found
 
+    def own(self, who: Principal, run_id: str) -> Run:
+        """Answer a run that somebody may change. Raises NotFound, also for one that is only shared with them."""
+        return self._access.changeable(who, run_id)
+
     def several(self, who: Principal, run_ids: Collection[str]) -> dict[str, Run | NotFound]:
         """Answer many runs by one look: for each id what `get` answers or raises."""
-        found = {run.id: run for run in self._store.find(RunQuery(ids=tuple(run_ids), limit=len(run_ids)))}
-        return {run_id: own_run(who, run_id, found.get(run_id)) for run_id in run_ids}
+        return self._access.readable(who, run_ids)
 
     def find(self, who: Principal, query: RunQuery) -> list[Run]:
-        """Answer runs, latest submitted first. Raises InvalidInput for a limit out of range or a foreign cursor."""
-        query = replace(query, owner=who.name)
+        """Answer one's own runs, latest submitted first; an operator may name another owner, or `*` for all of them.
+
+        Raises InvalidInput for a limit out of range or a foreign cursor.
+        """
+        query = replace(query, owner=self._access.owner_of(who, query))
         if not 1 <= query.limit <= 1000:
             raise InvalidInput(f"the limit {query.limit} is out of range", "1 to 1000", "limit")
         if query.cursor:
@@ -180,7 +172,7 @@ class RunService:
 
     def cancel(self, who: Principal, run_id: str, keep_partial: bool, reason: str = "") -> CancelAnswer:
         """Ask a run to end. Asking twice, or too late, changes nothing and says so. Raises NotFound."""
-        before = self.get(who, run_id)
+        before = self._access.changeable(who, run_id)
         run = self._store.request_cancel(run_id, keep_partial, reason[:500].replace("\x00", ""))
         assert run is not None
         self._launcher.ring(run.resource)
@@ -206,7 +198,7 @@ class RunService:
 
     def retry(self, who: Principal, run_id: str, key: str | None = None) -> Run:
         """Queue a failed or cancelled run again, as a new run that names its parent. Raises Conflict."""
-        run = self.get(who, run_id)
+        run = self._access.changeable(who, run_id)
         if run.state not in (State.FAILED, State.CANCELLED):
             raise Conflict(f"run {run_id} is {run.state}", "only failed and cancelled runs are retried; use rerun")
         kind = self.kinds.get(run.kind)
@@ -218,7 +210,7 @@ class RunService:
 
         Raises Conflict when it kept no checkpoint, or when what it was made from has changed, saying what.
         """
-        run = self.get(who, run_id)
+        run = self._access.changeable(who, run_id)
         if run.state not in (State.FAILED, State.CANCELLED):
             raise Conflict(f"run {run_id} is {run.state}", "only failed and cancelled runs are resumed")
         saved = self._store.checkpoints(run_id)
@@ -238,7 +230,7 @@ class RunService:
         self, who: Principal, run_id: str, overrides: Mapping[str, Any] | None = None, key: str | None = None
     ) -> Run:
         """Queue any run again with some of its params changed, as a new run that names its parent."""
-        run = self.get(who, run_id)
+        run = self._access.changeable(who, run_id)
         return self._again(who, run, {**run.params, **(overrides or {})}, key)
 
     def _again(
@@ -259,12 +251,12 @@ class RunService:
         """Answer where every queued run stands, by its id, in claiming order."""
         return places(self.snapshot(), self.policy.limits, self.policy.lease_seconds)
 
-    def queued(self, who: Principal, limit: int = 500) -> list[tuple[Run, QueuePlace]]:
-        """Answer somebody's queued runs that are next, at most `limit`, each with its place among all."""
+    def queued(self, who: Principal, limit: int = 500) -> list[tuple[Run | None, QueuePlace]]:
+        """Answer the runs that are next, at most `limit`, each with its place among all; None stands for another's."""
         found = self.places()
         query = RunQuery(states=(State.QUEUED,), owner=who.name, limit=max(limit, len(found)))
         runs = {run.id: run for run in self._store.find(query)}
-        return [(runs[run_id], place) for run_id, place in found.items() if run_id in runs][:limit]
+        return [(runs.get(run_id), place) for run_id, place in islice(found.items(), limit)]
 
     def active(self, who: Principal) -> list[Run]:
         """Answer somebody's active runs."""
@@ -353,46 +345,3 @@ class RunService:
                 yield None
                 time.sleep(pause)
                 pause = min(MOST_POLL_SECONDS, pause * 1.05)
-
-
-def _priority(priority: str | int) -> int:
-    if isinstance(priority, str) and priority in PRIORITIES:
-        return PRIORITIES[priority]
-    try:
-        value = int(priority)
-    except (TypeError, ValueError):
-        value = MAX_PRIORITY + 1
-    if isinstance(priority, bool) or abs(value) > MAX_PRIORITY:
-        raise InvalidInput(f"'{str(priority)[:40]}' is no priority",
-                           f"low, normal, high, or {-MAX_PRIORITY} to {MAX_PRIORITY}", "priority")  # fmt: skip
-    return value
-
-
-def _key(key: str | None) -> str | None:
-    """Answer an idempotency key; an empty one, such as of a variable that is not set, is none."""
-    if key is None or not key.strip():
-        return None
-    if len(key) > MAX_KEY:
-        raise InvalidInput(f"the idempotency key has {len(key)} characters", f"at most {MAX_KEY}", "Idempotency-Key")
-    return key
-
-
-def _options(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    problems = []
-    for name, value in (options or {}).items():
-        if name not in OPTIONS:
-            problems.append(Problem(f"unknown option '{name}'", suggest(name, OPTIONS), where="options"))
-        elif name == "resource":
-            if not isinstance(value, str) or not _RESOURCE.fullmatch(value):
-                problems.append(Problem(f"'{str(value)[:40]}' is no resource", "write gpu", where="options.resource"))
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            problems.append(Problem(f"'{name}' is not greater than 0", OPTIONS[name], where=f"options.{name}"))
-    if problems:
-        raise InvalidInput(problems)
-    return dict(options or {})
-
-
-def _tags(tags: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(tags, str) or len(tags) > 20 or not all(isinstance(t, str) and 0 < len(t) <= 64 for t in tags):
-        raise InvalidInput("the tags do not fit", "at most 20 texts of 1 to 64 characters", "tags")
-    return tuple(dict.fromkeys(tags))

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from pitboss.api.access import operation_of
 from pitboss.api.kinds import describe_requests
 from pitboss.api.routes import api_router
 from pitboss.api.system import probes
@@ -17,10 +18,13 @@ from pitboss.api.together import Questions
 from pitboss.bootstrap import Platform
 from pitboss.core.version import VERSION
 from pitboss.serving.docs import serve_pages
+from pitboss.serving.doors import Doors
 from pitboss.serving.guard import LOOPBACK, Guard
 from pitboss.serving.head import HeadRequests
+from pitboss.serving.headers import SecurityHeaders
 from pitboss.serving.problems import RESPONSES, handle_errors
 from pitboss.serving.reader import Reader
+from pitboss.serving.setup import Setup
 from pitboss.serving.tailer import Tailer
 
 DESCRIPTION = """Backtests, sweeps and every other long job as durable, observable, cancellable **runs**.
@@ -30,10 +34,13 @@ creates a run takes an `Idempotency-Key`. `/api` is the same as `/api/v1`.
 """
 
 
-def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: str = "") -> FastAPI:
+def create_app(
+    platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: str = "", is_private: bool = True
+) -> FastAPI:
     """Answer the application over an open platform; closing the platform is the caller's.
 
-    `hosts` are the names under which it is served, `root_path` is the path, where a proxy serves it under one.
+    `hosts` are the names under which it is served, `root_path` is the path, where a proxy serves it under one;
+    `is_private` says that nobody but the owner can reach it, so that it needs no accounts.
     """
 
     @asynccontextmanager
@@ -55,6 +62,7 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
         generate_unique_id_function=_operation_id,
     )  # fmt: skip
     app.state.platform = platform
+    app.state.setup = Setup(is_open=not is_private and not platform.accounts.has_accounts())
     router = api_router(RESPONSES)
     app.include_router(router, prefix="/api/v1")
     app.include_router(router, prefix="/api", include_in_schema=False)
@@ -62,11 +70,12 @@ def create_app(platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: 
     describe_requests(app, platform.kinds)
     serve_pages(app)
     handle_errors(app)
+    app.add_middleware(Doors, accounts=platform.accounts, is_private=is_private)
     app.add_middleware(Guard, hosts=hosts, root_path=root_path)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(HeadRequests)
     return app
 
 
 def _operation_id(route: APIRoute) -> str:
-    module = route.endpoint.__module__.rpartition(".")[2]
-    return f"{module}_{route.name}"
+    return operation_of(route.endpoint)

@@ -20,6 +20,9 @@ logger = logging.getLogger("pitboss.api")
 STATUS = {
     errors.InvalidInput: 422,
     errors.NotFound: 404,
+    errors.TooManyGuesses: 429,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
     errors.Conflict: 409,
     errors.QueueFull: 429,
     errors.DiskFull: 507,
@@ -27,9 +30,9 @@ STATUS = {
     errors.NotReady: 503,
 }
 _TITLES = {
-    400: "bad request", 403: "forbidden", 404: "not found", 405: "method not allowed", 409: "conflict",
-    413: "too large", 415: "unsupported media type", 422: "invalid input", 429: "queue full", 500: "internal error",
-    503: "unavailable", 507: "disk full",
+    400: "bad request", 401: "unauthorized", 403: "forbidden", 404: "not found", 405: "method not allowed",
+    409: "conflict", 413: "too large", 415: "unsupported media type", 422: "invalid input", 429: "too many",
+    500: "internal error", 503: "unavailable", 507: "disk full",
 }  # fmt: skip
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {
@@ -37,7 +40,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "model": ProblemSchema,
         "content": {"application/problem+json": {}},
     }
-    for status in (400, 404, 409, 413, 415, 422, 429, 503, 507)
+    for status in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503, 507)
 }
 
 
@@ -78,11 +81,18 @@ def handle_errors(app: FastAPI) -> None:
 
 async def _pitboss_error(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, errors.PitbossError)
+    return problem_of(error)
+
+
+def problem_of(error: errors.PitbossError) -> JSONResponse:
+    """Answer the response that tells of an error."""
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
     headers = None
     problems = []
-    if isinstance(error, errors.QueueFull):
+    if isinstance(error, errors.QueueFull | errors.TooManyGuesses):
         headers = {"Retry-After": str(error.retry_after_seconds)}
+    elif status == 401:
+        headers = {"WWW-Authenticate": "Bearer"}
     if isinstance(error, errors.InvalidInput):
         problems = [p.as_dict() for p in error.problems]
     return problem(status, error.message, error.remedy, problems, headers)

@@ -12,7 +12,8 @@ from pitboss.kinds.backtest import KIND
 from pitboss.kinds.documents.prepare import read_request
 from pitboss.runs.kinds import with_all_mistakes
 from pitboss.runs.model import Run, RunQuery
-from pitboss.runs.service import UNFINISHED, CancelAnswer, RunService, Submission
+from pitboss.runs.service import UNFINISHED, CancelAnswer, RunService
+from pitboss.runs.submission import Submission
 from pitboss.strategy.document import NO_ENTRY
 from pitboss.strategy.reference import StrategyRef
 

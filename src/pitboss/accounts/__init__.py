@@ -1,0 +1,1 @@
+"""Who may come in: accounts, tokens, sessions, and how often somebody may guess."""

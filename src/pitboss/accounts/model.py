@@ -1,0 +1,117 @@
+"""Accounts, and what programs and browsers come with in their place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pitboss.core.clock import to_iso
+from pitboss.core.errors import InvalidInput
+from pitboss.core.principal import LOCAL, Rights
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
+
+
+class Role(StrEnum):
+    """What an account is for."""
+
+    VIEWER = "viewer"
+    TRADER = "trader"
+    ADMINISTRATOR = "administrator"
+
+    @property
+    def rights(self) -> Rights:
+        """What somebody of this role may do."""
+        return Rights(1 + list(Role).index(self))
+
+
+class Scope(StrEnum):
+    """How much of its account's rights a token carries."""
+
+    READ = "read"
+    RUN = "run"
+    ADMIN = "admin"
+
+    @property
+    def rights(self) -> Rights:
+        """What the token may be used for, at most."""
+        return Rights(1 + list(Scope).index(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Somebody who can sign in. `is_local` marks whom commands on the server's own machine work for."""
+
+    name: str
+    role: Role
+    is_enabled: bool
+    is_local: bool
+    password: str  # its hash, with the parameters; empty until one was chosen
+    created_at: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "role": self.role.value,
+            "is_enabled": self.is_enabled,
+            "has_password": bool(self.password),
+            "created_at": to_iso(self.created_at),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What a program comes with. Of the token itself only its digest is kept, and the beginning to recognise it by."""
+
+    id: str
+    account: str
+    name: str
+    scope: Scope
+    prefix: str
+    created_at: float
+    expires_at: float | None = None
+    used_at: float | None = None
+    used_from: str = ""
+    revoked_at: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        moments = {name: getattr(self, name) for name in ("created_at", "expires_at", "used_at", "revoked_at")}
+        return {
+            "id": self.id, "account": self.account, "name": self.name, "scope": self.scope.value,
+            "prefix": self.prefix, "used_from": self.used_from,
+        } | {name: to_iso(at) if at is not None else None for name, at in moments.items()}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A browser that has signed in; `id` names it without being what it comes with."""
+
+    id: str
+    account: str
+    created_at: float
+    used_at: float
+    address: str
+    agent: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id, "account": self.account, "address": self.address, "agent": self.agent,
+            "created_at": to_iso(self.created_at), "used_at": to_iso(self.used_at),
+        }  # fmt: skip
+
+
+def checked_name(name: str) -> str:
+    """Answer `name` if it can be an account's. Raises InvalidInput."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name == LOCAL.name:
+        what = f"'{str(name)[:40]}' cannot be the name of an account"
+        raise InvalidInput(what, "1 to 63 small letters, digits and . _ @ -; 'local' is taken", "name")
+    return name
+
+
+def role_of(text: str) -> Role:
+    """Read a role. Raises InvalidInput."""
+    if text not in list(Role):
+        raise InvalidInput(f"'{text[:40]}' is no role", f"write {', '.join(Role)}", "role")
+    return Role(text)

@@ -1,0 +1,80 @@
+"""Letting others read: runs and saved backtests with named accounts, a report by a link."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from pydantic import BaseModel, Field, StrictStr, model_validator
+
+from pitboss.api.deps import RunId, Who, Wired
+from pitboss.api.schemas import Strict
+from pitboss.core.duration import seconds_of
+from pitboss.runs.access import RUN
+from pitboss.runs.report import Report
+
+router = APIRouter(tags=["shares"])
+ShareId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A share's id.")]
+LinkKey = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="What the link ends with.")]
+
+
+class ShareRequest(Strict):
+    """With which account a run is shared, or that a link is made; `expires` such as 7d, which a link must have."""
+
+    account: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")] | None = None
+    link: bool = False
+    expires: StrictStr | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ShareRequest:
+        if self.link == (self.account is not None):
+            raise ValueError("name an account, or ask for a link")
+        if self.link and self.expires is None:
+            raise ValueError("a link must expire: write 7d")
+        return self
+
+
+class ShareModel(BaseModel):
+    """That something may be read, and until when."""
+
+    id: str
+    account: str | None = Field(validation_alias="with")
+    is_link: bool
+    created_at: str
+    expires_at: str | None
+
+
+class NewShare(ShareModel):
+    """A share that was just made; `path` is where a link leads, told this once."""
+
+    path: str | None
+
+
+@router.post("/runs/{run_id}/shares", status_code=201, response_model=NewShare)
+def share(run_id: RunId, platform: Wired, who: Who, given: ShareRequest) -> Any:
+    """Let an account read a run, or make a link that shows its report alone."""
+    own = platform.service.own(who, run_id)
+    lasts = seconds_of(given.expires, "expires") if given.expires is not None else None
+    if given.account is not None:
+        return platform.sharing.share(who, RUN, own.id, given.account, lasts).as_dict() | {"path": None}
+    assert lasts is not None
+    made, key = platform.sharing.link(who, own.id, lasts)
+    return made.as_dict() | {"path": f"/shared/{key}"}
+
+
+@router.get("/runs/{run_id}/shares", response_model=list[ShareModel])
+def list_shares(run_id: RunId, platform: Wired, who: Who) -> Any:
+    """List with whom a run of one's own is shared."""
+    return [made.as_dict() for made in platform.sharing.of(RUN, platform.service.own(who, run_id).id)]
+
+
+@router.delete("/runs/{run_id}/shares/{share_id}", status_code=204)
+def unshare(run_id: RunId, share_id: ShareId, platform: Wired, who: Who) -> None:
+    """Take a share back at once."""
+    platform.sharing.unshare(who, RUN, platform.service.own(who, run_id).id, share_id)
+
+
+@router.get("/shared/{key}", response_model=Report)
+def open_link(key: LinkKey, platform: Wired) -> Any:
+    """Answer the report that a link shows; 404 when it has ended."""
+    return platform.sharing.report(key)

@@ -1,0 +1,79 @@
+"""`pitboss tokens …`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pitboss.accounts.model import Scope
+from pitboss.bootstrap import Platform
+from pitboss.cli.options import AsJson, DataDir, print_json
+from pitboss.cli.platform import platform_of
+from pitboss.cli.render import short_time, table
+from pitboss.core.duration import seconds_of
+from pitboss.core.errors import Conflict, NotFound
+from pitboss.core.principal import Principal
+
+app = typer.Typer(help="Make, list and revoke tokens for programs.", no_args_is_help=True)
+Account = Annotated[str | None, typer.Option("--account", help="Whose it is.", show_default="your own")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Option(help="What it is for: notebook, agent, …")],
+    scope: Annotated[str, typer.Option(help=f"What it may do: {', '.join(Scope)}.")] = Scope.RUN.value,
+    expires: Annotated[str, typer.Option(help="When it ends: 90d, 12h, or never.")] = "90d",
+    account: Account = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token and print it, this once."""
+    lasts = None if expires == "never" else seconds_of(expires, "--expires")
+    with platform_of(data_dir, takes_up=False) as platform:
+        token, key = platform.accounts.create_token(_owner(platform, account), name, scope, lasts)
+    if as_json:
+        print_json(token.as_dict() | {"token": key})
+        return
+    print(key)
+    print("It is shown this once. Programs send it as 'Authorization: Bearer …', or find it in PITBOSS_TOKEN.",
+          file=sys.stderr)  # fmt: skip
+
+
+@app.command("list")
+def list_tokens(account: Account = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List tokens: what they are for, when they end, when and from where they were last used."""
+    with platform_of(data_dir, takes_up=False) as platform:
+        found = [token.as_dict() for token in platform.accounts.tokens(_owner(platform, account))]
+    if as_json:
+        print_json(found)
+        return
+    columns = ("name", "prefix", "scope", "expires_at", "used_at", "used_from", "revoked_at")
+    rows = [[short_time(t[c]) if c.endswith("_at") and t[c] else t[c] or "" for c in columns] for t in found]
+    titles = ("name", "begins", "may", "ends (UTC)", "last used", "from", "revoked")
+    table(titles, rows) if rows else print("There are no tokens: make one with 'pitboss tokens create --name NAME'.")
+
+
+@app.command()
+def revoke(
+    token: Annotated[str, typer.Argument(help="Its name, its id, or how it begins.")],
+    account: Account = None,
+    data_dir: DataDir = None,
+) -> None:
+    """End a token at once."""
+    with platform_of(data_dir, takes_up=False) as platform:
+        ended = platform.accounts.revoke(_owner(platform, account), token)
+    print(f"{ended.name} ({ended.prefix}…) is revoked")
+
+
+def _owner(platform: Platform, name: str | None) -> Principal:
+    """Answer whose tokens are meant; who works on this machine sees to everybody's."""
+    if not platform.accounts.has_accounts():
+        raise Conflict("there are no accounts: nobody needs a token", "make the first with 'pitboss users init'")
+    if name is None:
+        return platform.who
+    known = {account.name: account for account in platform.accounts.all(platform.who)}
+    if name not in known:
+        raise NotFound(f"there is no account '{name[:64]}'", "see 'pitboss users list'")
+    return Principal(name, known[name].role.rights, platform.who.via)

@@ -1,0 +1,168 @@
+"""Where it is found out who asks: by a token, or by the cookie of a browser that has signed in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pitboss.accounts.keys import TOKEN, is_csrf_of
+from pitboss.accounts.ports import Entry
+from pitboss.accounts.service import AccountService
+from pitboss.api.access import operation_of
+from pitboss.api.accounts import CSRF_HEADER, SESSION_COOKIE
+from pitboss.api.together import Together
+from pitboss.core.errors import PitbossError
+from pitboss.core.principal import LOCAL, Principal
+from pitboss.serving.problems import problem, problem_of
+
+LOOK_SECONDS = 1.0  # between two looks whether there are accounts, and whether those who listen are still welcome
+_READS = ("GET", "HEAD", "OPTIONS")
+_OWN = ("accounts_", "shares_")  # the operations that note in the audit what they do themselves
+Key = tuple[str, str]  # what somebody comes with, and from where
+
+
+class Doors:
+    """Says who asks (`request.state.who`: None where nobody knows) and notes what they change.
+
+    While there are no accounts, `is_private` says whether whoever reaches the server is its owner. What a request
+    brings is looked up anew each time, many at once in one query; whoever is disabled or signed out meanwhile is cut
+    off within a second, streams too.
+    """
+
+    def __init__(self, app: ASGIApp, accounts: AccountService, is_private: bool = True) -> None:
+        self.app = app
+        self.accounts = accounts
+        self.is_private = is_private
+        self._has_accounts = False
+        self._looked_at = -LOOK_SECONDS
+        self._identities: Together[Key, Principal | None] = Together(self._identify)
+        self._notes: Together[tuple[int, Entry], None] = Together(self._record)
+        self._inside: dict[asyncio.Task[None], tuple[Key, Principal]] = {}
+        self._watching: asyncio.Task[None] | None = None
+        self._number = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            await self._let_in(scope, receive, send)
+        except PitbossError as error:
+            await problem_of(error)(scope, receive, send)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope.setdefault("state", {})
+        if not await self._must_know():
+            state["who"] = LOCAL if self.is_private else None
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        key, is_session = _credential(headers)
+        address = (scope.get("client") or ("",))[0]
+        who = await self._identities.ask((key, address)) if key else None
+        state["who"] = who
+        if who is None:
+            await self.app(scope, receive, send)
+            return
+        if is_session:
+            state["session"] = key
+            if _is_change(scope) and not is_csrf_of(key, headers.get(CSRF_HEADER, "")):
+                what = f"a change that comes with a cookie needs the header {CSRF_HEADER}"
+                await problem(403, what, "send the csrf_token of GET /session")(scope, receive, send)
+                return
+        await self._watched(who, (key, address), scope, receive, send)
+
+    async def _must_know(self) -> bool:
+        """Answer whether there are accounts; once there are any, there always will be."""
+        if not self._has_accounts and time.monotonic() - self._looked_at > LOOK_SECONDS:
+            self._has_accounts = await asyncio.to_thread(self.accounts.has_accounts)
+            self._looked_at = time.monotonic()
+        return self._has_accounts
+
+    def _identify(self, asked: Sequence[Key]) -> dict[Key, Principal | PitbossError | None]:
+        found = self.accounts.identify(asked)
+        return {key: found.get(key) for key in asked}
+
+    async def _watched(self, who: Principal, key: Key, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for as long as whoever sent it is welcome, and note what was changed."""
+        has_begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal has_begun
+            if message["type"] == "http.response.start":
+                if message["status"] < 400 and scope["method"] not in _READS:
+                    await self._note(who, scope)
+                has_begun = True
+            await send(message)
+
+        async def answer() -> None:
+            await self.app(scope, receive, noted)
+
+        answering = asyncio.create_task(answer())
+        self._inside[answering] = (key, who)
+        if self._watching is None:
+            self._watching = asyncio.create_task(self._watch())
+        try:
+            await asyncio.wait({answering})
+            if not answering.cancelled():
+                answering.result()
+            elif has_begun:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            answering.cancel()
+            self._inside.pop(answering, None)
+
+    async def _watch(self) -> None:
+        """Look after those who are inside for long: whose account or key has ended is sent out."""
+        try:
+            while self._inside:
+                before = dict(self._inside)
+                await asyncio.sleep(LOOK_SECONDS)
+                staying = {task: own for task, own in before.items() if task in self._inside}
+                with suppress(PitbossError):  # a database that is away tells nothing new
+                    for task, (key, who) in staying.items():
+                        if await self._identities.ask(key) != who:
+                            task.cancel()
+        finally:
+            self._watching = None
+
+    async def _note(self, who: Principal, scope: Scope) -> None:
+        operation = operation_of(scope["endpoint"])
+        if not operation.startswith(_OWN):
+            self._number += 1
+            await self._notes.ask((self._number, Entry.of(who, operation, scope["path"])))
+
+    def _record(self, asked: Sequence[tuple[int, Entry]]) -> dict[tuple[int, Entry], PitbossError | None]:
+        self.accounts.audit.record([entry for _, entry in asked])
+        return dict.fromkeys(asked)
+
+
+def _is_change(scope: Scope) -> bool:
+    """Answer whether a request that comes with a cookie must show that a page of ours sent it. Signing in anew need
+    not: it takes the password."""
+    return scope["method"] not in _READS and not scope["path"].endswith("/session")
+
+
+def _credential(headers: Headers) -> tuple[str, bool]:
+    """Answer what a request comes with, and whether it is a session's; empty where there is nothing."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and given.strip().startswith(TOKEN):
+        return given.strip()[:200], False
+    if scheme:
+        return "", False  # a malformed token is no reason to look at cookies
+    return cookie_of(headers, SESSION_COOKIE)[:200], True
+
+
+def cookie_of(headers: Headers, name: str) -> str:
+    """Answer a cookie's value, empty where there is none."""
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
+    except CookieError:
+        return ""
+    return found.value if found is not None else ""
