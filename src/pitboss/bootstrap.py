@@ -14,12 +14,13 @@ from pitboss.accounts.service import AccountService
 from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches, unusable
-from pitboss.core.principal import Principal
+from pitboss.core.principal import LOCAL, Principal
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
 from pitboss.launch.local import LocalLauncher, WorkerKeeper
 from pitboss.launch.reconciler import Reconciler
-from pitboss.market.catalog import Catalog
+from pitboss.market.catalog import LOCAL as LOCAL_BARS
+from pitboss.market.catalog import Catalog, home_of
 from pitboss.runs.kinds import Family, Kinds
 from pitboss.runs.model import Limits
 from pitboss.runs.ports import Launcher
@@ -165,7 +166,9 @@ class Platform:
         """Answer where kinds find what somebody's params name."""
         from pitboss.kinds.script.registry import Scripts
 
-        return Sources(Strategies(self.strategies, who), self.catalog, Scripts(self.settings.script_folders, who))
+        return Sources(
+            Strategies(self.strategies, who), self.catalog_of(who), Scripts(self.settings.script_folders, who)
+        )
 
     @cached_property
     def kinds(self) -> Kinds:
@@ -175,6 +178,15 @@ class Platform:
     @cached_property
     def catalog(self) -> Catalog:
         return Catalog(self.files)
+
+    def home_of(self, who: Principal) -> str:
+        """Answer the folder of somebody's own bars: whoever works on this machine has those of before there were
+        accounts."""
+        return LOCAL_BARS if who == LOCAL or who.name == self.accounts.local().name else home_of(who.name)
+
+    def catalog_of(self, who: Principal) -> Catalog:
+        """Answer the bars that somebody may use."""
+        return Catalog(self.files, self.home_of(who))
 
     @cached_property
     def bars(self) -> BarStore:
@@ -187,7 +199,7 @@ class Platform:
     def backtests(self) -> SavedBacktests:
         from pitboss.kinds.backtest.saved import SavedBacktests
 
-        return SavedBacktests(BacktestShelf(self.database), self.service)
+        return SavedBacktests(BacktestShelf(self.database), self.service, SqlShares(self.database))
 
     def close(self) -> None:
         self.database.close()

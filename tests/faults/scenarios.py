@@ -23,8 +23,8 @@ from faults import journal
 from pitboss.core.errors import Conflict, StorageUnavailable
 from pitboss.core.principal import LOCAL
 from pitboss.runs.model import RunQuery
-from pitboss.runs.submission import Submission
 from pitboss.runs.states import State
+from pitboss.runs.submission import Submission
 from support import faults
 from support.breakable import Installation, WaitingCommand
 from support.engine import Engine, is_gone, marked_processes, until

@@ -26,6 +26,7 @@ ASKED = {
         service.submit(EVE, Submission(kind="nothing", params={}, parent=None)).owner == "eve"
     ),
     "get": lambda service, run: service.get(EVE, run.id),
+    "own": lambda service, run: service.own(EVE, run.id),
     "several": lambda service, run: isinstance(service.several(EVE, [run.id])[run.id], NotFound),
     "find": lambda service, run: run.id not in [found.id for found in service.find(EVE, RunQuery(owner="ann"))],
     "resolve": lambda service, run: service.resolve(EVE, run.id[-12:]),
@@ -33,7 +34,7 @@ ASKED = {
     "retry": lambda service, run: service.retry(EVE, run.id),
     "resume": lambda service, run: service.resume(EVE, run.id),
     "rerun": lambda service, run: service.rerun(EVE, run.id),
-    "queued": lambda service, run: run.id not in [queued.id for queued, _ in service.queued(EVE)],
+    "queued": lambda service, run: [(queued, place.position) for queued, place in service.queued(EVE)] == [(None, 1)],
     "active": lambda service, run: run.id not in [active.id for active in service.active(EVE)],
     "statistics": lambda service, run: service.statistics(Principal("mallory"))["by_state"]["queued"] == 0,
     "report": lambda service, run: service.report(EVE, run.id),
@@ -99,8 +100,11 @@ def test_a_stranger_finds_nothing_over_http_whatever_the_route(tmp_path):
                     continue
                 address = path.replace("{name}", "steps.txt") if "artifacts" in path else path
                 for method in methods:
+                    body = {"account": "mallory"} if "shares" in path else {}
                     answer = http.request(
-                        method, address.format(**places), json={} if method in ("post", "patch") else None
+                        method,
+                        address.format(**places, share_id="x"),
+                        json=body if method in ("post", "patch") else None,
                     )
                     assert answer.status_code == 404, (method, path, answer.status_code, answer.text)
                     asked += 1
@@ -108,7 +112,8 @@ def test_a_stranger_finds_nothing_over_http_whatever_the_route(tmp_path):
             assert http.get("/api/v1/events", params={"runs": run.id}).status_code == 404
             for path in ("/strategies", "/backtests", "/runs"):
                 assert listed(http, path) == []
-            assert http.get("/api/v1/queue").json() == {"queued": [], "active": []}
+            others = [{"position": 1, "run": "another's run"}]
+            assert http.get("/api/v1/queue").json() == {"queued": [], "active": [], "others": others}
             again = http.post("/api/v1/backtests", json={"name": "m", "params": {"strategy": text, "symbols": ["A"]}})
             assert again.status_code == 201, "names are an owner's own"
             who[0] = ANN

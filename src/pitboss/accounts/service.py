@@ -75,6 +75,7 @@ class AccountService:
     def add(self, who: Principal, name: str, password: str, role: str) -> Account:
         """Make an account. Raises InvalidInput, Conflict."""
         _require_operator(who)
+        _require_account(who)
         checked_password(password, checked_name(name))
         entry = Entry.of(who, "users.add", name, role=role_of(role).value)
         return self._store.add(name, role_of(role), self._passwords.hashed(password), entry)
@@ -199,8 +200,9 @@ class AccountService:
     def create_token(self, who: Principal, name: str, scope: str, lasts: float | None) -> tuple[Token, str]:
         """Answer a new token of one's own and what it is, which nobody can tell again; `lasts` is seconds.
 
-        Raises InvalidInput for a scope beyond one's rights.
+        Raises InvalidInput for a scope beyond one's rights, Conflict.
         """
+        _require_account(who)
         if not 1 <= len(name) <= 64 or not name.isprintable():
             raise InvalidInput("a token has a name of 1 to 64 characters", "say what it is for", "name")
         if scope not in list(Scope):
@@ -245,6 +247,11 @@ def _principal_of(known: Known, address: str) -> Principal | None:
     if session is None or now - session.used_at > IDLE_SECONDS or now - session.created_at > LONGEST_SECONDS:
         return None
     return Principal(account.name, account.role.rights, f"session {session.id[-8:]}", address)
+
+
+def _require_account(who: Principal) -> None:
+    if who == LOCAL:
+        raise Conflict("there are no accounts: nobody has to say who asks", "make the first: pitboss users init")
 
 
 def _require_operator(who: Principal) -> None:

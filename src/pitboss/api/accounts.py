@@ -14,7 +14,7 @@ from pitboss.api.deps import Who, Wired
 from pitboss.api.schemas import Json, Strict
 from pitboss.bootstrap import Platform
 from pitboss.core.duration import seconds_of
-from pitboss.core.errors import Conflict, InvalidInput, NotFound
+from pitboss.core.errors import Conflict, InvalidInput
 from pitboss.core.principal import Principal
 from pitboss.runs.model import RunQuery
 from pitboss.runs.service import UNFINISHED
@@ -35,12 +35,6 @@ class Credentials(Strict):
 
     name: Name
     password: Password
-
-
-class SetUp(Credentials):
-    """The first administrator, by the one-time key that the server has printed."""
-
-    key: Name
 
 
 class PasswordChange(Strict):
@@ -124,17 +118,6 @@ class AuditModel(BaseModel):
     action: str
     target: str
     detail: Json
-
-
-@router.post("/setup", status_code=201, response_model=UserModel)
-def set_up(request: Request, platform: Wired, given: SetUp) -> Any:
-    """Make the first administrator, with the one-time key that the server printed at its own terminal."""
-    setup = request.app.state.setup
-    if not setup.accepts(given.key):
-        raise NotFound("there is nothing to set up here", "use the link that the server printed when it started last")
-    made = platform.accounts.begin(given.name, given.password)
-    setup.close()
-    return made.as_dict()
 
 
 @router.post("/session", status_code=201, response_model=SessionModel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -10,8 +11,8 @@ from fastapi import APIRouter, Body, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from pitboss.api.deps import Ask, Wired
-from pitboss.api.schemas import BarModel, GapModel, ImportModel, ImportQuery, SeriesModel
+from pitboss.api.deps import Ask, Who, Wired
+from pitboss.api.schemas import BarModel, GapModel, ImportModel, ImportQuery, SeriesChange, SeriesModel
 from pitboss.core.errors import DiskFull, InvalidInput
 from pitboss.core.timeframe import parse_timeframe
 
@@ -22,40 +23,43 @@ Moment = Annotated[str | None, Query(max_length=40, pattern=r"^[^\x00]*$")]
 
 
 @router.get("/data", response_model=list[SeriesModel])
-def list_series(platform: Wired) -> Any:
-    """List the stored series."""
-    return [series.as_dict() for series in platform.catalog.all()]
+def list_series(platform: Wired, who: Who) -> Any:
+    """List the stored series: one's own, and what others share with all."""
+    return [series.as_dict() for series in platform.catalog_of(who).all()]
 
 
 @router.get("/data/{symbol:path}/{timeframe}/bars", response_model=list[BarModel])
 def bars(
-    symbol: Symbol, timeframe: TimeframeName, ask: Ask, start: Moment = None, end: Moment = None,
+    symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Who, ask: Ask,
+    start: Moment = None, end: Moment = None,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
 ) -> Any:  # fmt: skip
     """Answer bars of a range, the first `limit` of it; longer timeframes are made of shorter ones."""
-    return ask("bars", symbol, str(parse_timeframe(timeframe)), start, end, limit)
+    return ask("bars", platform.home_of(who), symbol, str(parse_timeframe(timeframe)), start, end, limit)
 
 
 @router.get("/data/{symbol:path}/{timeframe}/gaps", response_model=list[GapModel])
 def gaps(
     symbol: Symbol,
     timeframe: TimeframeName,
+    platform: Wired,
+    who: Who,
     ask: Ask,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> Any:
     """List where bars are missing, the largest gaps first."""
-    return ask("gaps", symbol, str(parse_timeframe(timeframe)), limit)
+    return ask("gaps", platform.home_of(who), symbol, str(parse_timeframe(timeframe)), limit)
 
 
 @router.get("/data/{symbol:path}/{timeframe}", response_model=SeriesModel)
-def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired) -> Any:
+def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Who) -> Any:
     """Describe a stored series."""
-    return platform.catalog.exact(symbol, parse_timeframe(timeframe)).as_dict()
+    return platform.catalog_of(who).exact(symbol, parse_timeframe(timeframe)).as_dict()
 
 
 @router.put("/data/{symbol:path}/{timeframe}", response_model=ImportModel)
 async def import_bars(
-    symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired, ask: Ask,
+    symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired, who: Who, ask: Ask,
     query: Annotated[ImportQuery, Query()],  # type: ignore[valid-type]
     _body: Annotated[bytes | None, Body(media_type="application/octet-stream", description="CSV or Parquet.")] = None,
 ) -> Any:  # fmt: skip
@@ -71,7 +75,8 @@ async def import_bars(
                 file.write(chunk)
             file.flush()
             async with request.app.state.importing:
-                return await run_in_threadpool(_import, ask, FilePath(file.name), symbol, timeframe, query)
+                importing = partial(ask, "import_file", await run_in_threadpool(platform.home_of, who))
+                return await run_in_threadpool(_import, importing, FilePath(file.name), symbol, timeframe, query)
     except OSError as error:
         what = f"cannot keep the upload: {error.strerror or error}"
         raise DiskFull(what, "free some disk space, then retry") from None
@@ -80,10 +85,16 @@ async def import_bars(
 def _import(ask: Ask, path: FilePath, symbol: str, timeframe: str, query: BaseModel) -> Any:
     if not path.stat().st_size:
         raise InvalidInput("the body is empty", "send the file as the request's body", "body")
-    return ask("import_file", str(path), symbol, str(parse_timeframe(timeframe)), query.model_dump())
+    return ask(str(path), symbol, str(parse_timeframe(timeframe)), query.model_dump())
+
+
+@router.patch("/data/{symbol:path}/{timeframe}", response_model=SeriesModel)
+def change(symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Who, given: SeriesChange) -> Any:
+    """Share a series of one's own with all, or take that back."""
+    return platform.catalog_of(who).share(symbol, parse_timeframe(timeframe), given.is_shared).as_dict()
 
 
 @router.delete("/data/{symbol:path}/{timeframe}", status_code=204)
-def remove(symbol: Symbol, timeframe: TimeframeName, platform: Wired) -> None:
-    """Remove a series; results made from it stay."""
-    platform.catalog.remove(symbol, parse_timeframe(timeframe))
+def remove(symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Who) -> None:
+    """Remove a series of one's own; results made from it stay."""
+    platform.catalog_of(who).remove(symbol, parse_timeframe(timeframe), of_anybody=who.is_operator)

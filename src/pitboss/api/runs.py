@@ -56,11 +56,16 @@ async def list_runs(
     kind: Annotated[str | None, Query(max_length=32, pattern=r"^[^\x00]*$")] = None,
     subject: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
     tag: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")] = None,
+    owner: Annotated[
+        str | None, Query(max_length=64, pattern=r"^[^\x00]*$", description="Whose, for administrators; * for all.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")] = None,
 ) -> Any:
     """List runs, newest first."""
-    query = RunQuery(states=tuple(state or ()), kind=kind, subject=subject, tag=tag, cursor=cursor, limit=limit)
+    query = RunQuery(
+        states=tuple(state or ()), kind=kind, subject=subject, tag=tag, owner=owner, cursor=cursor, limit=limit
+    )
     return await asked.list(who, query)
 
 

@@ -320,6 +320,13 @@ class SeriesModel(BaseModel):
     zone: str
     session: str
     prices: str
+    is_shared: bool
+
+
+class SeriesChange(Strict):
+    """Whether a series is shared with all."""
+
+    is_shared: StrictBool
 
 
 LONGEST_OPTION = 1000

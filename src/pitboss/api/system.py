@@ -15,6 +15,7 @@ from pitboss.api.deps import Asked, Lag, Who, Wired
 from pitboss.api.schemas import QueueModel, WorkerModel
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import NotReady
+from pitboss.core.principal import LOCAL
 from pitboss.runs.model import DEFAULT_RESOURCE, worker_document
 from pitboss.runs.queue import obstacle
 
@@ -29,10 +30,12 @@ async def queue(asked: Asked, who: Who) -> Any:
 
 
 @router.get("/workers", response_model=list[WorkerModel])
-def workers(platform: Wired) -> Any:
-    """List the workers and what they run."""
+def workers(platform: Wired, who: Who) -> Any:
+    """List the workers, and which of one's own runs are theirs; an administrator's answer names all runs."""
     snapshot = platform.service.snapshot()
-    return [worker_document(worker, snapshot) for worker in snapshot.workers]
+    hidden = set() if who.is_operator else {run.id for run in snapshot.active if not who.owns(run.owner)}
+    described = [worker_document(worker, snapshot) for worker in snapshot.workers]
+    return [each | {"runs": [run_id for run_id in each["runs"] if run_id not in hidden]} for each in described]
 
 
 @probes.get("/healthz")
@@ -42,14 +45,17 @@ def healthz() -> dict[str, str]:
 
 
 @probes.get("/readyz")
-def readyz(platform: Wired) -> dict[str, Any]:
-    """Answer that runs can be taken and started; 503 with the reason when they cannot."""
+def readyz(request: Request, platform: Wired) -> dict[str, Any]:
+    """Answer that runs can be taken and started; 503 with the reason when they cannot. Whom the server does not know
+    is told nothing more."""
     platform.check_schema()
     snapshot = platform.service.snapshot()
     hindrance = obstacle(snapshot, platform.settings.lease_seconds)
     if hindrance:
         raise NotReady(hindrance, "mend that; it is tried again by itself")
     live = [worker for worker in snapshot.workers if worker.has_renewed(platform.settings.lease_seconds)]
+    if getattr(request.state, "who", LOCAL) is None:
+        return {"status": "ok"}
     return {"status": "ok", "workers": len(live), "queued": len(snapshot.queued)}
 
 

@@ -185,6 +185,20 @@ def export(
 
 
 @app.command()
+def share(
+    symbol: Symbol,
+    timeframe: TimeframeFlag,
+    stop: Annotated[bool, typer.Option("--stop", help="Take it back.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let every account read a series, or take that back."""
+    series = catalog_of(data_dir).share(symbol, parse_timeframe(timeframe), not stop)
+    told = "is shared with all" if series.is_shared else "is shared no more"
+    print_json(series.as_dict()) if as_json else print(f"{symbol} {timeframe} {told}")
+
+
+@app.command()
 def remove(symbol: Symbol, timeframe: TimeframeFlag, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Remove a series. Results made from it stay."""
     catalog_of(data_dir).remove(symbol, parse_timeframe(timeframe))

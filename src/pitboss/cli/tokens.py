@@ -13,7 +13,7 @@ from pitboss.cli.options import AsJson, DataDir, print_json
 from pitboss.cli.platform import platform_of
 from pitboss.cli.render import short_time, table
 from pitboss.core.duration import seconds_of
-from pitboss.core.errors import Conflict, NotFound
+from pitboss.core.errors import NotFound
 from pitboss.core.principal import Principal
 
 app = typer.Typer(help="Make, list and revoke tokens for programs.", no_args_is_help=True)
@@ -69,8 +69,6 @@ def revoke(
 
 def _owner(platform: Platform, name: str | None) -> Principal:
     """Answer whose tokens are meant; who works on this machine sees to everybody's."""
-    if not platform.accounts.has_accounts():
-        raise Conflict("there are no accounts: nobody needs a token", "make the first with 'pitboss users init'")
     if name is None:
         return platform.who
     known = {account.name: account for account in platform.accounts.all(platform.who)}

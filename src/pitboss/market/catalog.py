@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
 from pitboss.core.clock import micros_to_iso
-from pitboss.core.errors import InvalidInput, NotFound, StorageUnavailable, suggest
+from pitboss.core.errors import Forbidden, InvalidInput, NotFound, StorageUnavailable, suggest
 from pitboss.core.files import Files
 from pitboss.core.parquet import any_between, metadata_of
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 
-FOLDER = "bars"
+LOCAL, SHARED, PRIVATE = "bars", "shared", "private"  # folders: of whoever works here, of all, of each account
 LONGEST_SYMBOL = 32
 _SYMBOL = re.compile(r"[A-Za-z0-9^$@#._=&!+*:-]+(/[A-Za-z0-9^$@#._=&!+*:-]+)*")
 _PLAIN = "._=^-"  # besides letters and digits: what stands for itself in a file's name
@@ -34,21 +36,52 @@ class Series:
     zone: str = ""  # of its days, empty where nobody said
     session: str = ""  # 24x7, an exchange's code or a rule, empty where nobody said
     prices: str = ""  # raw, split-adjusted or total-return, empty where nobody said
+    place: str = ""  # the folder that holds it
+
+    @property
+    def is_shared(self) -> bool:
+        return self.place.startswith(SHARED)
 
     def as_dict(self) -> dict[str, object]:
         described = asdict(self)
-        return described | {"first": micros_to_iso(self.first), "last": micros_to_iso(self.last)}
+        del described["place"]
+        moments = {"first": micros_to_iso(self.first), "last": micros_to_iso(self.last)}
+        return described | moments | {"is_shared": self.is_shared}
+
+
+def home_of(owner: str) -> str:
+    """Answer the folder of an account's own series."""
+    return f"{PRIVATE}/{owner}"
 
 
 class Catalog:
-    """The series among the files, under `bars`: what there is. Their rows: `market.store`."""
+    """The series among the files that somebody may use: what there is. Their rows: `market.store`.
 
-    def __init__(self, files: Files) -> None:
+    `home` is the folder of their own; what others share lies beside it, under `shared`, by whose it is. Where there
+    are several of a symbol and timeframe, one's own comes first. `places` fixes the folders, in that order.
+    """
+
+    def __init__(self, files: Files, home: str = LOCAL, places: Sequence[str] = ()) -> None:
         self.files = files
+        self.home = home
+        self._places = tuple(places)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The folders that are looked into: one's own, what one shares, what others share."""
+        if self._places:
+            return self._places
+        shared = sorted({name.rpartition("/")[0].rpartition("/")[0] for name in self.files.names(SHARED)})
+        own = self._shared_home
+        return self.home, *(place for place in (own, *(s for s in shared if s != own)) if place in shared)
+
+    @property
+    def _shared_home(self) -> str:
+        return f"{SHARED}/{self.home.rpartition('/')[2]}"
 
     def all(self) -> list[Series]:
         """Answer every series, by symbol, then by length of its bars."""
-        found = [self.describe(name) for name in self.files.names(FOLDER)]
+        found = [self.describe(name) for place in self.places for name in self.files.names(place)]
         return sorted((s for s in found if s), key=lambda s: (s.symbol, parse_timeframe(s.timeframe)))
 
     def find(self, symbol: str, timeframe: Timeframe) -> Series:
@@ -57,9 +90,11 @@ class Catalog:
         Raises InvalidInput naming what exists.
         """
         check_symbol(symbol)
-        own = [s for name in self.files.names(f"{FOLDER}/{_named(symbol)}") if (s := self.describe(name))]
+        places = self.places
+        folders = [f"{place}/{_named(symbol)}" for place in places]
+        own = [s for folder in folders for name in self.files.names(folder) if (s := self.describe(name))]
         if not own:
-            known = {unquote(name.split("/")[1]) for name in self.files.names(FOLDER)}
+            known = {unquote(name.split("/")[-2]) for place in places for name in self.files.names(place)}
             raise InvalidInput(
                 f"unknown symbol '{symbol}'",
                 f"{suggest(symbol, known)}; import it with 'pitboss data import'",
@@ -67,7 +102,7 @@ class Catalog:
             )
         fitting = [s for s in own if timeframe.is_made_of(parse_timeframe(s.timeframe))]
         if not fitting:
-            have = ", ".join(s.timeframe for s in own)
+            have = ", ".join(dict.fromkeys(s.timeframe for s in own))
             raise InvalidInput(
                 f"{symbol} has no bars for {timeframe}",
                 f"there are {have}: name one, or a multiple",
@@ -77,27 +112,47 @@ class Catalog:
 
     def exact(self, symbol: str, timeframe: Timeframe) -> Series:
         """Answer the stored series. Raises NotFound."""
-        series = self.describe(name_of(symbol, timeframe))
+        found = (self.describe(name_of(symbol, timeframe, place)) for place in self.places)
+        series = next((each for each in found if each is not None), None)
         if series is None:
-            raise NotFound(f"there are no {timeframe} bars of {symbol}", "see 'pitboss data list'")
+            raise _no_bars(symbol, timeframe)
         return series
 
     def has_bars(self, series: Series, low: int | None, high: int | None) -> bool:
         """Answer whether any stored bar opens in [low, high), microseconds; None is no bound."""
         if any((low is None or at >= low) and (high is None or at < high) for at in (series.first, series.last)):
             return True
-        return any_between(self.fetch(series.symbol, parse_timeframe(series.timeframe)), "ts", low, high)
+        return any_between(self.fetch(series), "ts", low, high)
 
-    def remove(self, symbol: str, timeframe: Timeframe) -> None:
-        """Remove a series. Raises NotFound."""
-        self.exact(symbol, timeframe)
-        self.files.remove(name_of(symbol, timeframe))
+    def remove(self, symbol: str, timeframe: Timeframe, of_anybody: bool = False) -> None:
+        """Remove a series of one's own, or `of_anybody`. Raises NotFound, Forbidden."""
+        series = self._changeable(symbol, timeframe, of_anybody)
+        self.files.remove(name_of(symbol, timeframe, series.place))
 
-    def fetch(self, symbol: str, timeframe: Timeframe) -> Path:
+    def share(self, symbol: str, timeframe: Timeframe, is_shared: bool) -> Series:
+        """Let all read a series of one's own, or take that back. Raises NotFound, Forbidden."""
+        series = self._changeable(symbol, timeframe, False)
+        place = self._shared_home if is_shared else self.home
+        if series.place == place:
+            return series
+        with self.files.turn(self.home):
+            path = self.fetch(series)
+            self.files.put(name_of(symbol, timeframe, place), lambda to: shutil.copyfile(path, to))
+            self.files.remove(name_of(symbol, timeframe, series.place))
+        return replace(series, place=place)
+
+    def _changeable(self, symbol: str, timeframe: Timeframe, of_anybody: bool) -> Series:
+        series = self.exact(symbol, timeframe)
+        if not of_anybody and series.place not in (self.home, self._shared_home):
+            raise Forbidden(f"the {timeframe} bars of {symbol} are shared by another", "import bars of your own")
+        return series
+
+    def fetch(self, series: Series) -> Path:
         """Answer the file of a series. Raises NotFound."""
-        path = self.files.fetch(name_of(symbol, timeframe))
+        timeframe = parse_timeframe(series.timeframe)
+        path = self.files.fetch(name_of(series.symbol, timeframe, series.place or self.home))
         if path is None:
-            raise NotFound(f"there are no {timeframe} bars of {symbol}", "see 'pitboss data list'")
+            raise _no_bars(series.symbol, timeframe)
         return path
 
     def describe(self, name: str) -> Series | None:
@@ -112,13 +167,17 @@ class Catalog:
         return Series(
             found["symbol"], found["timeframe"], int(found["rows"]), int(found["first"]), int(found["last"]),
             found["digest"], found["source"], found["is_synthetic"] == "True",
-            *(found.get(key, "") for key in ("zone", "session", "prices")),
+            found.get("zone", ""), found.get("session", ""), found.get("prices", ""), name.rsplit("/", 2)[0],
         )  # fmt: skip
 
 
-def name_of(symbol: str, timeframe: Timeframe) -> str:
+def _no_bars(symbol: str, timeframe: Timeframe) -> NotFound:
+    return NotFound(f"there are no {timeframe} bars of {symbol}", "see 'pitboss data list'")
+
+
+def name_of(symbol: str, timeframe: Timeframe, place: str = LOCAL) -> str:
     """Answer the name of a series' file. Raises InvalidInput for what is no symbol."""
-    return f"{FOLDER}/{_named(check_symbol(symbol))}/{timeframe}.parquet"
+    return f"{place}/{_named(check_symbol(symbol))}/{timeframe}.parquet"
 
 
 def _named(symbol: str) -> str:

@@ -2,8 +2,8 @@
 
     python -m pitboss.market.reading DATA_DIR FILES_URL
 
-Reads requests from standard input, one JSON array of a name and its arguments a line, and answers each with a line;
-ends with its input. `serving.reader` starts it.
+Reads requests from standard input, one JSON array of a name and its arguments a line, the first of them the folder of
+somebody's own bars, and answers each with a line; ends with its input. `serving.reader` starts it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pitboss.core.errors import DiskFull, InvalidInput, NotFound, PitbossError
 from pitboss.core.files import open_files
@@ -19,14 +19,15 @@ from pitboss.core.places import follow_folder, place_caches
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.options import ImportOptions
 
+if TYPE_CHECKING:
+    from pitboss.market.store import BarStore
+
 
 class Reading:
-    """The requests that are answered."""
+    """The requests that are answered, about the bars that somebody may use."""
 
-    def __init__(self, data_dir: Path, files_url: str) -> None:
-        from pitboss.market.store import BarStore  # not before it is known where compiled kernels are kept
-
-        self.store = BarStore(open_files(data_dir, files_url))
+    def __init__(self, store: BarStore) -> None:
+        self.store = store
 
     def bars(self, symbol: str, timeframe: str, start: str | None, end: str | None, limit: int) -> list[dict[str, Any]]:
         """Answer the first bars of a range; longer timeframes are made of shorter ones."""
@@ -54,11 +55,13 @@ def main() -> None:
     place_caches(data_dir)
     out = sys.stdout
     sys.stdout = sys.stderr  # what a library prints must not get among the answers
-    reading = Reading(data_dir, sys.argv[2])
+    from pitboss.market.store import BarStore  # not before it is known where compiled kernels are kept
+
+    files = open_files(data_dir, sys.argv[2])
     for line in sys.stdin:
-        name, arguments = json.loads(line)
+        name, (home, *arguments) = json.loads(line)
         try:
-            answer: dict[str, Any] = {"answer": getattr(reading, name)(*arguments)}
+            answer: dict[str, Any] = {"answer": getattr(Reading(BarStore(files, home)), name)(*arguments)}
         except PitbossError as error:
             answer = told(error)
         print(json.dumps(answer), file=out, flush=True)

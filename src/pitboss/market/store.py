@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from pitboss.calendars.spelling import check_zone
 from pitboss.core.errors import InvalidInput, StorageUnavailable
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
-from pitboss.market.catalog import FOLDER, Catalog, Series, check_symbol, name_of
+from pitboss.market.catalog import LOCAL, PRIVATE, SHARED, Catalog, Series, check_symbol, name_of
 from pitboss.market.frames import read_parquet, to_arrays
 from pitboss.market.options import ImportOptions
 from pitboss.market.readers import read_file
@@ -51,12 +52,16 @@ class BarStore(Catalog):
         """Answer the bars of `symbol` at `timeframe`, made of shorter ones where they have to be."""
         series = self.find(symbol, timeframe)
         own = parse_timeframe(series.timeframe)
-        arrays = to_arrays(self.frame(symbol, own), is_signed=True)
+        arrays = to_arrays(read_parquet(self.fetch(series)), is_signed=True)
         return arrays if own == timeframe else joined(arrays, own, timeframe, session_of(series))
 
     def frame(self, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
         """Answer the stored frame. Raises NotFound."""
-        return read_parquet(self.fetch(symbol, timeframe))
+        return read_parquet(self.fetch(self.exact(symbol, timeframe)))
+
+    def at(self, places: Sequence[str]) -> BarStore:
+        """Answer the same, seen from the places that somebody's run was promised; none for its own."""
+        return BarStore(self.files, places[0], places) if places else self
 
     def gaps(self, symbol: str, timeframe: Timeframe) -> list[Gap]:
         """Answer every stretch of the series in which a bar is missing."""
@@ -87,7 +92,7 @@ class BarStore(Catalog):
             first = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             what = f"{file.name} cannot be read as bars: {first}"
             raise InvalidInput(what, "check its columns and times", "file") from None
-        with self.files.turn(FOLDER):
+        with self.files.turn(self.home):
             joined = [
                 (*self._joined(frame, own, timeframe, nature, report.warnings), report) for own, frame, report in made
             ]
@@ -98,7 +103,7 @@ class BarStore(Catalog):
 
     def store(self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, nature: Nature) -> Series:
         """Join clean bars to what is stored. Raises InvalidInput when real bars would meet synthetic ones."""
-        with self.files.turn(FOLDER):
+        with self.files.turn(self.home):
             frame, series = self._joined(frame, symbol, timeframe, nature, [])
             self._put(frame, series)
         return series
@@ -107,7 +112,7 @@ class BarStore(Catalog):
         self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, nature: Nature, warnings: list[str]
     ) -> tuple[pl.DataFrame, Series]:
         """Answer what will be stored, and add to `warnings` what is odd about it."""
-        name = name_of(symbol, timeframe)
+        name = self._home_name(symbol, timeframe)
         before, path = self.describe(name), self.files.fetch(name)
         if before is None and path is not None:
             raise StorageUnavailable(f"{path} cannot be read", "restore it from a backup, or remove the file")
@@ -120,7 +125,8 @@ class BarStore(Catalog):
             )
         if before and not nature.is_synthetic:
             nature = _both(before, nature, warnings)
-            stored = self.frame(symbol, timeframe)
+            assert path is not None
+            stored = read_parquet(path)
             warnings += warnings_of(stored, frame)
             frame = pl.concat([frame, stored]).unique("ts", keep="first", maintain_order=True).sort("ts")
         ts = frame["ts"].cast(pl.Int64)
@@ -129,18 +135,23 @@ class BarStore(Catalog):
             raise InvalidInput(f"bars from {first} to {last}", "bars lie between 1800 and 2200", "ts")
         return frame, Series(
             symbol, str(timeframe), len(frame), int(ts[0]), int(ts[-1]), digest_of(frame), nature.source,
-            nature.is_synthetic, nature.zone, nature.session, nature.prices,
+            nature.is_synthetic, nature.zone, nature.session, nature.prices, name.rsplit("/", 2)[0],
         )  # fmt: skip
 
+    def _home_name(self, symbol: str, timeframe: Timeframe) -> str:
+        """Answer the file that bars go to: one's own, shared or not."""
+        shared = name_of(symbol, timeframe, self._shared_home)
+        return shared if self.describe(shared) else name_of(symbol, timeframe, self.home)
+
     def _put(self, frame: pl.DataFrame, series: Series) -> None:
-        described = {key: str(value) for key, value in asdict(series).items()}
-        name = name_of(series.symbol, parse_timeframe(series.timeframe))
+        described = {key: str(value) for key, value in asdict(series).items() if key != "place"}
+        name = name_of(series.symbol, parse_timeframe(series.timeframe), series.place)
         self.files.put(name, lambda path: frame.write_parquet(path, compression="zstd", metadata=described))
 
     def damaged(self) -> list[str]:
         """Answer the names of series that cannot be read, or whose rows are not those that were stored."""
         found = []
-        for name in self.files.names(FOLDER):
+        for name in (name for folder in (LOCAL, SHARED, PRIVATE) for name in self.files.names(folder)):
             series, path = self.describe(name), self.files.fetch(name)
             try:
                 if series is None or path is None or digest_of(read_parquet(path)) != series.digest:

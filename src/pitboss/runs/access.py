@@ -12,6 +12,7 @@ from pitboss.runs.model import Run, RunQuery
 from pitboss.runs.ports import RunStore
 
 EVERYBODY = "*"
+SAVED = "saved:"  # begins the tag of a run that a saved backtest made; the rest is its id
 RUN, BACKTEST = "run", "backtest"  # what can be shared
 
 
@@ -49,8 +50,7 @@ class RunAccess:
     def readable(self, who: Principal, run_ids: Collection[str]) -> dict[str, Run | NotFound]:
         """Answer for each id the run that somebody may read, or that there is none."""
         found = {run.id: run for run in self.store.find(RunQuery(ids=tuple(run_ids), limit=len(run_ids)))}
-        others = [run.id for run in found.values() if not who.owns(run.owner)]
-        shared = self.shares.readable(who.name, RUN, others) if others and not who.is_operator else ()
+        shared = self._shared(who, [run for run in found.values() if not who.owns(run.owner)])
         answers: dict[str, Run | NotFound] = {}
         for run_id in run_ids:
             run = found.get(run_id)
@@ -61,6 +61,16 @@ class RunAccess:
                 self.overseer.saw(who, f"run {run_id}")
             answers[run_id] = run
         return answers
+
+    def _shared(self, who: Principal, others: Collection[Run]) -> Collection[str]:
+        """Answer those of others' runs that are shared, by themselves or with the backtest that they are of."""
+        if not others or who.is_operator:
+            return ()
+        found = set(self.shares.readable(who.name, RUN, [run.id for run in others]))
+        tagged = {run.id: tag.removeprefix(SAVED) for run in others for tag in run.tags if tag.startswith(SAVED)}
+        backtests = self.shares.readable(who.name, BACKTEST, set(tagged.values())) if tagged else ()
+        owners = {run.id for run in others if tagged.get(run.id) in backtests}
+        return found | owners
 
     def owner_of(self, who: Principal, query: RunQuery) -> str | None:
         """Answer whose runs a list holds: one's own, but for an operator who names another."""

@@ -35,7 +35,7 @@ class Share:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "id": self.id, "with": self.account, "is_link": self.account is None,
+            "id": self.id, "account": self.account, "is_link": self.account is None,
             "created_at": to_iso(self.created_at), "expires_at": to_iso(self.expires_at),
         }  # fmt: skip
 

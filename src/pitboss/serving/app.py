@@ -24,7 +24,7 @@ from pitboss.serving.head import HeadRequests
 from pitboss.serving.headers import SecurityHeaders
 from pitboss.serving.problems import RESPONSES, handle_errors
 from pitboss.serving.reader import Reader
-from pitboss.serving.setup import Setup
+from pitboss.serving.setup import Setup, serve_setup
 from pitboss.serving.tailer import Tailer
 
 DESCRIPTION = """Backtests, sweeps and every other long job as durable, observable, cancellable **runs**.
@@ -69,6 +69,7 @@ def create_app(
     app.include_router(probes, include_in_schema=False)
     describe_requests(app, platform.kinds)
     serve_pages(app)
+    serve_setup(app, app.state.setup, platform.accounts)
     handle_errors(app)
     app.add_middleware(Doors, accounts=platform.accounts, is_private=is_private)
     app.add_middleware(Guard, hosts=hosts, root_path=root_path)

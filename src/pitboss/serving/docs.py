@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.version import VERSION
+from pitboss.serving.headers import allowing
 
 ASSETS = "/docs/assets"
 _SVG = (
@@ -58,11 +59,13 @@ def serve_pages(app: FastAPI) -> None:
     @app.get("/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:
         root = request.scope.get("root_path", "")
-        return get_swagger_ui_html(
+        page = get_swagger_ui_html(
             openapi_url=f"{root}/openapi.json", title="pitboss API",
             swagger_js_url=f"{root}{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{root}{ASSETS}/swagger-ui.css", swagger_favicon_url=_ICON,
         )  # fmt: skip
+        page.headers["Content-Security-Policy"] = allowing(bytes(page.body).decode())
+        return page
 
     @app.get("/favicon.ico", include_in_schema=False)
     def icon() -> Response:

@@ -62,7 +62,8 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     if sys.stderr.isatty():
         print(f"pitboss serves {url}/api/v1, documented at {url}/docs", file=sys.stderr, flush=True)
         if app.state.setup.key:
-            print(f"Make the first account here, once: {url}/setup#{app.state.setup.key}", file=sys.stderr, flush=True)
+            link = f"{url}/setup?key={app.state.setup.key}"
+            print(f"Make the first account here, once: {link}", file=sys.stderr, flush=True)
     else:
         logger.info("pitboss serves", extra={"api": f"{url}/api/v1", "docs": f"{url}/docs"})
     try:

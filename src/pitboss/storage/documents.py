@@ -130,6 +130,12 @@ class BacktestShelf:
             raise _no_backtest(backtest_id)
         return SavedBacktest(**row._mapping)
 
+    def owner_of(self, backtest_id: str) -> str | None:
+        """Answer whose a configuration is, None where there is none."""
+        statement = sa.select(saved_backtests.c.owner).where(saved_backtests.c.id == backtest_id)
+        with self.database.reading() as connection:
+            return connection.execute(statement).scalar_one_or_none()
+
     def all(self, owner: str) -> list[SavedBacktest]:
         """Answer every configuration, by name."""
         statement = sa.select(saved_backtests).where(saved_backtests.c.owner == owner)

@@ -70,7 +70,7 @@ class SqlRunStore:
                 raise QueueFull(f"the queue is full: {waiting} runs wait", retry_after_seconds=5)
             now = self.database.clock(connection)
             serial = (connection.execute(sa.select(sa.func.max(runs.c.serial))).scalar_one() or 0) + 1
-            values = new_row(new, serial, self._next_number(connection, new.subject), now)
+            values = new_row(new, serial, self._next_number(connection, new.owner, new.subject), now)
             connection.execute(sa.insert(runs).values(**values))
             write_run(connection, new.id, now, [ev.Queued(priority=new.priority)], {})
             say_moved(connection, new.id, State.QUEUED, attempt=1)
@@ -78,10 +78,10 @@ class SqlRunStore:
                 connection.execute(sa.insert(checkpoints).values(run_id=new.id, **asdict(checkpoint)))
             return self._get(connection, new.id)
 
-    def _next_number(self, connection: Connection, subject: str) -> int:
-        insert = self.database.insert(subjects).values(name=subject, last_number=1)
+    def _next_number(self, connection: Connection, owner: str, subject: str) -> int:
+        insert = self.database.insert(subjects).values(owner=owner, name=subject, last_number=1)
         statement = insert.on_conflict_do_update(
-            index_elements=["name"], set_={"last_number": subjects.c.last_number + 1}
+            index_elements=["owner", "name"], set_={"last_number": subjects.c.last_number + 1}
         ).returning(subjects.c.last_number)
         return int(connection.execute(statement).scalar_one())
 

@@ -31,7 +31,7 @@ runs = Table(
     metadata,
     Column("id", String(36), primary_key=True),
     Column("serial", BigInteger, nullable=False, server_default="0"),  # order of submission over all runs, from 1
-    Column("number", Integer, nullable=False),  # within the subject, from 1, never reused
+    Column("number", Integer, nullable=False),  # within its owner's runs of the subject, from 1, never reused
     Column("kind", String(32), nullable=False),
     Column("subject", String(200), nullable=False),
     Column("owner", String(64), nullable=False),
@@ -69,7 +69,7 @@ runs = Table(
     Column("completing_at", Float),
     Column("ended_at", Float),
     Column("thinned_at", Float),  # when its progress events were removed; its log has holes since
-    UniqueConstraint("subject", "number", name="uq_runs_subject_number"),
+    UniqueConstraint("owner", "subject", "number", name="uq_runs_owner_subject_number"),
     UniqueConstraint("owner", "idempotency_key", name="uq_runs_idempotency"),
 )
 Index("ux_runs_serial", runs.c.serial, unique=True)
@@ -81,8 +81,10 @@ Index("ix_runs_unthinned", runs.c.ended_at)  # where thinned_at is null, says th
 subjects = Table(
     "subjects",
     metadata,
-    Column("name", String(200), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("name", String(200), nullable=False),
     Column("last_number", Integer, nullable=False),
+    PrimaryKeyConstraint("owner", "name", name="pk_subjects"),
 )
 
 run_events = Table(

@@ -30,7 +30,7 @@ CHUNK = 500
 ALIVE_SECONDS = 60.0  # a worker silent for longer is not at work
 DATABASE_NAME = "pitboss.db"
 MANIFEST_NAME = "manifest.json"
-FOLDERS = ("bars", "artifacts", "checkpoints")
+FOLDERS = ("bars", "shared", "private", "artifacts", "checkpoints")
 # what is said of hosts and their workers holds where they are
 TABLES = [table for table in metadata.sorted_tables if table not in (workers, failed_starts)]
 

@@ -10,6 +10,7 @@ from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.principal import Principal
 from pitboss.kinds.backtest import KIND
 from pitboss.kinds.documents.prepare import read_request
+from pitboss.runs.access import BACKTEST, SAVED, Nobody, Shares
 from pitboss.runs.kinds import with_all_mistakes
 from pitboss.runs.model import Run, RunQuery
 from pitboss.runs.service import UNFINISHED, CancelAnswer, RunService
@@ -40,6 +41,8 @@ class Shelf(Protocol):
 
     def get(self, owner: str, backtest_id: str) -> Any: ...
 
+    def owner_of(self, backtest_id: str) -> str | None: ...
+
     def all(self, owner: str) -> list[Any]: ...
 
     def change(self, owner: str, backtest_id: str, name: str, params: dict[str, Any]) -> Any: ...
@@ -50,12 +53,13 @@ class Shelf(Protocol):
 class SavedBacktests:
     """Creates, changes, deletes and runs saved configurations; each run of one is a run of its own.
 
-    Everything is the principal's own: what is somebody else's is not found.
+    What is somebody else's is not found, but for what they share: that can be read.
     """
 
-    def __init__(self, shelf: Shelf, service: RunService) -> None:
+    def __init__(self, shelf: Shelf, service: RunService, shares: Shares | None = None) -> None:
         self._shelf = shelf
         self._service = service
+        self._shares = shares or Nobody()
 
     def create(self, who: Principal, name: str, params: Mapping[str, Any]) -> Any:
         """Store a configuration. Raises InvalidInput, Conflict."""
@@ -63,7 +67,17 @@ class SavedBacktests:
 
     def get(self, who: Principal, backtest_id: str) -> Any:
         """Answer a configuration. Raises NotFound."""
+        return self._shelf.get(self._readable(who, backtest_id).name, backtest_id)
+
+    def own(self, who: Principal, backtest_id: str) -> Any:
+        """Answer a configuration that somebody may change. Raises NotFound, also for one that is only shared."""
         return self._shelf.get(who.name, backtest_id)
+
+    def _readable(self, who: Principal, backtest_id: str) -> Principal:
+        """Answer as whom a configuration is read: its owner, where they share it."""
+        owner = self._shelf.owner_of(backtest_id)
+        is_shared = owner is not None and bool(self._shares.readable(who.name, BACKTEST, [backtest_id]))
+        return Principal(owner) if owner is not None and is_shared else who
 
     def all(self, who: Principal) -> list[Any]:
         """Answer every configuration, by name."""
@@ -75,22 +89,23 @@ class SavedBacktests:
 
     def change(self, who: Principal, backtest_id: str, name: str | None, params: Mapping[str, Any] | None) -> Any:
         """Change the name, or some of the params (null removes one). Raises NotFound, InvalidInput, Conflict."""
-        before = self.get(who, backtest_id)
+        before = self.own(who, backtest_id)
         merged = {**before.params, **(params or {})}
         kept = {key: value for key, value in merged.items() if value is not None}
         return self._shelf.change(who.name, backtest_id, _checked(name or before.name), self._complete(who, kept))
 
     def run(self, who: Principal, backtest_id: str, idempotency_key: str | None = None) -> Run:
         """Queue a run of the configuration. Raises InvalidInput when it cannot run, such as without an entry."""
-        saved = self.get(who, backtest_id)
+        saved = self.own(who, backtest_id)
         tags = (self.tag(saved.id), saved.name)
         request = Submission(kind=KIND.name, params=saved.params, tags=tags, idempotency_key=idempotency_key)
         return self._service.submit(who, request)
 
     def runs(self, who: Principal, backtest_id: str, limit: int = 50, cursor: str | None = None) -> list[Run]:
         """Answer the past and present runs of a configuration, newest first. Raises NotFound."""
-        saved = self.get(who, backtest_id)
-        return self._service.find(who, RunQuery(tag=self.tag(saved.id), limit=limit, cursor=cursor))
+        reader = self._readable(who, backtest_id)
+        saved = self._shelf.get(reader.name, backtest_id)
+        return self._service.find(reader, RunQuery(tag=self.tag(saved.id), limit=limit, cursor=cursor))
 
     def latest(self, who: Principal, backtest_id: str) -> Run:
         """Answer the newest run that has not ended, else the newest. Raises NotFound."""
@@ -101,6 +116,7 @@ class SavedBacktests:
 
     def cancel(self, who: Principal, backtest_id: str, keep_partial: bool, run_id: str | None = None) -> CancelAnswer:
         """Cancel one run of the configuration: the named one, else the newest that has not ended."""
+        self.own(who, backtest_id)
         run = self.latest(who, backtest_id)
         if run_id is not None:
             run = next((r for r in self.runs(who, backtest_id, 1000) if r.id == run_id), run)
@@ -110,11 +126,12 @@ class SavedBacktests:
 
     def is_running(self, who: Principal, backtest_id: str) -> bool:
         """Answer whether any run of the configuration has not ended."""
-        return bool(self._service.find(who, RunQuery(tag=self.tag(backtest_id), states=UNFINISHED, limit=1)))
+        query = RunQuery(tag=self.tag(backtest_id), states=UNFINISHED, limit=1)
+        return bool(self._service.find(self._readable(who, backtest_id), query))
 
     @staticmethod
     def tag(backtest_id: str) -> str:
-        return f"saved:{backtest_id}"
+        return SAVED + backtest_id
 
     def _complete(self, who: Principal, params: Mapping[str, Any]) -> dict[str, Any]:
         """Answer the params, refusing what does not hold; a strategy that cannot run yet may be saved."""

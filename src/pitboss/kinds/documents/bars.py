@@ -36,6 +36,7 @@ def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore
 
     Raises InvalidInput when the stored bars have changed since, or none lie in the range.
     """
+    store = store.at(snapshot.get("places", ()))
     promised = {described["symbol"]: described["digest"] for described in snapshot["data"]}
     bars = {}
     for symbol in request.all_symbols:

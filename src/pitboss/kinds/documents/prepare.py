@@ -158,6 +158,7 @@ def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
         },
         "timeframe": str(request.timeframe),
         "data": data,
+        "places": list(catalog.places),
         "is_synthetic": any(described["is_synthetic"] for described in data),
         "versions": dict(versions()),
         "seed": None,  # nothing in a backtest is random

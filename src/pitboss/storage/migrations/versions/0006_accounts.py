@@ -94,7 +94,29 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.Float, nullable=False),
         sa.PrimaryKeyConstraint("owner", "name", name="pk_secrets"),
     )
+    _number_by_owner()
     _only_add_to_audit()
+
+
+def _number_by_owner() -> None:
+    """Runs are numbered within their owner's subject: a number tells nothing of others."""
+    op.rename_table("subjects", "subjects_of_all")
+    op.create_table(
+        "subjects",
+        sa.Column("owner", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(200), nullable=False),
+        sa.Column("last_number", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("owner", "name", name="pk_subjects"),
+    )
+    op.execute(
+        "INSERT INTO subjects (owner, name, last_number)"
+        " SELECT DISTINCT runs.owner, before.name, before.last_number"
+        " FROM subjects_of_all AS before JOIN runs ON runs.subject = before.name"
+    )
+    op.drop_table("subjects_of_all")
+    with op.batch_alter_table("runs") as runs:
+        runs.drop_constraint("uq_runs_subject_number", type_="unique")
+        runs.create_unique_constraint("uq_runs_owner_subject_number", ["owner", "subject", "number"])
 
 
 def _only_add_to_audit() -> None:
