@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pitboss.accounts.overseer import AuditedOverseer
 from pitboss.accounts.service import AccountService
 from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
-from pitboss.core.places import follow_folder, place_caches, unusable
+from pitboss.core.places import follow_folder, place_caches, run_log, unusable
 from pitboss.core.principal import LOCAL, Principal
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
@@ -22,7 +23,7 @@ from pitboss.launch.reconciler import Reconciler
 from pitboss.market.catalog import LOCAL as LOCAL_BARS
 from pitboss.market.catalog import Catalog, home_of
 from pitboss.runs.kinds import Family, Kinds
-from pitboss.runs.model import Limits
+from pitboss.runs.model import Limits, Run
 from pitboss.runs.ports import Launcher
 from pitboss.runs.service import Policy, Ports, RunService
 from pitboss.runs.sharing import Sharing
@@ -124,6 +125,22 @@ class Platform:
         )  # fmt: skip
         policy = Policy(limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds)
         return RunService(ports, policy, self.check_room)
+
+    @property
+    def place(self) -> str:
+        """Where this is, in words."""
+        return str(self.settings.data_dir)
+
+    def log_of(self, run: Run) -> str:
+        """Answer what a run's process wrote."""
+        path = run_log(self.settings.data_dir, run.id)
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def bring(self, _symbols: Collection[str], _data_dir: Path | None) -> None:
+        """Whatever bars are at hand are here."""
+
+    def prove(self) -> None:
+        """Whoever works here is known."""
 
     def check_schema(self) -> None:
         """Raise SchemaMismatch when the database was migrated since it was opened."""

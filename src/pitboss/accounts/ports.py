@@ -20,7 +20,7 @@ class Entry:
     target: str = ""
     via: str = ""
     address: str = ""
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @classmethod
     def of(cls, who: Principal, action: str, target: str = "", **detail: Any) -> Entry:

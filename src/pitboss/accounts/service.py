@@ -80,6 +80,11 @@ class AccountService:
         entry = Entry.of(who, "users.add", name, role=role_of(role).value)
         return self._store.add(name, role_of(role), self._passwords.hashed(password), entry)
 
+    def entries(self, who: Principal, after: str, limit: int, of: str | None) -> list[dict[str, Any]]:
+        """Answer the audit after an entry, oldest first; of one account where it is named. Raises Forbidden."""
+        _require_operator(who)
+        return self.audit.read(after, limit, of)
+
     def all(self, who: Principal) -> list[Account]:
         """Answer every account, by name."""
         _require_operator(who)

@@ -226,12 +226,13 @@ def remove_user(name: NamePath, platform: Wired, who: Who) -> None:
 @router.get("/audit", response_model=list[AuditModel])
 def read_audit(
     platform: Wired,
+    who: Who,
     after: Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$", description="Entries after this id.")] = "",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
     of: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$", description="Of one account.")] = None,
 ) -> Any:
     """Answer who did what, oldest first."""
-    return platform.accounts.audit.read(after, limit, of)
+    return platform.accounts.entries(who, after, limit, of)
 
 
 def cancel_runs_of(platform: Platform, name: str) -> int:

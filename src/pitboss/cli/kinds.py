@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pitboss.cli.desk import desk_of
 from pitboss.cli.flags import Launch, grouped
 from pitboss.cli.options import AsJson, DataDir, print_json, read_params
 from pitboss.cli.platform import platform_of
@@ -73,8 +74,8 @@ def run(
     """Run any kind: submit, watch, and show what came of it."""
     given = (read_params_file(params) if params else {}) | read_params(param, "--param")
     request = Submission(kind=kind, params=given, **launch.fields_of_submission(resource))
-    with platform_of(launch.data_dir) as platform:
-        follow_submitted(platform, platform.service.submit(platform.who, request), launch.as_json, launch.detach)
+    with desk_of(launch.data_dir) as desk:
+        follow_submitted(desk, desk.service.submit(desk.who, request), launch.as_json, launch.detach)
 
 
 def read_params_file(path: Path) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from pitboss.bootstrap import Platform
+from pitboss.cli.desk import Desk, desk_of
 from pitboss.cli.flags import Launch, grouped
 from pitboss.cli.options import Symbols, TimeframeOption, pairs
-from pitboss.cli.platform import platform_of
 from pitboss.cli.render import subject
 from pitboss.cli.watching import follow_submitted
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.parquet import rows_of
 from pitboss.runs.model import Run
 from pitboss.runs.submission import Submission
+from pitboss.strategy.reader import inspect_document
 from pitboss.strategy.reference import Means, StrategyRef
 
 STRATEGY = "A document's file, or the name of a stored strategy."
@@ -96,15 +96,22 @@ def _run_document(strategy: str, kind: str, params: dict[str, Any], launch: Laun
     """Run a document that is named as people at this machine do; a file that was run is kept, as the next version of
     its name."""
     reference = StrategyRef.local(strategy)
-    with platform_of(launch.data_dir) as platform:
+    with desk_of(launch.data_dir) as desk:
         if reference.means is Means.NAME:
-            _require_stored(platform, strategy)
+            _require_stored(desk, strategy)
         text = reference.text() if reference.means is Means.FILE else strategy
+        desk.bring(_symbols_of(text, params), launch.data_dir)
         request = Submission(kind=kind, params={"strategy": text, **params}, **launch.fields_of_submission())
-        run = platform.service.submit(platform.who, request)
+        run = desk.service.submit(desk.who, request)
         if reference.means is Means.FILE:
-            platform.strategies.add(run.owner, subject(run.subject), text)
-        follow_submitted(platform, run, launch.as_json, launch.detach)
+            desk.strategies.add(run.owner, subject(run.subject), text)
+        follow_submitted(desk, run, launch.as_json, launch.detach)
+
+
+def _symbols_of(text: str, params: dict[str, Any]) -> set[str]:
+    """Answer the symbols that a run trades or looks at, as far as that can be told here."""
+    document, _ = inspect_document(text)
+    return {*params.get("symbols", ()), *(document.symbols if document else ())}
 
 
 def _run_variant(text: str, changed: dict[str, Any], launch: Launch) -> None:
@@ -112,23 +119,23 @@ def _run_variant(text: str, changed: dict[str, Any], launch: Launch) -> None:
     reference, _, number = text.rpartition(":")
     if not number.isdigit():
         raise InvalidInput(f"'{text[:60]}' names no variant", "write RUN:N, such as trend#3:17", "--variant")
-    with platform_of(launch.data_dir) as platform:
-        sweep = platform.service.resolve(platform.who, reference)
-        kinds = platform.service.kinds
+    with desk_of(launch.data_dir) as desk:
+        sweep = desk.service.resolve(desk.who, reference)
+        kinds = desk.service.kinds
         known, own = kinds.get("backtest"), kinds.get(sweep.kind)
         assert known is not None
         given = own.pinned(sweep.params, sweep.snapshot) if own else sweep.params
         params = {name: value for name, value in given.items() if name in known.params.model_fields} | changed
-        several = (given.get("parameters"), _parameters_of(platform, sweep, int(number)), changed.get("parameters"))
+        several = (given.get("parameters"), _parameters_of(desk, sweep, int(number)), changed.get("parameters"))
         params["parameters"] = {name: value for part in several for name, value in (part or {}).items()}
         request = Submission(kind="backtest", params=params, **launch.fields_of_submission())
-        follow_submitted(platform, platform.service.submit(platform.who, request), launch.as_json, launch.detach)
+        follow_submitted(desk, desk.service.submit(desk.who, request), launch.as_json, launch.detach)
 
 
-def _parameters_of(platform: Platform, sweep: Run, number: int) -> dict[str, Any]:
+def _parameters_of(desk: Desk, sweep: Run, number: int) -> dict[str, Any]:
     """Answer the parameters of a sweep's variant. Raises InvalidInput where there is none."""
     names = list(sweep.params.get("grid") or {})
-    path = platform.files.fetch(platform.service.artifact(platform.who, sweep.id, "variants").path) if names else None
+    path = desk.files.fetch(desk.service.artifact(desk.who, sweep.id, "variants").path) if names else None
     if path is None:
         raise InvalidInput(f"run {sweep.id} has no variants", "name a sweep that has ended", "--variant")
     found = {row[0]: row[1:] for row in rows_of(path, ["variant", *names])}
@@ -137,9 +144,9 @@ def _parameters_of(platform: Platform, sweep: Run, number: int) -> dict[str, Any
     return dict(zip(names, found[number], strict=True))
 
 
-def _require_stored(platform: Platform, name: str) -> None:
+def _require_stored(desk: Desk, name: str) -> None:
     try:
-        platform.strategies.get(platform.who.name, name)
+        desk.strategies.get(desk.who.name, name)
     except NotFound:
         what = f"there is no file and no stored strategy '{name[:60]}'"
         raise InvalidInput(what, "check the path", "strategy") from None

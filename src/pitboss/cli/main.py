@@ -9,9 +9,10 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -85,8 +86,15 @@ app = typer.Typer(
 
 
 @app.callback()
-def pitboss() -> None:
+def pitboss(
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="A server to work at, such as https://host.", show_default="this machine"),
+    ] = None,
+) -> None:
     """Backtests, sweeps and every other long job as durable, observable, cancellable runs."""
+    if url is not None:
+        os.environ["PITBOSS_URL"] = url
 
 
 def main() -> None:

@@ -1,23 +1,26 @@
-"""How a command gets at the platform."""
+"""How a command that is about this machine gets at the platform."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pitboss.bootstrap import Platform, open_platform
+from pitboss.cli.desk import URL
 from pitboss.cli.options import settings_of
-from pitboss.core.errors import NotFound, StorageUnavailable
+from pitboss.core.errors import InvalidInput, NotFound, StorageUnavailable
 from pitboss.storage.database import is_made
 
 
 @contextmanager
 def platform_of(data_dir: Path | None, takes_up: bool = True) -> Iterator[Platform]:
     """Open the platform for one command; what others have left unfinished is taken up, unless the command is about
-    the engine itself."""
-    settings = settings_of(data_dir)
-    platform = open_platform(settings)
+    the engine itself. Raises InvalidInput where a server elsewhere is named."""
+    if os.environ.get(URL):
+        raise InvalidInput("this command works on the server's own machine", f"leave out --url and {URL}", "--url")
+    platform = open_platform(settings_of(data_dir))
     try:
         if takes_up:
             with suppress(StorageUnavailable):  # what keeps a worker from working is told where it matters

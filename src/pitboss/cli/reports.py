@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from pitboss.bootstrap import Platform
 from pitboss.cli import render
+from pitboss.cli.desk import Desk
 from pitboss.core.errors import StorageUnavailable
 from pitboss.core.infinite import is_infinite
 from pitboss.core.parquet import tail_of
@@ -13,22 +13,22 @@ from pitboss.runs.model import Run
 from pitboss.runs.report import Column, Figure, Report, Table, Unit, Value
 
 
-def show_run(platform: Platform, run: Run) -> None:
+def show_run(desk: Desk, run: Run) -> None:
     """Print a run for people: how it stands, and what came of it."""
     title = Text.assemble(
         (f"{run.kind} {run.number}", "bold"), f" of {render.subject(run.subject)}  ",
         render.state(run.state.value), f"{' (partial)' if run.partial else ''}  attempt {run.attempt}  {run.id}",
     )  # fmt: skip
     render.console.print(title)
-    about = platform.service.kinds.about(run)
+    about = desk.service.kinds.about(run)
     if about:
         print(render.one_line(about))
-    place = platform.service.place(run)
+    place = desk.service.place(run)
     if place:
         print(f"position {place.position} in the queue: {place.waiting_reason}")
-    elif waits_for := platform.service.waits_for(run):
+    elif waits_for := desk.service.waits_for(run):
         print(f"waits: {waits_for}")
-    unconfirmed = platform.service.unconfirmed(run)
+    unconfirmed = desk.service.unconfirmed(run)
     if unconfirmed:
         print(unconfirmed)
     if run.error:
@@ -37,10 +37,10 @@ def show_run(platform: Platform, run: Run) -> None:
     if run.partial and run.result is None:
         print(f"its finished items and its last checkpoint are kept: pitboss runs resume {run.id} goes on from there")
     if run.state.is_terminal:
-        show_report(platform, run, platform.service.kinds.report(run))
+        show_report(desk, run, desk.service.report(desk.who, run.id))
 
 
-def show_report(platform: Platform, run: Run, report: Report) -> None:
+def show_report(desk: Desk, run: Run, report: Report) -> None:
     """Print a report: notes first, for they say how far the figures are to be trusted."""
     for note in report.notes:
         style = "yellow" if note.is_warning else ""
@@ -51,7 +51,7 @@ def show_report(platform: Platform, run: Run, report: Report) -> None:
             print(f"{figure.label:<{width}}{shown(figure):>22}")
     for table in report.tables:
         if table.shown:
-            _show_table(platform, run, table)
+            _show_table(desk, run, table)
     exported = [download.title for download in report.downloads]
     if exported:
         print(f"\nMore: pitboss runs export {run.id} --what {exported[0]} --to FILE.csv")
@@ -89,11 +89,11 @@ def long_duration(seconds: float) -> str:
     return f"{seconds / 86_400:,.1f} days"
 
 
-def _show_table(platform: Platform, run: Run, table: Table) -> None:
+def _show_table(desk: Desk, run: Run, table: Table) -> None:
     rows: list[list[object]] = [list(row) for row in table.rows[: table.shown]]
     title = table.title
     if table.artifact is not None:
-        path = platform.files.fetch(f"artifacts/{run.id}/{table.artifact}")
+        path = desk.files.fetch(f"artifacts/{run.id}/{table.artifact}")
         if path is None:
             return
         try:
@@ -120,15 +120,15 @@ def _cell(value: object, column: Column) -> object:
     return value
 
 
-def outcome(platform: Platform, run: Run) -> str:
+def outcome(desk: Desk, run: Run) -> str:
     """Answer what came of a run in a few words."""
     if run.error:
         return str(run.error["message"])[:44]
-    said = platform.service.kinds.outcome(run)
+    said = desk.service.kinds.outcome(run)
     return f"{said} (partial)" if said and run.partial else said
 
 
-def list_runs(platform: Platform, runs: list[Run], title: str | None = None) -> None:
+def list_runs(desk: Desk, runs: list[Run], title: str | None = None) -> None:
     """Print runs as a table."""
-    rows = [render.run_row(run, platform.service.kinds.about(run), outcome(platform, run)) for run in runs]
+    rows = [render.run_row(run, desk.service.kinds.about(run), outcome(desk, run)) for run in runs]
     render.table(render.RUN_COLUMNS, rows, title=title)

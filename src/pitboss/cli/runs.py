@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from pitboss.cli import render, reports
+from pitboss.cli.desk import desk_of
 from pitboss.cli.exporting import copy_file, write_frame
 from pitboss.cli.options import AsJson, DataDir, pairs, print_json, read_params
 from pitboss.cli.platform import platform_of
 from pitboss.cli.watching import EXIT_CODES, ended, finish, news
 from pitboss.core.duration import seconds_of
 from pitboss.core.errors import InvalidInput, NotFound, suggest
-from pitboss.core.places import run_log
 from pitboss.runs.model import PARQUET, RunQuery
 from pitboss.runs.states import State
 from pitboss.storage.pruning import Pruner
@@ -37,16 +37,16 @@ def list_runs(
 ) -> None:
     """List runs, newest first."""
     query = RunQuery(states=read_states(state), kind=kind, tag=tag, limit=limit)
-    with platform_of(data_dir) as platform:
-        found = platform.service.find(platform.who, query)
+    with desk_of(data_dir) as desk:
+        found = desk.service.find(desk.who, query)
         if as_json:
             print_json([run.as_dict() for run in found])
         elif found:
-            reports.list_runs(platform, found)
+            reports.list_runs(desk, found)
         else:
             narrowed = any((state, kind, tag))
             first = "start one with 'pitboss backtest' or 'pitboss run'"
-            where = platform.settings.data_dir
+            where = desk.place
             print("No run matches." if narrowed else f"There are no runs yet in {where}: {first}.")
 
 
@@ -69,29 +69,28 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one run: how it stands, and its report."""
-    with platform_of(data_dir) as platform:
-        found = platform.service.resolve(platform.who, run)
+    with desk_of(data_dir) as desk:
+        found = desk.service.resolve(desk.who, run)
         if log:
-            path = run_log(platform.settings.data_dir, found.id)
-            print(path.read_text(errors="replace") if path.exists() else "", end="")
+            print(desk.log_of(found), end="")
         elif as_json:
-            print_json(found.as_dict(platform.service.place(found)))
+            print_json(found.as_dict(desk.service.place(found)))
         else:
-            reports.show_run(platform, found)
+            reports.show_run(desk, found)
 
 
 @app.command()
 def watch(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Watch a run to its end; with --json one event a line. Ctrl-C leaves it going unless something else is chosen."""
-    with platform_of(data_dir) as platform:
-        found = platform.service.resolve(platform.who, run)
+    with desk_of(data_dir) as desk:
+        found = desk.service.resolve(desk.who, run)
         if not as_json:
-            finish(platform, found, as_json, at_interrupt="l")
+            finish(desk, found, as_json, at_interrupt="l")
             return
-        for event in news(platform, found):
+        for event in news(desk, found):
             if event is not None:
                 print_json(event.as_dict())
-        code = EXIT_CODES[ended(platform, found).state.value]
+        code = EXIT_CODES[ended(desk, found).state.value]
     if code:
         raise typer.Exit(code)
 
@@ -105,28 +104,26 @@ def cancel(
     as_json: AsJson = False,
 ) -> None:
     """Cancel a run; what it has done so far is kept unless --discard."""
-    with platform_of(data_dir) as platform:
-        answer = platform.service.cancel(
-            platform.who, platform.service.resolve(platform.who, run).id, not discard, reason
-        )
+    with desk_of(data_dir) as desk:
+        answer = desk.service.cancel(desk.who, desk.service.resolve(desk.who, run).id, not discard, reason)
         print_json(answer.run.as_dict() | {"message": answer.message}) if as_json else print(answer.message)
 
 
 @app.command()
 def retry(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Queue a failed or cancelled run again, as a new run."""
-    with platform_of(data_dir) as platform:
-        again = platform.service.retry(platform.who, platform.service.resolve(platform.who, run).id)
-        platform.launcher.ensure()
+    with desk_of(data_dir) as desk:
+        again = desk.service.retry(desk.who, desk.service.resolve(desk.who, run).id)
+        desk.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
 
 
 @app.command()
 def resume(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Go on from where a failed or cancelled run last saved its state, as a new run."""
-    with platform_of(data_dir) as platform:
-        again = platform.service.resume(platform.who, platform.service.resolve(platform.who, run).id)
-        platform.launcher.ensure()
+    with desk_of(data_dir) as desk:
+        again = desk.service.resume(desk.who, desk.service.resolve(desk.who, run).id)
+        desk.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
 
 
@@ -139,13 +136,13 @@ def rerun(
     as_json: AsJson = False,
 ) -> None:
     """Queue any run again with some things changed, as a new run."""
-    with platform_of(data_dir) as platform:
-        found = platform.service.resolve(platform.who, run)
+    with desk_of(data_dir) as desk:
+        found = desk.service.resolve(desk.who, run)
         overrides = read_params(param, "--param")
         if parameter:
             overrides["parameters"] = {**found.params.get("parameters", {}), **pairs(parameter, "--set")}
-        again = platform.service.rerun(platform.who, found.id, overrides)
-        platform.launcher.ensure()
+        again = desk.service.rerun(desk.who, found.id, overrides)
+        desk.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
 
 
@@ -177,10 +174,10 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write what a run left behind to a file: a table, such as its trades or its equity, or any other file as it is."""
-    with platform_of(data_dir) as platform:
-        found = platform.service.resolve(platform.who, run)
-        artifact = platform.service.artifact(platform.who, found.id, what)
-        path = platform.files.fetch(artifact.path)
+    with desk_of(data_dir) as desk:
+        found = desk.service.resolve(desk.who, run)
+        artifact = desk.service.artifact(desk.who, found.id, what)
+        path = desk.files.fetch(artifact.path)
         if path is None:
             raise NotFound(f"the file {artifact.path} is missing", "restore it from a backup, or rerun")
         if artifact.media_type != PARQUET:
@@ -198,10 +195,10 @@ def export(
 
 def queue(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show what waits and why, what runs, and who works."""
-    with platform_of(data_dir) as platform:
-        active, queued = platform.service.active(platform.who), platform.service.queued(platform.who)
+    with desk_of(data_dir) as desk:
+        active, queued = desk.service.active(desk.who), desk.service.queued(desk.who)
         if active and not as_json:
-            reports.list_runs(platform, active, title="Running")
+            reports.list_runs(desk, active, title="Running")
     if as_json:
         print_json(
             {

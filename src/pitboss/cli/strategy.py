@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pitboss.cli.desk import desk_of
 from pitboss.cli.options import AsJson, DataDir, print_json
-from pitboss.cli.platform import platform_of
 from pitboss.cli.render import short_time, table
 from pitboss.core.clock import to_iso
 from pitboss.core.errors import InvalidInput
@@ -48,8 +48,8 @@ def add(
 ) -> None:
     """Store a document under its name, as the next version."""
     document = read_document_file(file)
-    with platform_of(data_dir) as platform:
-        stored = platform.strategies.add(platform.who.name, document.name, document.text)
+    with desk_of(data_dir) as desk:
+        stored = desk.strategies.add(desk.who.name, document.name, document.text)
     described = {"name": stored.name, "version": stored.version}
     print_json(described) if as_json else print(f"{stored.name} version {stored.version}")
 
@@ -62,8 +62,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Print a stored document."""
-    with platform_of(data_dir) as platform:
-        stored = platform.strategies.get(platform.who.name, name, version)
+    with desk_of(data_dir) as desk:
+        stored = desk.strategies.get(desk.who.name, name, version)
     if as_json:
         print_json({"name": stored.name, "version": stored.version, "digest": stored.digest, "text": stored.text})
     else:
@@ -73,8 +73,8 @@ def show(
 @app.command("list")
 def list_strategies(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the stored strategies."""
-    with platform_of(data_dir) as platform:
-        found, where = platform.strategies.all(platform.who.name), platform.settings.data_dir
+    with desk_of(data_dir) as desk:
+        found, where = desk.strategies.all(desk.who.name), desk.place
     if as_json:
         print_json([{"name": s.name, "version": s.version, "created_at": to_iso(s.created_at)} for s in found])
     elif found:

@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from pitboss.accounts.model import Scope
-from pitboss.bootstrap import Platform
+from pitboss.cli.desk import Desk, desk_of
 from pitboss.cli.options import AsJson, DataDir, print_json
-from pitboss.cli.platform import platform_of
 from pitboss.cli.render import short_time, table
 from pitboss.core.duration import seconds_of
 from pitboss.core.errors import NotFound
@@ -31,8 +30,9 @@ def create(
 ) -> None:
     """Make a token and print it, this once."""
     lasts = None if expires == "never" else seconds_of(expires, "--expires")
-    with platform_of(data_dir, takes_up=False) as platform:
-        token, key = platform.accounts.create_token(_owner(platform, account), name, scope, lasts)
+    with desk_of(data_dir, takes_up=False) as desk:
+        desk.prove()
+        token, key = desk.accounts.create_token(_owner(desk, account), name, scope, lasts)
     if as_json:
         print_json(token.as_dict() | {"token": key})
         return
@@ -44,8 +44,8 @@ def create(
 @app.command("list")
 def list_tokens(account: Account = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List tokens: what they are for, when they end, when and from where they were last used."""
-    with platform_of(data_dir, takes_up=False) as platform:
-        found = [token.as_dict() for token in platform.accounts.tokens(_owner(platform, account))]
+    with desk_of(data_dir, takes_up=False) as desk:
+        found = [token.as_dict() for token in desk.accounts.tokens(_owner(desk, account))]
     if as_json:
         print_json(found)
         return
@@ -62,16 +62,16 @@ def revoke(
     data_dir: DataDir = None,
 ) -> None:
     """End a token at once."""
-    with platform_of(data_dir, takes_up=False) as platform:
-        ended = platform.accounts.revoke(_owner(platform, account), token)
+    with desk_of(data_dir, takes_up=False) as desk:
+        ended = desk.accounts.revoke(_owner(desk, account), token)
     print(f"{ended.name} ({ended.prefix}…) is revoked")
 
 
-def _owner(platform: Platform, name: str | None) -> Principal:
+def _owner(desk: Desk, name: str | None) -> Principal:
     """Answer whose tokens are meant; who works on this machine sees to everybody's."""
     if name is None:
-        return platform.who
-    known = {account.name: account for account in platform.accounts.all(platform.who)}
+        return desk.who
+    known = {account.name: account for account in desk.accounts.all(desk.who)}
     if name not in known:
         raise NotFound(f"there is no account '{name[:64]}'", "see 'pitboss users list'")
-    return Principal(name, known[name].role.rights, platform.who.via)
+    return Principal(name, known[name].role.rights, desk.who.via)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pitboss.accounts.model import Role
+from pitboss.cli.desk import desk_of
 from pitboss.cli.options import AsJson, DataDir, print_json
 from pitboss.cli.platform import platform_of
 from pitboss.cli.render import short_time, table
@@ -42,16 +43,16 @@ def add(
     data_dir: DataDir = None,
 ) -> None:
     """Make an account; its password is asked for, or read from standard input."""
-    with platform_of(data_dir, takes_up=False) as platform:
-        platform.accounts.add(platform.who, name, asked_password(), role)
+    with desk_of(data_dir, takes_up=False) as desk:
+        desk.accounts.add(desk.who, name, asked_password(), role)
     print(f"{name} is a {role}")
 
 
 @app.command("list")
 def list_users(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the accounts."""
-    with platform_of(data_dir, takes_up=False) as platform:
-        found = [account.as_dict() for account in platform.accounts.all(platform.who)]
+    with desk_of(data_dir, takes_up=False) as desk:
+        found = [account.as_dict() for account in desk.accounts.all(desk.who)]
     if as_json:
         print_json(found)
     elif found:
@@ -68,29 +69,29 @@ def disable(
     data_dir: DataDir = None,
 ) -> None:
     """End an account's sessions and tokens at once, and let it sign in no more."""
-    with platform_of(data_dir, takes_up=False) as platform:
-        platform.accounts.disable(platform.who, name)
+    with desk_of(data_dir, takes_up=False) as desk:
+        desk.accounts.disable(desk.who, name)
         found = []
         if cancel_runs:
-            found = platform.service.find(platform.who, RunQuery(states=UNFINISHED, owner=name, limit=1000))
+            found = desk.service.find(desk.who, RunQuery(states=UNFINISHED, owner=name, limit=1000))
             for run in found:
-                platform.service.cancel(platform.who, run.id, True, "its account was disabled")
+                desk.service.cancel(desk.who, run.id, True, "its account was disabled")
     print(f"{name} is disabled; {len(found)} runs are cancelled" if cancel_runs else f"{name} is disabled")
 
 
 @app.command()
 def enable(name: Name, data_dir: DataDir = None) -> None:
     """Let an account sign in again."""
-    with platform_of(data_dir, takes_up=False) as platform:
-        platform.accounts.enable(platform.who, name)
+    with desk_of(data_dir, takes_up=False) as desk:
+        desk.accounts.enable(desk.who, name)
     print(f"{name} can sign in again; its tokens must be made anew")
 
 
 @app.command()
 def password(name: Name, data_dir: DataDir = None) -> None:
     """Set an account's password, and end its sessions."""
-    with platform_of(data_dir, takes_up=False) as platform:
-        platform.accounts.set_password(platform.who, name, asked_password())
+    with desk_of(data_dir, takes_up=False) as desk:
+        desk.accounts.set_password(desk.who, name, asked_password())
     print(f"{name} has a new password and must sign in again")
 
 
@@ -99,16 +100,16 @@ def role(
     name: Name, role: Annotated[str, typer.Argument(help=f"{', '.join(Role)}.")], data_dir: DataDir = None
 ) -> None:
     """Change what an account is for."""
-    with platform_of(data_dir, takes_up=False) as platform:
-        platform.accounts.set_role(platform.who, name, role)
+    with desk_of(data_dir, takes_up=False) as desk:
+        desk.accounts.set_role(desk.who, name, role)
     print(f"{name} is a {role}")
 
 
 @app.command()
 def remove(name: Name, data_dir: DataDir = None) -> None:
     """Remove an account; its runs stay, and its name is never given again."""
-    with platform_of(data_dir, takes_up=False) as platform:
-        platform.accounts.remove(platform.who, name)
+    with desk_of(data_dir, takes_up=False) as desk:
+        desk.accounts.remove(desk.who, name)
     print(f"{name} is removed")
 
 
@@ -120,9 +121,9 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Show who did what to what, when, from where and with which token: oldest first; --json prints a line each."""
-    with platform_of(data_dir, takes_up=False) as platform:
+    with desk_of(data_dir, takes_up=False) as desk:
         found, after = [], ""
-        while page := platform.accounts.audit.read(after, _PAGE, of):
+        while page := desk.accounts.entries(desk.who, after, _PAGE, of):
             found += page
             after = page[-1]["id"]
     found = found[-limit:] if limit else found

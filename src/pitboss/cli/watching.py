@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from pitboss.bootstrap import Platform
+from pitboss.cli.desk import Desk
 from pitboss.cli.options import print_json
 from pitboss.cli.render import duration, notes
 from pitboss.cli.reports import show_run
@@ -31,28 +31,28 @@ CHOICES = {
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
 
 
-def follow_submitted(platform: Platform, run: Run, as_json: bool, detach: bool) -> None:
+def follow_submitted(desk: Desk, run: Run, as_json: bool, detach: bool) -> None:
     """Have somebody work on a run; watch it to its end, unless it is left to itself."""
-    platform.launcher.ensure()
+    desk.launcher.ensure()
     if detach:
         print_json({"id": run.id, "number": run.number}) if as_json else print(run.id)
         return
-    finish(platform, run, as_json)
+    finish(desk, run, as_json)
 
 
-def finish(platform: Platform, run: Run, as_json: bool, at_interrupt: str = "k") -> None:
+def finish(desk: Desk, run: Run, as_json: bool, at_interrupt: str = "k") -> None:
     """Watch a run to its end, show what came of it and leave with its exit code; see `follow`."""
-    run = follow(platform, run, as_json, at_interrupt)
+    run = follow(desk, run, as_json, at_interrupt)
     if as_json:
         print_json(run.as_dict())
     else:
-        show_run(platform, run)
+        show_run(desk, run)
     code = EXIT_CODES[run.state.value]
     if code:
         raise typer.Exit(code)
 
 
-def follow(platform: Platform, run: Run, is_quiet: bool, at_interrupt: str = "k") -> Run:
+def follow(desk: Desk, run: Run, is_quiet: bool, at_interrupt: str = "k") -> Run:
     """Watch a run to its end, keeping a worker alive for it; answers the run as it ended.
 
     Ctrl-C asks what to do, one of `CHOICES`, and takes `at_interrupt` where nobody answers; a second one leaves the
@@ -61,46 +61,46 @@ def follow(platform: Platform, run: Run, is_quiet: bool, at_interrupt: str = "k"
     seen = [0]
     while True:
         try:
-            return _follow(platform, run, is_quiet, seen)
+            return _follow(desk, run, is_quiet, seen)
         except KeyboardInterrupt:
-            _interrupted(platform, run, at_interrupt)
+            _interrupted(desk, run, at_interrupt)
 
 
-def _follow(platform: Platform, run: Run, is_quiet: bool, seen: list[int]) -> Run:
+def _follow(desk: Desk, run: Run, is_quiet: bool, seen: list[int]) -> Run:
     """Watch from the last of the events `seen`, and note each."""
     ensured = 0.0
     with LiveLine(is_quiet) as line:
-        for event in news(platform, run, seen[-1]):
+        for event in news(desk, run, seen[-1]):
             if time.monotonic() - ensured > ENSURE_SECONDS:
                 with suppress(StorageUnavailable):
-                    platform.launcher.ensure()
+                    desk.launcher.ensure()
                 ensured = time.monotonic()
             if event is None:
-                line.wait(platform, run.id)
+                line.wait(desk, run.id)
                 continue
             seen[-1] = event.seq
             line.show(event.type, event.payload)
-    return ended(platform, run)
+    return ended(desk, run)
 
 
-def ended(platform: Platform, run: Run) -> Run:
+def ended(desk: Desk, run: Run) -> Run:
     """Answer a run whose last event was seen; a database that is away for a while is waited for."""
     asked_at = time.monotonic()
     while True:
         try:
-            return platform.service.get(platform.who, run.id)
+            return desk.service.get(desk.who, run.id)
         except StorageUnavailable:
             if time.monotonic() - asked_at > PATIENCE_SECONDS:
                 raise
             time.sleep(ENSURE_SECONDS)
 
 
-def news(platform: Platform, run: Run, after: int = 0) -> Iterator[StoredEvent | None]:
+def news(desk: Desk, run: Run, after: int = 0) -> Iterator[StoredEvent | None]:
     """Yield a run's events as they come, None now and then; a database that is away for a while is waited for."""
     heard_at, is_silent = time.monotonic(), False
     while True:
         try:
-            for event in platform.service.watch(platform.who, run.id, after):
+            for event in desk.service.watch(desk.who, run.id, after):
                 heard_at, is_silent = time.monotonic(), False
                 after = event.seq if event else after
                 yield event
@@ -114,18 +114,16 @@ def news(platform: Platform, run: Run, after: int = 0) -> Iterator[StoredEvent |
             time.sleep(ENSURE_SECONDS)
 
 
-def _interrupted(platform: Platform, run: Run, default: str) -> None:
+def _interrupted(desk: Desk, run: Run, default: str) -> None:
     answer = _asked(default) if sys.stdin.isatty() else default
     if answer == "l":
         notes.print(f"\nThe run goes on without you: pitboss runs watch {run.id}")
         sys.exit(130)
-    found = ended(platform, run)
+    found = ended(desk, run)
     if found.state.is_terminal:
         notes.print(f"The run has ended meanwhile: {found.state.value}")
     elif answer in ("k", "d"):
-        said = platform.service.cancel(
-            platform.who, run.id, keep_partial=answer == "k", reason="interrupted at the terminal"
-        )
+        said = desk.service.cancel(desk.who, run.id, keep_partial=answer == "k", reason="interrupted at the terminal")
         notes.print(said.message)
 
 
@@ -192,14 +190,14 @@ class LiveLine:
         elif kind == "log" and not self.is_quiet:
             notes.print(f"{payload['level']}: {payload['message']}", markup=False)
 
-    def wait(self, platform: Platform, run_id: str) -> None:
+    def wait(self, desk: Desk, run_id: str) -> None:
         """Nothing is new: while the run has not begun, show what it waits for."""
         assert self._task is not None
         if self._has_begun or time.monotonic() < self._ask_at:
             return
         self._ask_at = time.monotonic() + WAIT_SECONDS
         with suppress(StorageUnavailable):
-            reason = platform.service.waits_for(platform.service.get(platform.who, run_id))
+            reason = desk.service.waits_for(desk.service.get(desk.who, run_id))
             if reason and reason != self._waits_for:
                 self._progress.update(self._task, description="waits", details=reason)
                 self._print(f"waits: {reason}", None, "")

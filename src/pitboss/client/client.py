@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import io
 import ipaddress
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 from httpx_sse import SSEError, connect_sse
 
-from pitboss.core.errors import Conflict, InvalidInput, NotFound, PitbossError, Problem, QueueFull, StorageUnavailable
+from pitboss.core.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    PitbossError,
+    Problem,
+    QueueFull,
+    StorageUnavailable,
+    TooManyGuesses,
+    Unauthorized,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,6 +36,7 @@ POLL_SECONDS = 0.5
 RECONNECT_SECONDS = 0.2
 STREAM_FAILURES_BEFORE_POLLING = 3
 _VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+_UPLOAD_TIMEOUT = httpx.Timeout(10.0, read=600.0)
 _STREAM_TIMEOUT = httpx.Timeout(10.0, read=40.0)  # the server says something every 15 s
 
 
@@ -32,13 +47,21 @@ class Client:
     Conflict, QueueFull, StorageUnavailable. A server that is down raises StorageUnavailable, but `watch`
     and `wait` outlast it for `patience` seconds.
 
+    Where `url` or `token` are not given, PITBOSS_URL and PITBOSS_TOKEN of the environment are.
     HTTP_PROXY and the like are heeded, but for this machine itself. Raises InvalidInput for a URL or for variables of
     the environment that cannot be used.
     """
 
-    def __init__(self, url: str = "http://127.0.0.1:8000", timeout: float = 10.0, patience: float = 60.0) -> None:
-        self._http = _opened(url, timeout)
+    def __init__(
+        self, url: str | None = None, timeout: float = 10.0, patience: float = 60.0, token: str | None = None
+    ) -> None:
+        self.url = url if url is not None else os.environ.get("PITBOSS_URL") or "http://127.0.0.1:8000"
+        self._token = token if token is not None else os.environ.get("PITBOSS_TOKEN", "")
+        self._timeout = timeout
         self._patience = patience
+        self._http = _opened(self.url, timeout)
+        if self._token:
+            self._http.headers["Authorization"] = f"Bearer {_checked(self._token)}"
 
     def __enter__(self) -> Client:
         return self
@@ -51,6 +74,21 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
+
+    @property
+    def has_token(self) -> bool:
+        """True where requests carry a token."""
+        return bool(self._token)
+
+    def another(self) -> Client:
+        """Answer another connection to the same server, such as for another thread."""
+        return Client(self.url, self._timeout, self._patience, self._token)
+
+    def sign_in(self, name: str, password: str) -> None:
+        """Come in with a password instead of a token, for as long as this connection lasts. Raises Unauthorized."""
+        told = self._send("POST", "/session", json={"name": name, "password": password})
+        brought = "; ".join(f"{cookie.name}={cookie.value}" for cookie in told.cookies.jar)
+        self._http.headers.update({"Cookie": brought, "X-CSRF-Token": told.json()["csrf_token"]})
 
     def submit(
         self,
@@ -108,6 +146,56 @@ class Client:
     def add_strategy(self, text: str) -> dict[str, Any]:
         """Store a strategy document and answer its name and version."""
         return self._json("POST", "/strategies", json={"text": text})
+
+    def strategy(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """Answer a stored strategy, the newest version unless one is named. Raises NotFound."""
+        named = {} if version is None else {"version": version}
+        return self._json("GET", f"/strategies/{quote(name, safe='')}", params=named)
+
+    def strategies(self) -> list[dict[str, Any]]:
+        """Answer the newest version of every strategy of one's own."""
+        found: list[dict[str, Any]] = self.call("GET", "/strategies")
+        return found
+
+    def series(self) -> list[dict[str, Any]]:
+        """Answer the series of bars that there are: one's own and those that are shared."""
+        found: list[dict[str, Any]] = self.call("GET", "/data")
+        return found
+
+    def upload(self, file: str | Path, symbol: str, timeframe: str, **options: Any) -> dict[str, Any]:
+        """Import a file of bars, CSV or Parquet, with the options of `PUT /data/…`; answer series and report."""
+        with Path(file).open("rb") as opened:
+            path = f"/data/{quote(symbol)}/{timeframe}"
+            return self._json("PUT", path, content=_pieces(opened), params=options, timeout=_UPLOAD_TIMEOUT,
+                              headers={"Content-Type": "application/octet-stream"})  # fmt: skip
+
+    def queue(self) -> dict[str, Any]:
+        """Answer what waits and what is active: one's own runs, and which places are others'."""
+        return self._json("GET", "/queue")
+
+    def report(self, run_id: str) -> dict[str, Any]:
+        """Answer what came of a run: figures, notes, tables and charts."""
+        return self._json("GET", f"/runs/{run_id}/report")
+
+    def artifacts(self, run_id: str) -> list[dict[str, Any]]:
+        """Answer the files that a run left behind."""
+        found: list[dict[str, Any]] = self.call("GET", f"/runs/{run_id}/artifacts")
+        return found
+
+    def download(self, run_id: str, name: str, to: str | Path) -> None:
+        """Write a file that a run left behind to a place of one's own. Raises NotFound."""
+        with self._http.stream("GET", f"/runs/{run_id}/artifacts/{quote(name, safe='')}") as response:
+            if response.is_error:
+                response.read()
+                raise _error_of(response)
+            with Path(to).open("wb") as file:
+                for piece in response.iter_bytes():
+                    file.write(piece)
+
+    def call(self, method: str, path: str, body: Any = None, **request: Any) -> Any:
+        """Answer what any address of the API does, below `/api/v1`; None where there is nothing to say."""
+        response = self._send(method, path, **request | ({} if body is None else {"json": body}))
+        return response.json() if response.content else None
 
     def result(self, run_id: str) -> dict[str, Any]:
         """Answer the result of a run. Raises NotFound while there is none."""
@@ -206,6 +294,18 @@ def _opened(url: str, timeout: float) -> httpx.Client:
         raise InvalidInput(f"the environment's proxy or certificates cannot be used: {error}", remedy, "url") from None
 
 
+def _checked(token: str) -> str:
+    """Answer a token that can be sent. Raises InvalidInput."""
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise InvalidInput("the token has characters that no token has", "copy it again: pb_…", "token")
+    return token
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    while piece := file.read(1 << 20):
+        yield piece
+
+
 def _parsed(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
@@ -240,10 +340,16 @@ def _error_of(response: httpx.Response) -> PitbossError:
     match response.status_code:
         case 400 | 413 | 415 | 422:
             return InvalidInput([Problem(**problem) for problem in body.get("errors", [])] or detail)
+        case 401:
+            return Unauthorized(detail, "sign in, or set PITBOSS_TOKEN to a token that holds")
+        case 403:
+            return Forbidden(detail, remedy)
         case 404:
             return NotFound(detail, remedy)
         case 409:
             return Conflict(detail, remedy)
+        case 429 if "Retry-After" in response.headers and "password" in detail:
+            return TooManyGuesses(detail, float(response.headers["Retry-After"]))
         case 429:
             return QueueFull(detail, int(response.headers.get("Retry-After", 5)))
         case 503 | 507:

@@ -14,6 +14,7 @@ import polars as pl
 from pitboss.calendars.sessions import Rule, Session, joined, parse_session
 from pitboss.calendars.spelling import check_zone
 from pitboss.core.errors import InvalidInput, StorageUnavailable
+from pitboss.core.parquet import metadata_of
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.market.catalog import LOCAL, PRIVATE, SHARED, Catalog, Series, check_symbol, name_of
@@ -81,7 +82,12 @@ class BarStore(Catalog):
             check_symbol(symbol)
         file = source_of(path, source)
         session = parse_session(options.session) if options.session else None
-        nature = Nature(file.name, _zone(options, session), options.session or "", _prices(options))
+        said = _said(path)
+        nature = Nature(
+            said.get("source", file.name), _zone(options, session) or said.get("zone", ""),
+            options.session or said.get("session", ""), _prices(options) or said.get("prices", ""),
+            said.get("is_synthetic") == "True",
+        )  # fmt: skip
         try:
             made = [
                 (check_symbol(reading.ticker or symbol) if options.each_ticker else symbol,
@@ -167,6 +173,15 @@ def session_of(series: Series) -> Session | None:
         session = parse_session(series.session)
         return Rule(series.zone) if isinstance(session, Rule) and session == Rule("UTC") and series.zone else session
     return Rule(series.zone) if series.zone else None
+
+
+def _said(path: Path) -> dict[str, str]:
+    """Answer what a series that was stored by pitboss says of itself, nothing for any other file."""
+    try:
+        found = metadata_of(path)
+    except StorageUnavailable:
+        return {}
+    return found if "digest" in found else {}
 
 
 def _zone(options: ImportOptions, session: Session | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ from pitboss.core.errors import PitbossError
 from pitboss.core.principal import LOCAL, Principal
 from pitboss.serving.problems import problem, problem_of
 
+logger = logging.getLogger("pitboss.api")
 LOOK_SECONDS = 1.0  # between two looks whether there are accounts, and whether those who listen are still welcome
 _READS = ("GET", "HEAD", "OPTIONS")
 _OWN = ("accounts_", "shares_")  # the operations that note in the audit what they do themselves
@@ -97,7 +99,7 @@ class Doors:
             nonlocal has_begun
             if message["type"] == "http.response.start":
                 if message["status"] < 400 and scope["method"] not in _READS:
-                    await self._note(who, scope)
+                    await self._note(who, scope, Headers(raw=message["headers"]).get("location", scope["path"]))
                 has_begun = True
             await send(message)
 
@@ -132,11 +134,14 @@ class Doors:
         finally:
             self._watching = None
 
-    async def _note(self, who: Principal, scope: Scope) -> None:
+    async def _note(self, who: Principal, scope: Scope, target: str) -> None:
         operation = operation_of(scope["endpoint"])
         if not operation.startswith(_OWN):
             self._number += 1
-            await self._notes.ask((self._number, Entry.of(who, operation, scope["path"])))
+            try:
+                await self._notes.ask((self._number, Entry.of(who, operation, target)))
+            except PitbossError as error:  # what was asked for is done, and the answer must say so
+                logger.error("the audit lacks an entry", extra={"who": who.name, "action": operation}, exc_info=error)
 
     def _record(self, asked: Sequence[tuple[int, Entry]]) -> dict[tuple[int, Entry], PitbossError | None]:
         self.accounts.audit.record([entry for _, entry in asked])

@@ -29,7 +29,8 @@ def about_of(run: Run) -> str:
     changed = {
         name: value for part in ("parameters", "costs", "sizing") for name, value in (params.get(part) or {}).items()
     }
-    said = [f"{what} {str(first)[:10]} to {str(last)[:10]}", *(f"{name}={value}" for name, value in changed.items())]
+    dates = f" {str(first)[:10]} to {str(last)[:10]}" if first or last else ""
+    said = [what + dates, *(f"{name}={value}" for name, value in changed.items())]
     cash = params.get("cash", DEFAULT_CASH)
     return ", ".join(said + ([f"cash {cash:,.15g}"] if cash != DEFAULT_CASH else []))
 

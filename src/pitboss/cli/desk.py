@@ -1,0 +1,162 @@
+"""What commands work at: the platform of this machine, or a server elsewhere by the same words."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from pitboss.accounts.model import Account, Token
+from pitboss.bootstrap import open_platform
+from pitboss.cli.options import settings_of
+from pitboss.core.errors import StorageUnavailable
+from pitboss.core.principal import Principal
+from pitboss.runs.kinds import Kinds
+from pitboss.runs.model import Artifact, QueuePlace, Run, RunQuery, StoredEvent
+from pitboss.runs.report import Report
+from pitboss.runs.service import CancelAnswer
+from pitboss.runs.submission import Submission
+
+URL = "PITBOSS_URL"
+
+
+class Service(Protocol):
+    """As much of `runs.service.RunService` as commands ask for."""
+
+    @property
+    def kinds(self) -> Kinds: ...
+
+    def submit(self, who: Principal, request: Submission) -> Run: ...
+
+    def get(self, who: Principal, run_id: str) -> Run: ...
+
+    def find(self, who: Principal, query: RunQuery) -> list[Run]: ...
+
+    def resolve(self, who: Principal, reference: str) -> Run: ...
+
+    def cancel(self, who: Principal, run_id: str, keep_partial: bool, reason: str = "") -> CancelAnswer: ...
+
+    def unconfirmed(self, run: Run) -> str: ...
+
+    def retry(self, who: Principal, run_id: str) -> Run: ...
+
+    def resume(self, who: Principal, run_id: str) -> Run: ...
+
+    def rerun(self, who: Principal, run_id: str, overrides: Mapping[str, Any] | None = None) -> Run: ...
+
+    def place(self, run: Run) -> QueuePlace | None: ...
+
+    def waits_for(self, run: Run) -> str: ...
+
+    def queued(self, who: Principal) -> list[tuple[Run | None, QueuePlace]]: ...
+
+    def active(self, who: Principal) -> list[Run]: ...
+
+    def report(self, who: Principal, run_id: str) -> Report: ...
+
+    def artifact(self, who: Principal, run_id: str, name: str) -> Artifact: ...
+
+    def watch(self, who: Principal, run_id: str, after: int = 0) -> Iterator[StoredEvent | None]: ...
+
+
+class Strategies(Protocol):
+    """As much of `storage.documents.StrategyShelf`."""
+
+    def add(self, owner: str, name: str, text: str) -> Any: ...
+
+    def get(self, owner: str, name: str, version: int | None = None) -> Any: ...
+
+    def all(self, owner: str) -> list[Any]: ...
+
+
+class Accounts(Protocol):
+    """As much of `accounts.service.AccountService`."""
+
+    def all(self, who: Principal) -> list[Account]: ...
+
+    def add(self, who: Principal, name: str, password: str, role: str) -> Account: ...
+
+    def set_role(self, who: Principal, name: str, role: str) -> Account: ...
+
+    def enable(self, who: Principal, name: str) -> Account: ...
+
+    def disable(self, who: Principal, name: str) -> Account: ...
+
+    def set_password(self, who: Principal, name: str, password: str) -> Account: ...
+
+    def remove(self, who: Principal, name: str) -> None: ...
+
+    def create_token(self, who: Principal, name: str, scope: str, lasts: float | None) -> tuple[Token, str]: ...
+
+    def tokens(self, who: Principal) -> list[Token]: ...
+
+    def revoke(self, who: Principal, reference: str) -> Token: ...
+
+    def entries(self, who: Principal, after: str, limit: int, of: str | None) -> list[dict[str, Any]]: ...
+
+
+class FilesAt(Protocol):
+    """Where what runs left behind can be read."""
+
+    def fetch(self, name: str) -> Path | None: ...
+
+
+class Starter(Protocol):
+    """Sees to it that somebody works on what is queued."""
+
+    def ensure(self) -> None: ...
+
+
+class Desk(Protocol):
+    """What commands work at; `place` says where that is."""
+
+    @property
+    def who(self) -> Principal: ...
+
+    @property
+    def place(self) -> str: ...
+
+    @property
+    def service(self) -> Service: ...
+
+    @property
+    def strategies(self) -> Strategies: ...
+
+    @property
+    def accounts(self) -> Accounts: ...
+
+    @property
+    def files(self) -> FilesAt: ...
+
+    @property
+    def launcher(self) -> Starter: ...
+
+    def log_of(self, run: Run) -> str: ...
+
+    def bring(self, symbols: Collection[str], data_dir: Path | None) -> None:
+        """See to it that bars which are at hand here are there too."""
+
+    def prove(self) -> None:
+        """See to it that whoever works here is known there."""
+
+
+@contextmanager
+def desk_of(data_dir: Path | None, takes_up: bool = True) -> Iterator[Desk]:
+    """Open what one command works at; what others have left unfinished on this machine is taken up, unless the command
+    is about something else."""
+    if os.environ.get(URL):
+        from pitboss.cli.remote import RemoteDesk
+
+        with RemoteDesk() as remote:
+            yield remote
+        return
+    platform = open_platform(settings_of(data_dir))
+    try:
+        if takes_up:
+            with suppress(StorageUnavailable):  # what keeps a worker from working is told where it matters
+                platform.take_up()
+        yield platform
+    finally:
+        platform.close()
