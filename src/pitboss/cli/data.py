@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pitboss.cli.desk import URL
 from pitboss.cli.exporting import write_frame
 from pitboss.cli.flags import grouped
 from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
@@ -25,6 +27,7 @@ from pitboss.market.catalog import Catalog
 from pitboss.market.options import ImportOptions
 
 if TYPE_CHECKING:
+    from pitboss.cli.remote import RemoteBars
     from pitboss.market.store import BarStore, Imported
 
 app = typer.Typer(help="Import, list and export bars.", no_args_is_help=True)
@@ -40,13 +43,28 @@ def files_of(data_dir: Path | None) -> Files:
     return open_files(settings.data_dir, settings.files_url)
 
 
-def catalog_of(data_dir: Path | None) -> Catalog:
-    """Answer what there is of bars."""
+def catalog_of(data_dir: Path | None) -> Catalog | RemoteBars:
+    """Answer what there is of bars, here or at the server that is named."""
+    if os.environ.get(URL):
+        from pitboss.cli.remote import RemoteBars
+
+        return RemoteBars()
     return Catalog(files_of(data_dir))
 
 
+def importer_of(data_dir: Path | None) -> BarStore | RemoteBars:
+    """Answer what takes files of bars in, here or at the server that is named."""
+    if os.environ.get(URL):
+        from pitboss.cli.remote import RemoteBars
+
+        return RemoteBars()
+    return store_of(data_dir)
+
+
 def store_of(data_dir: Path | None) -> BarStore:
-    """Answer the bars themselves."""
+    """Answer the bars themselves. Raises InvalidInput where a server elsewhere is named."""
+    if os.environ.get(URL):
+        raise InvalidInput("this command looks at bars of this machine", f"leave out --url and {URL}", "--url")
     files = files_of(data_dir)  # first: it says where compiled kernels are kept
     from pitboss.market.store import BarStore
 
@@ -84,7 +102,7 @@ def import_bars(
     if not symbol and not options.each_ticker:
         raise InvalidInput("there is no symbol", "name it with --symbol, or store all with --each-ticker", "--symbol")
     with given_file(file) as (path, source):
-        made = store_of(data_dir).import_file(path, symbol, parse_timeframe(timeframe), options, source)
+        made = importer_of(data_dir).import_file(path, symbol, parse_timeframe(timeframe), options, source)
     if as_json:
         told = [{"series": one.series.as_dict(), "report": one.report.as_dict()} for one in made]
         print_json(told if options.each_ticker else told[0])
@@ -129,7 +147,7 @@ def list_series(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         ]  # fmt: skip
         table(("symbol", "timeframe", "bars", "first (UTC)", "last (UTC)", "source"), rows)
     else:
-        where = settings_of(data_dir).data_dir
+        where = os.environ.get(URL) or settings_of(data_dir).data_dir
         print(f"There are no bars yet in {where}: 'pitboss data import' stores some, 'pitboss data synth' makes some.")
 
 

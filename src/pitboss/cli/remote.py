@@ -9,11 +9,12 @@ import tempfile
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import typer
 
@@ -23,7 +24,9 @@ from pitboss.client.client import Client
 from pitboss.core.errors import InvalidInput, NotFound, PitbossError
 from pitboss.core.files import open_files
 from pitboss.core.principal import Principal
-from pitboss.market.catalog import Catalog
+from pitboss.core.timeframe import Timeframe
+from pitboss.market.catalog import SHARED, Catalog, Series
+from pitboss.market.options import ImportOptions
 from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import DEFAULT_RESOURCE, Artifact, QueuePlace, Run, RunQuery, StoredEvent
 from pitboss.runs.references import artifact_named, run_named
@@ -223,6 +226,39 @@ class RemoteStrategies:
         return [_stored(told) for told in self._client.strategies()]
 
 
+class RemoteBars:
+    """Bars of a server: what there is, and what takes them in."""
+
+    def __init__(self) -> None:
+        self._client = Client()
+
+    def all(self) -> list[Series]:
+        return [_series(told) for told in self._client.series()]
+
+    def import_file(
+        self,
+        path: Path,
+        symbol: str,
+        timeframe: Timeframe,
+        options: ImportOptions,
+        source: str = "",  # noqa: ARG002
+    ) -> list[Any]:
+        if options.each_ticker:
+            raise InvalidInput("a server takes one series at a time", "name one with --ticker", "--each-ticker")
+        given = {name: value for name, value in asdict(options).items() if value not in (None, False, "")}
+        told = self._client.upload(path, symbol, str(timeframe), **given)
+        report = SimpleNamespace(**told["report"])
+        report.repairs = lambda: told["report"]["repairs"]
+        report.largest_gaps = [SimpleNamespace(**gap) for gap in told["report"]["largest_gaps"]]
+        return [SimpleNamespace(series=_series(told["series"]), report=report)]
+
+    def remove(self, symbol: str, timeframe: Timeframe) -> None:
+        self._client.call("DELETE", f"/data/{quote(symbol)}/{timeframe}")
+
+    def share(self, symbol: str, timeframe: Timeframe, is_shared: bool) -> Series:
+        return _series(self._client.call("PATCH", f"/data/{quote(symbol)}/{timeframe}", {"is_shared": is_shared}))
+
+
 class RemoteAccounts:
     """Accounts and tokens of a server; see `cli.desk.Accounts`."""
 
@@ -307,6 +343,12 @@ def run_of(told: Mapping[str, Any]) -> Run:
     numbers = dict.fromkeys(("serial", "checkpointed_attempt", "failed_starts", "memory_kills", "last_seq"), 0)
     empty = {each.name: None for each in fields(Run)}
     return Run(**(empty | numbers | known))
+
+
+def _series(told: Mapping[str, Any]) -> Series:
+    known = {each.name: told.get(each.name, "") for each in fields(Series)}
+    moments = {name: round((_seconds(told[name]) or 0.0) * 1e6) for name in ("first", "last")}
+    return Series(**(known | moments | {"place": SHARED if told["is_shared"] else ""}))
 
 
 def _artifact(run_id: str, told: Mapping[str, Any]) -> Artifact:

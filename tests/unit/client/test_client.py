@@ -26,7 +26,6 @@ def plain_environment(monkeypatch):
         "http://[::1",
         "http://h:1?x=1",
         "http://h:1#f",
-        None,
     ],
 )
 def test_an_address_that_is_none_says_what_to_write(url):
