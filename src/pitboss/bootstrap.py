@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from pitboss.accounts.overseer import AuditedOverseer
 from pitboss.accounts.service import AccountService
-from pitboss.core.errors import DiskFull, SchemaMismatch
+from pitboss.accounts.vault import Vault
+from pitboss.core.errors import DiskFull, Problem, SchemaMismatch
 from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches, run_log, unusable
 from pitboss.core.principal import LOCAL, Principal
+from pitboss.core.sealing import Seal
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
 from pitboss.launch.local import LocalLauncher, WorkerKeeper
@@ -36,6 +38,7 @@ from pitboss.storage.figures import SqlFigures
 from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.runs import SqlRunStore
+from pitboss.storage.secrets import SqlSecrets
 from pitboss.storage.shares import SqlShares
 from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
 
@@ -67,12 +70,24 @@ class Strategies:
 
 
 @dataclass(frozen=True)
+class OwnSecrets:
+    """Somebody's secrets, by name alone."""
+
+    vault: Vault
+    who: Principal
+
+    def missing(self, names: Collection[str]) -> list[Problem]:
+        return self.vault.missing(self.who, names)
+
+
+@dataclass(frozen=True)
 class Sources:
     """Where kinds find what somebody's params name."""
 
     strategies: Strategies
     bars: Catalog
     scripts: Scripts
+    secrets: OwnSecrets
 
 
 @dataclass(frozen=True)
@@ -171,6 +186,10 @@ class Platform:
         return AccountService(SqlAccountStore(self.database), SqlAudit(self.database))
 
     @cached_property
+    def vault(self) -> Vault:
+        return Vault(SqlSecrets(self.database), Seal(self.settings.key_file), self.accounts.audit)
+
+    @cached_property
     def sharing(self) -> Sharing:
         return Sharing(SqlShares(self.database), self.service, self.accounts.audit)
 
@@ -183,9 +202,9 @@ class Platform:
         """Answer where kinds find what somebody's params name."""
         from pitboss.kinds.script.registry import Scripts
 
-        return Sources(
-            Strategies(self.strategies, who), self.catalog_of(who), Scripts(self.settings.script_folders, who)
-        )
+        scripts = Scripts(self.settings.script_folders, who)
+        secrets = OwnSecrets(self.vault, who)
+        return Sources(Strategies(self.strategies, who), self.catalog_of(who), scripts, secrets)
 
     @cached_property
     def kinds(self) -> Kinds:
@@ -257,6 +276,7 @@ def _make_worker(settings: Settings, database: Database, is_automatic: bool, kin
     from pitboss.worker.config import Upkeep, WorkerConfig  # the commands that list need none of it
     from pitboss.worker.worker import Worker
 
+    vault = Vault(SqlSecrets(database), Seal(settings.key_file), SqlAudit(database))
     config = WorkerConfig(
         data_dir=settings.data_dir,
         slots=settings.capacity,
@@ -278,6 +298,7 @@ def _make_worker(settings: Settings, database: Database, is_automatic: bool, kin
         shares_kernel=database.is_sqlite,
         database_url=settings.url,
         families=FAMILIES,
+        secrets=vault.values,
     )
     pruner = Pruner(database, open_files(settings.data_dir, settings.files_url), settings.thin_seconds)
     return Worker(

@@ -6,14 +6,14 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from pitboss.api import accounts, backtests, data, events, kinds, runs, scripts, shares, strategies, system
+from pitboss.api import accounts, backtests, data, events, kinds, runs, scripts, secrets, shares, strategies, system
 from pitboss.api.deps import admit
 
 
 def api_router(responses: dict[int | str, dict[str, Any]]) -> APIRouter:
     """Answer the routes of the API, probes included; `responses` describes the errors that any of them may answer."""
     router = APIRouter(responses=responses, dependencies=[Depends(admit)])
-    for module in (runs, events, kinds, scripts, backtests, strategies, data, shares, accounts, system):
+    for module in (runs, events, kinds, scripts, backtests, strategies, data, shares, accounts, secrets, system):
         router.include_router(module.router)
     router.include_router(system.probes)
     return router

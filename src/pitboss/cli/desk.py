@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pitboss.accounts.model import Account, Token
+from pitboss.accounts.vault import Secret
 from pitboss.bootstrap import open_platform
 from pitboss.cli.options import settings_of
 from pitboss.core.errors import StorageUnavailable
@@ -97,6 +98,16 @@ class Accounts(Protocol):
     def entries(self, who: Principal, after: str, limit: int, of: str | None) -> list[dict[str, Any]]: ...
 
 
+class Secrets(Protocol):
+    """As much of `accounts.vault.Vault`."""
+
+    def put(self, who: Principal, name: str, value: str) -> Secret: ...
+
+    def all(self, who: Principal) -> list[Secret]: ...
+
+    def remove(self, who: Principal, name: str) -> None: ...
+
+
 class FilesAt(Protocol):
     """Where what runs left behind can be read."""
 
@@ -126,6 +137,9 @@ class Desk(Protocol):
 
     @property
     def accounts(self) -> Accounts: ...
+
+    @property
+    def vault(self) -> Secrets: ...
 
     @property
     def files(self) -> FilesAt: ...

@@ -34,6 +34,7 @@ COMMANDS = {
     "data": ("data:app", "Import, list and export bars."),
     "users": ("users:app", "Make the first account, and see to the others."),
     "tokens": ("tokens:app", "Make, list and revoke tokens for programs."),
+    "secrets": ("secrets:app", "Keep secrets that jobs need."),
     "audit": ("users:audit", "Show who did what to what, and when."),
     "serve": ("server:serve", "Serve the HTTP API, with a worker kept running beside it."),
     "worker": ("worker:worker_app", "Run a worker, or see to those that run."),

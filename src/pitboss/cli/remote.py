@@ -19,6 +19,7 @@ from urllib.parse import quote
 import typer
 
 from pitboss.accounts.model import Account, Role, Scope, Token
+from pitboss.accounts.vault import Secret
 from pitboss.cli.options import settings_of
 from pitboss.client.client import Client
 from pitboss.core.errors import InvalidInput, NotFound, PitbossError
@@ -48,6 +49,7 @@ class RemoteDesk:
         self.service = RemoteRuns(self.client, self.kinds)
         self.strategies = RemoteStrategies(self.client)
         self.accounts = RemoteAccounts(self.client)
+        self.vault = RemoteSecrets(self.client)
         self.launcher = NoLauncher()
         self._folder = tempfile.TemporaryDirectory(prefix="pitboss-")
         self.files = RemoteFiles(self.client, Path(self._folder.name))
@@ -308,6 +310,22 @@ class RemoteAccounts:
         return found
 
 
+class RemoteSecrets:
+    """Secrets of a server; see `cli.desk.Secrets`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def put(self, _who: Principal, name: str, value: str) -> Secret:
+        return _secret(self._client.call("PUT", f"/secrets/{quote(name, safe='')}", {"value": value}))
+
+    def all(self, _who: Principal) -> list[Secret]:
+        return [_secret(told) for told in self._client.call("GET", "/secrets")]
+
+    def remove(self, _who: Principal, name: str) -> None:
+        self._client.call("DELETE", f"/secrets/{quote(name, safe='')}")
+
+
 class RemoteFiles:
     """What runs of a server left behind, fetched into a folder of this command's own."""
 
@@ -373,6 +391,11 @@ def _account(told: Mapping[str, Any]) -> Account:
         name=told["name"], role=Role(told["role"]), is_enabled=told["is_enabled"], is_local=False,
         password="…" if told["has_password"] else "", created_at=_seconds(told["created_at"]) or 0.0,
     )  # fmt: skip
+
+
+def _secret(told: Mapping[str, Any]) -> Secret:
+    moments = {name: _seconds(told[name]) or 0.0 for name in ("created_at", "updated_at")}
+    return Secret(name=told["name"], **moments)
 
 
 def _token(told: Mapping[str, Any]) -> Token:

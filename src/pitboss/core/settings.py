@@ -103,6 +103,9 @@ class Settings(BaseSettings):
         description="runs at once per worker, of each resource; a number is of default",
     )
     local_worker: bool = Field(True, description="whether serve and the commands start a worker on this machine")
+    secrets_key: Annotated[Path | None, BeforeValidator(_place_or_none)] = Field(
+        None, description="file of the key that seals secrets; empty: secrets.key in data_dir, for all its workers"
+    )
     resources: list[Resource] = Field([], description="what a worker serves, such as gpu; empty: all that has slots")
     python_path: list[Place] = Field([], description="folders whose modules jobs may import; no other way leads in")
     script_folders: list[Place] = Field([], description="folders whose declared scripts can be run")
@@ -156,6 +159,11 @@ class Settings(BaseSettings):
         """How many runs of each resource a worker takes; one without slots of its own has as many as default."""
         served = self.resources or [name for name, count in self.slots.items() if count]
         return {name: self.slots.get(name, self.slots[DEFAULT]) for name in served}
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key that seals secrets is."""
+        return self.secrets_key or self.data_dir / "secrets.key"
 
     @property
     def url(self) -> str:
@@ -221,6 +229,7 @@ def _with_absolute_paths(settings: Settings) -> Settings:
     changed: dict[str, Any] = {
         "data_dir": folder(settings.data_dir, "data_dir"),
         "python_path": [absolute(folder, "python_path") for folder in settings.python_path],
+        "secrets_key": settings.secrets_key and absolute(settings.secrets_key, "secrets_key"),
         "tls_cert": settings.tls_cert and absolute(settings.tls_cert, "tls_cert"),
         "tls_key": settings.tls_key and absolute(settings.tls_key, "tls_key"),
     }

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from pitboss.core import panel as cells
 from pitboss.core.errors import RunCancelled, RunSuspended, StorageUnavailable
 from pitboss.core.files import Files, LocalFiles, digest_of_file
+from pitboss.core.masking import Masker, mask_file
 from pitboss.runs import messages as said
 from pitboss.runs.checkpoint import differences, plain_identity, read_state, write_state
 from pitboss.runs.messages import Gauge, Message, gauges_shown
@@ -41,7 +43,9 @@ class RunContext:
 
     `memory` is the instrument panel (see `core.panel`), shared with the worker; compiled loops write it
     directly. `threads` is how many cores the run may use, `checkpoints` are the states saved by earlier
-    attempts, newest first, `source` is the package that the kind comes from. Not thread-safe but for `is_cancelled`.
+    attempts, newest first, `source` is the package that the kind comes from, `secrets` are those that the run's
+    snapshot names; they are masked in whatever it says, writes to its log and leaves as text. Not thread-safe but for
+    `is_cancelled`.
     """
 
     world: World
@@ -55,6 +59,7 @@ class RunContext:
     checkpoint_seconds: float = 2.0
     source: str = ""
     resources: Mapping[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
     _made: dict[str, Any] = field(init=False, default_factory=dict)
     _cells: memoryview = field(init=False)
     _gauges: tuple[Gauge, ...] = field(init=False, default=())
@@ -71,6 +76,11 @@ class RunContext:
     @property
     def run_id(self) -> str:
         return self.world.run_id
+
+    @cached_property
+    def masker(self) -> Masker:
+        """What makes the run's secrets unreadable in a text."""
+        return Masker(self.secrets.values()) if self.secrets else Masker(())
 
     @property
     def files(self) -> Files:
@@ -157,10 +167,21 @@ class RunContext:
 
         A Parquet file is a table, whose rows are also served as CSV and JSON. Raises DiskFull when there is no room.
         """
-        stored = self.files.put(f"artifacts/{self.run_id}/{name}", write)
+        stored = self.files.put(f"artifacts/{self.run_id}/{name}", self._masked(write))
         saved = Artifact(name, stored.name, stored.size, stored.digest, media_type)
         self.send(said.ArtifactSaved(saved))
         return saved
+
+    def _masked(self, write: Callable[[Path], object]) -> Callable[[Path], object]:
+        """Answer what writes a file and masks the secrets in it, where it is a text."""
+        if not self.secrets:
+            return write
+
+        def written(path: Path) -> None:
+            write(path)
+            mask_file(path, self.masker)
+
+        return written
 
     def restore(self, identity: Mapping[str, str] | None = None) -> dict[str, Any] | None:
         """Answer the newest state that was saved, None when the work begins at its beginning.

@@ -25,7 +25,7 @@ from pitboss.serving.problems import problem, problem_of
 logger = logging.getLogger("pitboss.api")
 LOOK_SECONDS = 1.0  # between two looks whether there are accounts, and whether those who listen are still welcome
 _READS = ("GET", "HEAD", "OPTIONS")
-_OWN = ("accounts_", "shares_")  # the operations that note in the audit what they do themselves
+_OWN = ("accounts_", "secrets_", "shares_")  # the operations that note in the audit what they do themselves
 Key = tuple[str, str]  # what somebody comes with, and from where
 
 

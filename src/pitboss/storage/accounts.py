@@ -22,6 +22,7 @@ from pitboss.storage.tables import (
     guesses,
     runs,
     saved_backtests,
+    secrets,
     sessions,
     strategies,
     subjects,
@@ -72,7 +73,7 @@ class SqlAccountStore:
                 connection.execute(sa.insert(accounts).values(**asdict(made)))
                 if adopts:
                     _refuse_two(connection)
-                    for table in (runs, subjects, strategies, saved_backtests):
+                    for table in (runs, subjects, strategies, saved_backtests, secrets):
                         own = table.c.owner == LOCAL.name
                         connection.execute(sa.update(table).where(own).values(owner=name))
                 note(self.database, connection, entry)

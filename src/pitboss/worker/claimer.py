@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from pitboss.core import panel as cells
 from pitboss.core.clock import boot_nanoseconds
-from pitboss.core.errors import StorageUnavailable
+from pitboss.core.errors import NotFound, StorageUnavailable
 from pitboss.runs.kinds import Family, Kinds
 from pitboss.runs.model import Claim, Serves
 from pitboss.runs.ports import Move, RunStore, RunWrite
@@ -21,7 +21,7 @@ from pitboss.worker.forkkeeper import Cause
 from pitboss.worker.leases import Leases
 from pitboss.worker.rhythm import Rhythm
 from pitboss.worker.starting import start
-from pitboss.worker.supervised import INTERRUPTIONS, SupervisedRun, not_started, unstartable
+from pitboss.worker.supervised import INTERRUPTIONS, SupervisedRun, failed, not_started, unstartable
 
 logger = logging.getLogger("pitboss.worker")
 OTHER_KINDS_SECONDS = 0.5  # while runs of some kinds start one after the other, how often we look for runs of others
@@ -91,6 +91,9 @@ class Claimer:
             return None
         try:
             started = start(self.forks, claim, self.kinds[run.kind], self.config, self.leases.end(claimed_at))
+        except (NotFound, StorageUnavailable) as error:  # a secret is gone, or cannot be opened
+            self._return(claim, failed(FailureKind.INVALID, error.message, error.remedy))
+            return None
         except ConnectionError:  # its fork server has died since we last looked, which is told when it is missed
             self._return(claim, Move(State.QUEUED, error={"message": INTERRUPTIONS[cells.REASON_FORK_SERVER]}))
             return None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pitboss.runs.kinds import Family
 from pitboss.runs.model import Limits
+
+Secrets = Callable[[str, Collection[str]], Mapping[str, str]]
+
+
+def _none(_owner: str, _names: Collection[str]) -> Mapping[str, str]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,7 @@ class WorkerConfig:
     files_url: str = ""
     database_url: str = ""
     families: Mapping[Family, Sequence[str]] = field(default_factory=dict)  # the modules that each has loaded
+    secrets: Secrets = _none  # of an owner, by name; raises NotFound where one is gone
 
 
 def _nothing() -> None:

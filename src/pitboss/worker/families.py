@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from pitboss.runs.kinds import Family, Kinds
@@ -63,9 +63,9 @@ class ForkFamilies:
     def pids(self) -> set[int]:
         return {keeper.pid for keeper in self.keepers.values() if keeper.pid is not None}
 
-    def spawn(self, kind: str, order: dict[str, Any], log: int) -> tuple[Panel, int]:
+    def spawn(self, kind: str, order: dict[str, Any], log: int, secrets: Mapping[str, str]) -> tuple[Panel, int]:
         """Order a process for a run of a kind; see `ForkClient.spawn`. Raises OSError."""
-        return self.keepers[self.kinds[kind].preload].spawn(order, log)
+        return self.keepers[self.kinds[kind].preload].spawn(order, log, secrets)
 
     def notices(self) -> list[dict[str, Any]]:
         """Answer what the fork servers told of their processes since the last call."""

@@ -12,14 +12,14 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pitboss.core.python import NEUTRAL_FOLDER, command_of, own_environment
 from pitboss.worker.processes import kill_family
-from pitboss.worker.runfile import Panel, write_run_file
+from pitboss.worker.runfile import Panel, write_run_file, write_secrets
 
 logger = logging.getLogger("pitboss.worker")
 
@@ -92,15 +92,19 @@ class ForkClient:
     def is_alive(self) -> bool:
         return self.process.poll() is None
 
-    def spawn(self, order: dict[str, Any], log: int) -> tuple[Panel, int]:
-        """Order a process; answer its panel and the end of the pipe it will speak into. Raises OSError."""
-        run_file = write_run_file(order, self.options.data_dir)
+    def spawn(self, order: dict[str, Any], log: int, secrets: Mapping[str, str]) -> tuple[Panel, int]:
+        """Order a process; answer its panel and the end of the pipe it will speak into. Its secrets never lie in a
+        file. Raises OSError."""
+        given = [write_run_file(order, self.options.data_dir), log]
         try:
-            return self._send(run_file, {"type": "fork", "run_id": order["run_id"], "token": order["token"]}, log)
+            if secrets:
+                given.append(write_secrets(secrets))
+            return self._send(given, {"type": "fork", "run_id": order["run_id"], "token": order["token"]})
         finally:
-            os.close(run_file)
+            for descriptor in (given[0], *given[2:]):
+                os.close(descriptor)
 
-    def _send(self, run_file: int, message: dict[str, Any], log: int) -> tuple[Panel, int]:
+    def _send(self, given: Sequence[int], message: dict[str, Any]) -> tuple[Panel, int]:
         ours, theirs = os.pipe()
         panel = None
         try:
@@ -108,8 +112,9 @@ class ForkClient:
                 with contextlib.suppress(OSError):  # a user's pipes may not hold more than so much in all
                     fcntl.fcntl(ours, _F_SETPIPE_SZ, PIPE_BYTES)
             os.set_blocking(ours, False)
-            panel = Panel(run_file)
-            socket.send_fds(self.control, [json.dumps(message).encode()], [run_file, theirs, log])
+            panel = Panel(given[0])
+            message["descriptors"] = len(given) + 1
+            socket.send_fds(self.control, [json.dumps(message).encode()], [*given, theirs])
             return panel, ours
         except OSError:
             os.close(ours)

@@ -6,6 +6,7 @@ import logging
 import selectors
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -90,11 +91,11 @@ class ForkKeeper:
         for source in (self.client.control, self.client.errors):
             self.selector.register(source, selectors.EVENT_READ)
 
-    def spawn(self, order: dict[str, Any], log: int) -> tuple[Panel, int]:
+    def spawn(self, order: dict[str, Any], log: int, secrets: Mapping[str, str]) -> tuple[Panel, int]:
         """Order a process; see `ForkClient.spawn`. Raises OSError."""
         if self.client is None:
             raise OSError(0, self.obstacle)
-        return self.client.spawn(order, log)
+        return self.client.spawn(order, log, secrets)
 
     def notices(self) -> list[dict[str, Any]]:
         """Answer what the fork server told of its processes since the last call."""

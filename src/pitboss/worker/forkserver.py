@@ -38,7 +38,7 @@ from pitboss.worker.processes import (
     offer_to_the_kernel,
 )
 from pitboss.worker.runfile import Panel, read_order
-from pitboss.worker.runprocess import run_and_exit
+from pitboss.worker.runprocess import Ways, run_and_exit
 
 TICK_SECONDS = 0.02
 PASSING = 3  # exit code when the system has refused something; any other says that the code to be loaded is wrong
@@ -94,7 +94,7 @@ class ForkServer:
 
     def hear(self) -> None:
         """Do what the worker asks: fork a process, or say that this one is alive."""
-        message, descriptors, _, _ = socket.recv_fds(self.control, 4096, 3)
+        message, descriptors, _, _ = socket.recv_fds(self.control, 4096, 4)
         if not message:
             self.end()
         order = json.loads(message)
@@ -110,17 +110,17 @@ class ForkServer:
             for fd in descriptors:
                 os.close(fd)
 
-    def fork(self, order: dict[str, str], descriptors: Sequence[int]) -> None:
-        if len(descriptors) < 3:  # the kernel leaves out what this process has no room for
+    def fork(self, order: dict[str, Any], descriptors: Sequence[int]) -> None:
+        if len(descriptors) < order.pop("descriptors"):  # the kernel leaves out what this process has no room for
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        run_file, pipe, log = descriptors
+        run_file, log, *secrets, pipe = descriptors
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             for fd in (self.control.fileno(), self.lifeline, self.wake_read, self.wake_write):
                 os.close(fd)
-            run_and_exit(read_order(run_file), Panel(run_file), pipe, log, parent)
+            run_and_exit(read_order(run_file), Panel(run_file), Ways(pipe, log, *secrets), parent)
         self.children[pid] = Child(order["run_id"], order["token"], pid, Panel(run_file))
         self.tell({"type": "spawned", **order, "pid": pid})
 

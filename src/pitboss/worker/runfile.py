@@ -6,7 +6,8 @@ import json
 import mmap
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,32 @@ def write_run_file(order: dict[str, Any], data_dir: Path) -> int:
         except OSError as error:
             refusals.append((folder, error))
     raise _none_of(refusals)
+
+
+def write_secrets(secrets: Mapping[str, str]) -> int:
+    """Answer the descriptor of secrets as JSON in memory that no folder names. Raises OSError."""
+    content = json.dumps(dict(secrets)).encode()
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("secrets")
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(content)
+        return descriptor
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)  # what a pipe cannot hold is refused
+    try:
+        os.write(theirs, content)
+    finally:
+        os.close(theirs)
+    return ours
+
+
+def read_secrets(descriptor: int) -> dict[str, str]:
+    """Answer the secrets that were written there, and let go of it."""
+    with suppress(OSError):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(descriptor, "rb") as file:
+        found: dict[str, str] = json.load(file)
+    return found
 
 
 def _written(folder: Path, content: bytes) -> int:

@@ -7,15 +7,17 @@ import os
 import signal
 import struct
 import sys
+import threading
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from pydantic import ValidationError
 
 from pitboss.core import panel as cells
 from pitboss.core.errors import InvalidInput, PitbossError, RunCancelled, RunSuspended
 from pitboss.core.files import open_files
+from pitboss.core.masking import MaskedStream, Masker
 from pitboss.runs import messages as said
 from pitboss.runs.context import RunContext, World
 from pitboss.runs.kinds import Kind
@@ -23,27 +25,64 @@ from pitboss.runs.messages import Message
 from pitboss.runs.model import Checkpoint
 from pitboss.runs.states import FailureKind
 from pitboss.worker.processes import OOM_RUN, adopt_orphans, die_with_parent, offer_to_the_kernel
-from pitboss.worker.runfile import Panel
+from pitboss.worker.runfile import Panel, read_secrets
 
 NICENESS = 10  # runs give way to the API and the worker
 HEADER = struct.Struct("!I")
 
 
-def run_and_exit(order: dict[str, Any], panel: Panel, pipe: int, log: int, parent: int) -> NoReturn:
+class Ways(NamedTuple):
+    """The descriptors of a run's process: the pipe to the worker, its log, and where it finds its secrets, if any."""
+
+    pipe: int
+    log: int
+    secrets: int = -1
+
+
+def run_and_exit(order: dict[str, Any], panel: Panel, ways: Ways, parent: int) -> NoReturn:
     """Run the job of `order` and leave the process; nothing is ever raised to the fork server."""
     code = 1
+    log = None
     try:
-        out = Pipe(pipe)
+        out = Pipe(ways.pipe)
         out.say(said.Started(os.getpid()))  # first: while the worker notes it, the rest is done
-        become_a_process(order["run_id"], log, parent)
-        code = work(order, panel, out)
+        secrets = read_secrets(ways.secrets) if ways.secrets >= 0 else {}
+        if secrets:
+            out.masker = Masker(secrets.values())
+            log = MaskedLog(out.masker, ways.log)
+        become_a_process(order["run_id"], ways.log if log is None else log.entry, parent)
+        code = work(order, panel, out, secrets)
         out.close()
     except BaseException:
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        if log is not None:
+            log.finish()
         os._exit(code)
+
+
+class MaskedLog:
+    """What stands between a process and its log where it has secrets: `entry` is where it writes."""
+
+    def __init__(self, masker: Masker, log: int) -> None:
+        self._log = os.dup(log)
+        ours, self.entry = os.pipe()
+        self._thread = threading.Thread(target=self._pass_on, args=(MaskedStream(masker), ours), daemon=True)
+        self._thread.start()
+
+    def _pass_on(self, stream: MaskedStream, ours: int) -> None:
+        with os.fdopen(self._log, "wb", buffering=0) as log:
+            while piece := os.read(ours, 1 << 16):
+                log.write(stream.feed(piece))
+            log.write(stream.feed(b"", is_last=True))
+
+    def finish(self) -> None:
+        """Let what is still on its way arrive."""
+        for descriptor in (1, 2, self.entry):
+            os.close(descriptor)
+        self._thread.join(timeout=1.0)
 
 
 def become_a_process(run_id: str, log: int, parent: int) -> None:
@@ -68,9 +107,12 @@ class Pipe:
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
+        self.masker: Masker | None = None
 
     def say(self, message: Message) -> None:
         body = said.encode(message)
+        if self.masker is not None:
+            body = self.masker.bytes(body)
         view = memoryview(HEADER.pack(len(body)) + body)
         while view:
             view = view[os.write(self._pipe, view) :]
@@ -79,11 +121,12 @@ class Pipe:
         os.close(self._pipe)
 
 
-def work(order: dict[str, Any], panel: Panel, out: Pipe) -> int:
+def work(order: dict[str, Any], panel: Panel, out: Pipe, secrets: dict[str, str]) -> int:
     """Call the job and say how it ended; answer the exit code."""
     try:
         kind = kind_at(order["kind"])
         context = context_of(order, panel, out, kind)
+        context.secrets |= secrets
         module, _, name = kind.entry.partition(":")
         job = getattr(importlib.import_module(module), name)
         result = job(kind.params.model_validate(order["params"]), context)

@@ -17,13 +17,16 @@ from pitboss.worker.supervised import SupervisedRun
 
 
 def start(forks: ForkFamilies, claim: Claim, kind: Kind, config: WorkerConfig, lease_end: int) -> SupervisedRun:
-    """Have the fork server start the run's process. Raises OSError when descriptors or disk are wanting."""
+    """Have the fork server start the run's process. Raises OSError when descriptors or disk are wanting, NotFound when
+    a secret is gone, StorageUnavailable when it cannot be read."""
     run = claim.run
+    names = run.snapshot.get("secrets", ())
+    secrets = config.secrets(run.owner, names) if names else {}
     path = run_log(config.data_dir, run.id)
     path.parent.mkdir(parents=True, exist_ok=True)
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:
-        panel, pipe = forks.spawn(kind.name, _order(claim, kind, config), log)
+        panel, pipe = forks.spawn(kind.name, _order(claim, kind, config), log, secrets)
     finally:
         os.close(log)
     panel[cells.LEASE_UNTIL] = lease_end

@@ -258,26 +258,26 @@ class SupervisedRun:
         """Answer how a run fails that we have killed."""
         if reason == cells.REASON_TIMEOUT:
             what = f"the run exceeded its time limit of {self.max_seconds:g} s"
-            return _failed(FailureKind.TIMEOUT, what, "raise max_execution_seconds")
+            return failed(FailureKind.TIMEOUT, what, "raise max_execution_seconds")
         if reason == cells.REASON_MEMORY:
             what = f"the run exceeded its memory limit of {self.max_megabytes:g} MB"
-            return _failed(FailureKind.MEMORY, what, "raise memory_limit_mb")
+            return failed(FailureKind.MEMORY, what, "raise memory_limit_mb")
         if reason in INTERRUPTIONS:
-            return _failed(FailureKind.LOST, "the run was interrupted and cannot start again", "retry it")
+            return failed(FailureKind.LOST, "the run was interrupted and cannot start again", "retry it")
         return None
 
     def _died(self, code: int, is_resumable: bool) -> Move:
         """Answer what becomes of a run whose process ended by itself, or by somebody else."""
         if self.kills.explain(code):
             what = "the kernel killed the run: the machine was out of memory"
-            return _failed(FailureKind.MEMORY, what, "run fewer at once")
+            return failed(FailureKind.MEMORY, what, "run fewer at once")
         if code < 0:
             what = f"the run's process was killed by signal {-code} ({signal_name(-code)})"
             if -code in _ENDINGS and is_resumable and self._barren_attempts() < MOST_KILLS:
                 return Move(State.QUEUED, error={"message": what})
-            return _failed(FailureKind.LOST, what, "resume or retry it")
+            return failed(FailureKind.LOST, what, "resume or retry it")
         what = f"the run's process ended with exit code {code} and no result"
-        return _failed(FailureKind.ERROR, what, f"see its log: pitboss runs show {self.id} --log")
+        return failed(FailureKind.ERROR, what, f"see its log: pitboss runs show {self.id} --log")
 
     def _barren_attempts(self) -> int:
         return self.claim.run.attempt - self.claim.run.checkpointed_attempt
@@ -302,10 +302,10 @@ def interrupted(run: Run, reason: str, is_memory: bool, is_resumable: bool) -> M
     """Answer what becomes of a run that lost what it lives in: queued again, unless that has come to nothing."""
     if is_memory and run.memory_kills + 1 >= MOST_MEMORY_KILLS:
         what = f"{reason}; so it was in {MOST_MEMORY_KILLS} attempts"
-        return _failed(FailureKind.MEMORY, what, "give pitboss more memory, or run fewer at once")
+        return failed(FailureKind.MEMORY, what, "give pitboss more memory, or run fewer at once")
     if is_resumable:
         return Move(State.QUEUED, error={"message": reason}, setback=Setback.MEMORY if is_memory else None)
-    return _failed(FailureKind.LOST, f"{reason}, in attempt {run.attempt}", "resume or retry it")
+    return failed(FailureKind.LOST, f"{reason}, in attempt {run.attempt}", "resume or retry it")
 
 
 def not_started(run: Run, reason: str, is_lasting: bool) -> Move:
@@ -317,8 +317,9 @@ def not_started(run: Run, reason: str, is_lasting: bool) -> Move:
 
 def unstartable(reason: str, kind: FailureKind = FailureKind.ERROR) -> Move:
     """Answer the end of a run that cannot be started."""
-    return _failed(kind, reason, "mend that ('pitboss doctor' examines more), then retry the run")
+    return failed(kind, reason, "mend that ('pitboss doctor' examines more), then retry the run")
 
 
-def _failed(kind: FailureKind, message: str, remedy: str) -> Move:
+def failed(kind: FailureKind, message: str, remedy: str) -> Move:
+    """Answer the end of a run that failed."""
     return Move(State.FAILED, error={"kind": kind.value, "message": message, "remedy": remedy})

@@ -106,6 +106,7 @@ class Declaration(_Part):
     progress: list[Annotated[str, AfterValidator(_pattern)]] = list(USUAL_PROGRESS)
     artifacts: list[Annotated[str, AfterValidator(_glob)]] = []
     environment: dict[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")], str] = {}
+    secrets: list[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]] = []
 
     @model_validator(mode="after")
     def _placeholders_are_params(self) -> Declaration:

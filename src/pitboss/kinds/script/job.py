@@ -20,6 +20,7 @@ import psutil
 
 from pitboss.core.errors import InvalidInput, PitbossError, RunCancelled
 from pitboss.core.machine import signal_name
+from pitboss.core.masking import MaskedStream
 from pitboss.core.places import work_folder
 from pitboss.kinds.script.declaration import read_declaration
 from pitboss.kinds.script.output import MARK, BoundedLog, Lines, ProgressReader, Step
@@ -106,7 +107,7 @@ class _Execution:
         hidden = ("PITBOSS_", "PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONPATH")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
         own = dict.fromkeys(("RUN_ID", "STRATEGY_RUN_ID", "PITBOSS_RUN_ID"), self.context.run_id)
-        return inherited | self.script.declaration.environment | own
+        return inherited | self.script.declaration.environment | self.context.secrets | own
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         """Read both pipes until the script has ended, or a cancel has ended it."""
@@ -115,7 +116,7 @@ class _Execution:
             for pipe, level in ((process.stdout, "info"), (process.stderr, "warning")):
                 assert pipe is not None
                 os.set_blocking(pipe.fileno(), False)
-                selector.register(pipe, selectors.EVENT_READ, (level, Lines()))
+                selector.register(pipe, selectors.EVENT_READ, (level, Lines(), MaskedStream(self.context.masker)))
             while selector.get_map():
                 ready = selector.select(LOOK_SECONDS)
                 if self.context.is_cancelled and closing_at is None:
@@ -129,15 +130,16 @@ class _Execution:
 
     def _read(self, selector: selectors.BaseSelector, ready: list[tuple[selectors.SelectorKey, int]]) -> None:
         for key, _ in ready:
-            level, lines = key.data
+            level, lines, masked = key.data
             try:
                 chunk = os.read(key.fd, READ_BYTES)
             except BlockingIOError:
                 continue
-            self.log.add(chunk)
             if not chunk:
                 selector.unregister(key.fileobj)
-            for line in lines.feed(chunk, is_last=not chunk):
+            shown = masked.feed(chunk, is_last=not chunk)
+            self.log.add(shown)
+            for line in lines.feed(shown, is_last=not chunk):
                 self._hear(line, level)
 
     def _hear(self, line: str, level: str) -> None:

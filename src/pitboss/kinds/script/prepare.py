@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import platform
-from typing import Protocol
+from collections.abc import Collection
+from typing import Any, Protocol
 
-from pitboss.core.errors import InvalidInput, NotFound
+from pitboss.core.errors import InvalidInput, NotFound, Problem
 from pitboss.kinds.script.params import ScriptParams
 from pitboss.kinds.script.registry import Scripts
 from pitboss.runs.kinds import Prepared
+
+
+class Secrets(Protocol):
+    """Which secrets there are."""
+
+    def missing(self, names: Collection[str]) -> list[Problem]: ...
 
 
 class Sources(Protocol):
@@ -16,6 +23,9 @@ class Sources(Protocol):
 
     @property
     def scripts(self) -> Scripts: ...
+
+    @property
+    def secrets(self) -> Secrets: ...
 
 
 def prepare(params: ScriptParams, sources: Sources) -> Prepared:
@@ -26,12 +36,15 @@ def prepare(params: ScriptParams, sources: Sources) -> Prepared:
         raise InvalidInput(error.message, error.remedy, "script") from None
     values, problems = script.declaration.check(params.own)
     located, missing = sources.scripts.located(script, values)
-    if problems or missing:
-        raise InvalidInput([*problems, *missing])
+    unknown = sources.secrets.missing(script.declaration.secrets)
+    if problems or missing or unknown:
+        raise InvalidInput([*problems, *missing, *unknown])
     script.command(located)
-    snapshot = {
+    snapshot: dict[str, Any] = {
         "script": {"name": script.name, "path": str(script.path), "digest": script.digest()},
         "values": located,
         "versions": {"python": platform.python_version()},
     }
+    if script.declaration.secrets:
+        snapshot["secrets"] = script.declaration.secrets
     return Prepared(f"script/{script.name}", snapshot)
