@@ -239,7 +239,7 @@ def _failures(connection: Connection, counters: Sequence[Counter]) -> dict[str, 
 
 
 def _wait(failures: Mapping[str, Failures], now: float) -> float:
-    return max(failure.until - now for failure in failures.values())
+    return max(0.0, *(failure.until - now for failure in failures.values()))
 
 
 def _account(row: Any) -> Account:

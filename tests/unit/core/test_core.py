@@ -78,5 +78,5 @@ def test_a_lease_must_outlast_its_renewal(tmp_path):
 
 
 def test_passwords_are_not_shown(tmp_path):
-    described = describe_settings(load_settings(data_dir=tmp_path, database_url="postgresql://me:secret@host/db"))
-    assert "secret" not in str(described)
+    described = describe_settings(load_settings(data_dir=tmp_path, database_url="postgresql://me:hunter2@host/db"))
+    assert "hunter2" not in str(described)

@@ -13,7 +13,7 @@ from pitboss.worker.rhythm import Rhythm
 
 KIND = Kind(name="a", title="A", params=Params, entry="some.module:run")
 NOTHING = dict.fromkeys(Run.__dataclass_fields__)
-RUN = Run(**(NOTHING | {"id": "r", "kind": "a", "state": State.STARTING, "attempt": 1, "params": {}, "options": {},
+RUN = Run(**(NOTHING | {"id": "r", "kind": "a", "state": State.STARTING, "attempt": 1, "params": {}, "snapshot": {}, "options": {},
                         "resource": "default", "failed_starts": 0}))  # fmt: skip
 
 
@@ -40,7 +40,7 @@ class Forks:
     def hopeless(self):
         return ()
 
-    def spawn(self, kind, order, log):
+    def spawn(self, kind, order, log, secrets):
         raise self.error
 
 
