@@ -136,7 +136,7 @@ class Platform:
         ports = Ports(
             store=SqlRunStore(database), log=self.log, registry=SqlWorkerRegistry(database),
             figures=SqlFigures(database), launcher=self.launcher, kinds=self.kinds, sources=self.sources,
-            shares=SqlShares(database), overseer=AuditedOverseer(self.accounts),
+            shares=SqlShares(database), overseer=self.overseer,
         )  # fmt: skip
         policy = Policy(limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds)
         return RunService(ports, policy, self.check_room)
@@ -184,6 +184,10 @@ class Platform:
     @cached_property
     def accounts(self) -> AccountService:
         return AccountService(SqlAccountStore(self.database), SqlAudit(self.database))
+
+    @cached_property
+    def overseer(self) -> AuditedOverseer:
+        return AuditedOverseer(self.accounts)
 
     @cached_property
     def vault(self) -> Vault:

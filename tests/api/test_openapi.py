@@ -37,7 +37,7 @@ def app(tmp_path_factory):
     folder = tmp_path_factory.mktemp("openapi")
     pitboss("data", "synth", "--symbol", "SYN", "--timeframe", "5m", "--days", 5, data_dir=folder)
     platform = open_platform(load_settings(data_dir=folder, max_queue_size=50))
-    platform.strategies.add("ema-cross", STRATEGY, "local")
+    platform.strategies.add("local", "ema-cross", STRATEGY)
     yield create_app(platform, LOOPBACK | {"testserver"})
     platform.close()
 

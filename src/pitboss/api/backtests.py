@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from pitboss.api.deps import IdempotencyKey, Locate, Who, Wired
+from pitboss.api.deps import IdempotencyKey, Locate, Who, Whose, Wired
 from pitboss.api.runs import queued
 from pitboss.api.schemas import (
     BacktestCancelRequest,
@@ -46,13 +46,13 @@ def create(request: BacktestRequest, locate: Locate, platform: Wired, who: Who) 
 
 
 @router.get("/backtests", response_model=list[SavedBacktestModel])
-def list_backtests(platform: Wired, who: Who) -> Any:
+def list_backtests(platform: Wired, who: Whose) -> Any:
     """List the saved configurations, by name."""
     return [described(platform, who, saved) for saved in platform.backtests.all(who)]
 
 
 @router.get("/backtests/{backtest_id}", response_model=SavedBacktestModel)
-def get(backtest_id: BacktestId, platform: Wired, who: Who) -> Any:
+def get(backtest_id: BacktestId, platform: Wired, who: Whose) -> Any:
     """Answer a saved configuration."""
     return described(platform, who, platform.backtests.get(who, backtest_id))
 
@@ -76,7 +76,7 @@ def run(backtest_id: BacktestId, locate: Locate, platform: Wired, who: Who, key:
 
 
 @router.get("/backtests/{backtest_id}/progress", response_model=BacktestProgress)
-def progress(backtest_id: BacktestId, platform: Wired, who: Who) -> Any:
+def progress(backtest_id: BacktestId, platform: Wired, who: Whose) -> Any:
     """Answer how far the newest run is that has not ended, else the newest."""
     latest = platform.backtests.latest(who, backtest_id)
     described = latest.as_dict(platform.service.place(latest))
@@ -98,7 +98,7 @@ def cancel(backtest_id: BacktestId, platform: Wired, who: Who, request: Backtest
 def runs(
     backtest_id: BacktestId,
     platform: Wired,
-    who: Who,
+    who: Whose,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")] = None,
 ) -> Any:

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Body, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from pitboss.api.deps import Ask, Who, Wired
+from pitboss.api.deps import Ask, Who, Whose, Wired
 from pitboss.api.schemas import BarModel, GapModel, ImportModel, ImportQuery, SeriesChange, SeriesModel
-from pitboss.core.errors import DiskFull, InvalidInput
+from pitboss.core.errors import DiskFull, InvalidInput, NotFound
 from pitboss.core.timeframe import parse_timeframe
 
 router = APIRouter(tags=["data"])
@@ -23,19 +23,25 @@ Moment = Annotated[str | None, Query(max_length=40, pattern=r"^[^\x00]*$")]
 
 
 @router.get("/data", response_model=list[SeriesModel])
-def list_series(platform: Wired, who: Who) -> Any:
+def list_series(platform: Wired, who: Whose) -> Any:
     """List the stored series: one's own, and what others share with all."""
     return [series.as_dict() for series in platform.catalog_of(who).all()]
 
 
 @router.get("/data/{symbol:path}/{timeframe}/bars", response_model=list[BarModel])
 def bars(
-    symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Who, ask: Ask,
+    symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Whose, ask: Ask,
     start: Moment = None, end: Moment = None,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
 ) -> Any:  # fmt: skip
     """Answer bars of a range, the first `limit` of it; longer timeframes are made of shorter ones."""
-    return ask("bars", platform.home_of(who), symbol, str(parse_timeframe(timeframe)), start, end, limit)
+    length = parse_timeframe(timeframe)
+    try:
+        platform.catalog_of(who).find(symbol, length)
+    except InvalidInput as error:
+        first = error.problems[0]
+        raise NotFound(first.message, first.remedy) from None
+    return ask("bars", platform.home_of(who), symbol, str(length), start, end, limit)
 
 
 @router.get("/data/{symbol:path}/{timeframe}/gaps", response_model=list[GapModel])
@@ -43,7 +49,7 @@ def gaps(
     symbol: Symbol,
     timeframe: TimeframeName,
     platform: Wired,
-    who: Who,
+    who: Whose,
     ask: Ask,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
 ) -> Any:
@@ -52,7 +58,7 @@ def gaps(
 
 
 @router.get("/data/{symbol:path}/{timeframe}", response_model=SeriesModel)
-def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Who) -> Any:
+def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Whose) -> Any:
     """Describe a stored series."""
     return platform.catalog_of(who).exact(symbol, parse_timeframe(timeframe)).as_dict()
 

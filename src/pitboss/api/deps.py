@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, Protocol
 
-from fastapi import Depends, Header, Path, Request, Response
+from fastapi import Depends, Header, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from pitboss.api.access import ACCESS, ROLES, operation_of
 from pitboss.api.together import Questions
 from pitboss.bootstrap import Platform
-from pitboss.core.errors import Forbidden, Unauthorized
-from pitboss.core.principal import LOCAL, Principal
+from pitboss.core.errors import Forbidden, NotFound, Unauthorized
+from pitboss.core.principal import LOCAL, Principal, Rights
 
 
 class Lag(Protocol):
@@ -74,6 +75,22 @@ async def principal_of(request: Request) -> Principal:
     return who
 
 
+async def whose(
+    request: Request,
+    owner: Annotated[
+        str | None, Query(max_length=64, pattern=r"^[^\x00]*$", description="Whose, for administrators.")
+    ] = None,
+) -> Principal:
+    """Answer whose things are looked at: one's own, and for an administrator another's, which is noted."""
+    who = await principal_of(request)
+    if owner in (None, who.name):
+        return who
+    if not who.is_operator:
+        raise NotFound(f"there is nothing of '{owner}' for you", "leave the owner out")
+    await run_in_threadpool(request.app.state.platform.overseer.saw, who, f"things of {owner}")
+    return Principal(str(owner), Rights.READ)
+
+
 async def admit(request: Request) -> None:
     """Let a request through whose sender may do what it asks for. Raises Unauthorized, Forbidden."""
     least = ACCESS[operation_of(request.scope["endpoint"])]
@@ -90,6 +107,7 @@ Ask = Annotated[Callable[..., Any], Depends(asker)]
 Wired = Annotated[Platform, Depends(platform_of)]
 Locate = Annotated[Callable[[str], None], Depends(locator)]
 Who = Annotated[Principal, Depends(principal_of)]
+Whose = Annotated[Principal, Depends(whose)]
 RunId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A run's id.")]
 IdempotencyKey = Annotated[
     str | None,

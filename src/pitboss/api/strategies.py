@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from pitboss.api.deps import Who, Wired
+from pitboss.api.deps import Who, Whose, Wired
 from pitboss.api.schemas import StoredStrategyModel, StrategyText, Validation
 from pitboss.core.clock import to_iso
 from pitboss.strategy.reader import inspect_document, read_document
@@ -44,18 +44,20 @@ def validate(request: StrategyText) -> Any:
 
 
 @router.get("/strategies", response_model=list[StoredStrategyModel])
-def list_strategies(platform: Wired, who: Who) -> Any:
+def list_strategies(platform: Wired, who: Whose) -> Any:
     """List the newest version of every strategy."""
     return [described(stored) for stored in platform.strategies.all(who.name)]
 
 
 @router.get("/strategies/{name}", response_model=StoredStrategyModel)
-def get(name: Name, platform: Wired, who: Who, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None) -> Any:
+def get(
+    name: Name, platform: Wired, who: Whose, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+) -> Any:
     """Answer a version of a strategy, the newest unless one is named."""
     return described(platform.strategies.get(who.name, name, version))
 
 
 @router.get("/strategies/{name}/versions", response_model=list[StoredStrategyModel])
-def versions(name: Name, platform: Wired, who: Who) -> Any:
+def versions(name: Name, platform: Wired, who: Whose) -> Any:
     """List every version of a strategy, oldest first."""
     return [described(stored) for stored in platform.strategies.versions(who.name, name)]
