@@ -103,7 +103,7 @@ MISTAKES = [
     (("data", "synth", "-s", "X", "-t", "5m", "--session", "moon"), "unknown session"),
     (("runs", "list", "--state", "bored"), "unknown state"),
     (("strategy", "validate", "nope.yaml"), "there is no file"),
-    (("serve", "--host", "0.0.0.0"), "no accounts"),
+    (("serve", "--host", "0.0.0.0"), "nothing is encrypted"),
 ]
 
 

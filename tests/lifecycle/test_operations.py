@@ -211,7 +211,7 @@ def test_old_runs_are_pruned_and_their_events_still_read(engine):
     logs = [run_log(engine.settings.data_dir, each.id) for each in (run, broken)]
     until(lambda: [log.exists() for log in logs] == [False, True], 5, "an empty log is removed")
     refused = pitboss("runs", "prune", "--older-than", "soon", data_dir=engine.settings.data_dir)
-    assert (refused.returncode, "no age" in refused.stderr) == (2, True)
+    assert (refused.returncode, "no duration" in refused.stderr) == (2, True)
     told = json.loads(
         pitboss("runs", "prune", "--older-than", "0d", "--json", data_dir=engine.settings.data_dir).stdout
     )

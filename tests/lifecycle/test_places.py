@@ -244,7 +244,7 @@ def test_a_folder_that_a_group_shares_can_be_used_by_all_of_it(open_folder, umas
                       ("strategy", "add", str(open_folder / "ema.yaml"))):  # fmt: skip
             done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=120,
                                   env=environment, umask=umask)  # fmt: skip
-            assert done.returncode == 0, (user, words, done.stderr)
+            assert done.returncode == 0, f"{user} {words}:\n{done.stderr}"
         until(lambda: not told("worker", "list", data_dir=data), 20, "the worker has ended")
     for path in data.rglob("*"):
         mode = path.lstat().st_mode

@@ -124,7 +124,7 @@ def _run_variant(text: str, changed: dict[str, Any], launch: Launch) -> None:
         kinds = desk.service.kinds
         known, own = kinds.get("backtest"), kinds.get(sweep.kind)
         assert known is not None
-        given = own.pinned(sweep.params, sweep.snapshot) if own else sweep.params
+        given = own.pinned(sweep.params, sweep.snapshot) if own and sweep.snapshot else sweep.params
         params = {name: value for name, value in given.items() if name in known.params.model_fields} | changed
         several = (given.get("parameters"), _parameters_of(desk, sweep, int(number)), changed.get("parameters"))
         params["parameters"] = {name: value for part in several for name, value in (part or {}).items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import os
+import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -236,7 +237,7 @@ class Client:
                     return
             except (httpx.HTTPError, SSEError, StorageUnavailable) as error:
                 if time.monotonic() - silent_since > self._patience:
-                    raise StorageUnavailable(f"the server does not answer: {error}", "is it running?") from None
+                    raise _unreachable("the server does not answer", error) from None
             failures = 0 if after > before else failures + 1
             time.sleep(RECONNECT_SECONDS)
 
@@ -276,8 +277,7 @@ class Client:
         try:
             response = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
-            what = f"the server at {self._http.base_url} does not answer: {error or type(error).__name__}"
-            raise StorageUnavailable(what, "is it running there?") from None
+            raise _unreachable(f"the server at {self._http.base_url} does not answer", error) from None
         if response.is_error:
             raise _error_of(response)
         return response
@@ -288,10 +288,25 @@ def _opened(url: str, timeout: float) -> httpx.Client:
     base, uses_tls = f"{url.rstrip('/')}/api/v1", parsed.scheme == "https"
     try:
         # without TLS no certificate is asked for, and none of the variables that name one may be in the way
-        return httpx.Client(base_url=base, timeout=timeout, verify=uses_tls, trust_env=not _is_here(parsed.host))
+        verify = _certificates() if uses_tls else False
+        return httpx.Client(base_url=base, timeout=timeout, verify=verify, trust_env=not _is_here(parsed.host))
     except (ValueError, OSError, ImportError, httpx.InvalidURL) as error:
         remedy = f"mend or unset {', '.join(_VARIABLES)}"
         raise InvalidInput(f"the environment's proxy or certificates cannot be used: {error}", remedy, "url") from None
+
+
+def _certificates() -> ssl.SSLContext | bool:
+    """Answer by what a server's certificate is checked: the authorities that the environment names, else the usual."""
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    return ssl.create_default_context(cafile=file, capath=folder) if file or folder else True
+
+
+def _unreachable(what: str, error: Exception) -> StorageUnavailable:
+    """Answer that no answer came, and what to do about it."""
+    reason = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return StorageUnavailable(f"{what}: {reason}", "name the authority of its certificate with SSL_CERT_FILE")
+    return StorageUnavailable(f"{what}: {reason}", "is it running there?")
 
 
 def _checked(token: str) -> str:

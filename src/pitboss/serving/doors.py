@@ -82,7 +82,8 @@ class Doors:
 
     async def _must_know(self) -> bool:
         """Answer whether there are accounts; once there are any, there always will be."""
-        if not self._has_accounts and time.monotonic() - self._looked_at > LOOK_SECONDS:
+        is_due = not self.is_private or time.monotonic() - self._looked_at > LOOK_SECONDS
+        if not self._has_accounts and is_due:
             self._has_accounts = await asyncio.to_thread(self.accounts.has_accounts)
             self._looked_at = time.monotonic()
         return self._has_accounts

@@ -89,6 +89,28 @@ class Database:
         for action in afterwards:
             action()
 
+    @contextmanager
+    def remaking(self) -> Iterator[Connection]:
+        """A transaction in which tables may be made anew under those that refer to them.
+
+        SQLite would take a table that is dropped for one whose rows are deleted. Raises StorageUnavailable where what
+        is left does not fit together; nothing is changed then.
+        """
+        if self._file is None:
+            with self.writing() as connection:
+                yield connection
+            return
+        with translated(), self._writer.connect() as connection:
+            raw: Any = connection.connection.dbapi_connection
+            raw.execute("PRAGMA foreign_keys = OFF")  # it cannot be said within a transaction
+            try:
+                with connection.begin():
+                    yield connection
+                    if orphan := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                        raise told(f"a row of {orphan[0]} belongs to nothing")
+            finally:
+                raw.execute("PRAGMA foreign_keys = ON")
+
     @property
     def is_read_only(self) -> bool:
         """True where nothing can be written, as far as the place of the file tells."""

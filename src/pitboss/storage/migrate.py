@@ -59,7 +59,7 @@ def _upgrade(database: Database) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with database.writing() as connection:
+    with database.remaking() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
