@@ -21,8 +21,8 @@ from support.servers import RedisServer
 class Cluster:
     """A data folder, a broker, and Celery workers."""
 
-    def __init__(self, folder) -> None:
-        self.redis = RedisServer(folder / "redis", free_port())
+    def __init__(self, folder, redis=None) -> None:
+        self.redis = redis or RedisServer(folder / "redis", free_port())
         self.settings = load_settings(data_dir=folder / "data", broker_url=self.redis.url, slots=2, min_free_disk_mb=0)
         self.platform = open_platform(self.settings)
         self.service = self.platform.service

