@@ -60,17 +60,18 @@ def asked(server, questions):
         return {name: loaded(server.port, paths) for name, paths in questions.items()}
 
 
-def loaded(port, paths):
+def loaded(port, paths, key="none"):
     """Answer requests a second and the 99th percentile in ms, as another process sees them."""
-    command = [sys.executable, __file__, str(port), *paths]
+    command = [sys.executable, __file__, str(port), key, *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     rate, p99 = map(float, done.stdout.split())
     return rate, p99
 
 
-def main(port, paths):
+def main(port, key, paths):
     waiting = selectors.DefaultSelector()
-    requests = [f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() for path in paths]
+    head = f"HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n\r\n"
+    requests = [f"GET {path} {head}".encode() for path in paths]
     sent = {}
     for number in range(CONNECTIONS):
         connection = socket.create_connection(("127.0.0.1", port))
@@ -106,4 +107,4 @@ def is_whole(answer):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

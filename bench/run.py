@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import accounts
 import cli
 import engine
 import imports
@@ -25,6 +26,7 @@ PARTS = {
     "imports": imports,
     "cli": cli,
     "load": load,
+    "accounts": accounts,
     "streams": streams,
     "queues": queues,
 }

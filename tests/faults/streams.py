@@ -26,8 +26,11 @@ ENDS = ("completed", "failed", "cancelled")
 class Stream:
     """One client of one run: what it has received, and how late each event came."""
 
-    def __init__(self, run_id: str, ports: list[int], rng: random.Random, life: tuple[float, float]) -> None:
+    def __init__(
+        self, run_id: str, ports: list[int], rng: random.Random, life: tuple[float, float], key: str = ""
+    ) -> None:
         self.run_id, self.ports, self.rng, self.life = run_id, ports, rng, life
+        self.known = f"\r\nAuthorization: Bearer {key}" if key else ""
         self.events: list[tuple[int, str]] = []
         self.delays: list[float] = []
         self.connections = 0
@@ -47,7 +50,7 @@ class Stream:
             after = self.events[-1][0] if self.events else 0
             opened = time.time()
             writer.write(f"GET /api/v1/runs/{self.run_id}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream"
-                         f"\r\nLast-Event-ID: {after}\r\nConnection: close\r\n\r\n".encode())  # fmt: skip
+                         f"\r\nLast-Event-ID: {after}{self.known}\r\nConnection: close\r\n\r\n".encode())  # fmt: skip
             while line := await reader.readline():
                 if line.startswith(b"data: "):
                     self._hear(json.loads(line[6:]), opened)
@@ -115,23 +118,24 @@ def no_pauses() -> Iterator[None]:
 
 
 def fan_out(engine: Engine, clients: int, runs: int, seconds: float, seed: int,
-            life: tuple[float, float] = (1.0, 30.0)) -> dict:  # fmt: skip
+            life: tuple[float, float] = (1.0, 30.0), key: str = "") -> dict:  # fmt: skip
     """Let many clients follow runs over two servers; each client's list must be the database's."""
     servers = [ApiServer(engine.settings.data_dir) for _ in range(2)]
     for server in servers:
         server.start()
     try:
-        return _fan_out(engine, servers, clients, runs, seconds, seed, life)
+        return _fan_out(engine, servers, clients, runs, seconds, seed, life, key)
     finally:
         for server in servers:
             server.kill()
 
 
-def _fan_out(engine, servers, clients, runs, seconds, seed, life) -> dict:
+def _fan_out(engine, servers, clients, runs, seconds, seed, life, key) -> dict:
     writer = Writer(engine, runs, 5.0, seconds)
     ports = [server.port for server in servers]
     streams = [
-        Stream(writer.claims[i % runs].run.id, ports, random.Random(seed * 10_000 + i), life) for i in range(clients)
+        Stream(writer.claims[i % runs].run.id, ports, random.Random(seed * 10_000 + i), life, key)
+        for i in range(clients)
     ]
     memory: list[int] = []
 
