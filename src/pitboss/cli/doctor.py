@@ -23,6 +23,7 @@ from pitboss.core.files import open_files
 from pitboss.core.machine import free_memory
 from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
+from pitboss.market.catalog import all_series
 from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import WorkerInfo
 from pitboss.storage.database import Database, is_made
@@ -119,7 +120,7 @@ def _space(settings: Settings) -> Finding:
 
 
 def _files(settings: Settings) -> Finding:
-    names = open_files(settings.data_dir, settings.files_url).names("bars")
+    names = all_series(open_files(settings.data_dir, settings.files_url))
     return Finding("files", True, f"{len(names)} series of bars in {settings.files_url or settings.data_dir}")
 
 

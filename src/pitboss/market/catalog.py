@@ -15,7 +15,7 @@ from pitboss.core.files import Files
 from pitboss.core.parquet import any_between, metadata_of
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 
-LOCAL, SHARED, PRIVATE = "bars", "shared", "private"  # folders: of whoever works here, of all, of each account
+LOCAL, SHARED, PRIVATE = FOLDERS = ("bars", "shared", "private")  # of whoever works here, of all, of each account
 LONGEST_SYMBOL = 32
 _SYMBOL = re.compile(r"[A-Za-z0-9^$@#._=&!+*:-]+(/[A-Za-z0-9^$@#._=&!+*:-]+)*")
 _PLAIN = "._=^-"  # besides letters and digits: what stands for itself in a file's name
@@ -47,6 +47,11 @@ class Series:
         del described["place"]
         moments = {"first": micros_to_iso(self.first), "last": micros_to_iso(self.last)}
         return described | moments | {"is_shared": self.is_shared}
+
+
+def all_series(files: Files) -> list[str]:
+    """Answer the names of the files of every series, whose ever it is."""
+    return [name for folder in FOLDERS for name in files.names(folder)]
 
 
 def home_of(owner: str) -> str:

@@ -17,7 +17,7 @@ from pitboss.core.errors import InvalidInput, StorageUnavailable
 from pitboss.core.parquet import metadata_of
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
-from pitboss.market.catalog import LOCAL, PRIVATE, SHARED, Catalog, Series, check_symbol, name_of
+from pitboss.market.catalog import Catalog, Series, all_series, check_symbol, name_of
 from pitboss.market.frames import read_parquet, to_arrays
 from pitboss.market.options import ImportOptions
 from pitboss.market.readers import read_file
@@ -157,7 +157,7 @@ class BarStore(Catalog):
     def damaged(self) -> list[str]:
         """Answer the names of series that cannot be read, or whose rows are not those that were stored."""
         found = []
-        for name in (name for folder in (LOCAL, SHARED, PRIVATE) for name in self.files.names(folder)):
+        for name in all_series(self.files):
             series, path = self.describe(name), self.files.fetch(name)
             try:
                 if series is None or path is None or digest_of(read_parquet(path)) != series.digest:

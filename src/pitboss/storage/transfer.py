@@ -20,6 +20,8 @@ from sqlalchemy.engine import Connection
 
 from pitboss.core.errors import Conflict, DiskFull, InvalidInput
 from pitboss.core.files import Files, digest_of, digest_of_file
+from pitboss.market.catalog import FOLDERS as SERIES
+from pitboss.market.catalog import all_series
 from pitboss.runs.states import ACTIVE
 from pitboss.storage.database import Database
 from pitboss.storage.migrate import HEAD, bring_up_to_date
@@ -30,7 +32,7 @@ CHUNK = 500
 ALIVE_SECONDS = 60.0  # a worker silent for longer is not at work
 DATABASE_NAME = "pitboss.db"
 MANIFEST_NAME = "manifest.json"
-FOLDERS = ("bars", "shared", "private", "artifacts", "checkpoints")
+FOLDERS = (*SERIES, "artifacts", "checkpoints")
 # what is said of hosts and their workers holds where they are
 TABLES = [table for table in metadata.sorted_tables if table not in (workers, failed_starts)]
 
@@ -155,7 +157,7 @@ def _archived(database: Database, files: Files, archive: tarfile.TarFile, folder
     copy = Database(f"sqlite:///{folder / DATABASE_NAME}")
     with snapshot(database) as reading:
         _copy(reading, copy, lambda _table, _rows: None)
-    names = [*_named(copy), *files.names("bars")]
+    names = [*_named(copy), *all_series(files)]
     digests = {name: digest for name in names if (digest := _added(archive, files, name))}
     absent = [name for name in names if name not in digests]
     missing = _leave_out(copy, database, absent)
