@@ -195,7 +195,7 @@ class Platform:
 
     @cached_property
     def sharing(self) -> Sharing:
-        return Sharing(SqlShares(self.database), self.service, self.accounts.audit)
+        return Sharing(SqlShares(self.database), self.service, self.accounts.audit, self.accounts.is_enabled)
 
     @cached_property
     def who(self) -> Principal:
@@ -222,7 +222,7 @@ class Platform:
     def home_of(self, who: Principal) -> str:
         """Answer the folder of somebody's own bars: whoever works on this machine has those of before there were
         accounts."""
-        return LOCAL_BARS if who == LOCAL or who.name == self.accounts.local().name else home_of(who.name)
+        return LOCAL_BARS if who == LOCAL or who.name == self.accounts.heir() else home_of(who.name)
 
     def catalog_of(self, who: Principal) -> Catalog:
         """Answer the bars that somebody may use."""

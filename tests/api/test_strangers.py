@@ -15,6 +15,7 @@ from pitboss.core.principal import Principal, Rights
 from pitboss.core.settings import load_settings
 from pitboss.runs.model import Artifact, Limits, NewRun, RunQuery, Serves
 from pitboss.runs.ports import Move, RunWrite
+from pitboss.runs.sharing import Shared
 from pitboss.runs.states import State
 from pitboss.runs.submission import Submission
 from pitboss.serving.app import create_app
@@ -54,7 +55,7 @@ def known_of(platform):
     runs = [platform.service.submit(ANN, keyed), platform.backtests.run(ANN, saved.id), ended(platform)]
     token, key = platform.accounts.create_token(ANN, MARK, "run", None)
     platform.vault.put(ANN, "HER_KEY", MARK)
-    share = platform.sharing.share(ANN, "run", runs[0].id, "zoe")
+    share = platform.sharing.share(ANN, Shared("run", runs[0].id, "ann"), "zoe")
     cursors = [f"{run.last_seq}" for run in runs] + [".".join("0" for _ in runs)]
     return [*(run.id for run in runs), *(run.id[-12:] for run in runs), saved.id, "trend", "trend#1", "latest", "hers",
             "HERS", "1h", "HER_KEY", token.id, token.prefix, key[:20], share.id, "trades.parquet", "trades", MARK, "ann",

@@ -179,7 +179,7 @@ def test_a_role_that_is_lowered_lowers_tokens_too(accounts):
     accounts.set_role(admin, "bob", "viewer")
     assert accounts.identify([(key, "")])[key, ""].rights is Rights.READ
     with pytest.raises(InvalidInput, match="more than you may"):
-        accounts.create_token(accounts.identify([(key, "")])[key, ""], "more", "run", None)
+        accounts.create_token(Principal("bob", Rights.READ), "more", "run", None)
 
 
 def test_a_new_password_ends_sessions_and_takes_the_old_one(accounts):
@@ -192,6 +192,38 @@ def test_a_new_password_ends_sessions_and_takes_the_old_one(accounts):
     accounts.set_password(bob.who, "bob", "another long one", PASSWORD)
     assert accounts.identify([(bob.session, "")]) == {}
     assert accounts.sign_in("bob", "another long one", Caller()).who.name == "bob"
+
+
+def test_who_signs_in_while_the_password_changes_is_not_left_inside(database, accounts):
+    accounts.begin("ann", PASSWORD)
+    store = SqlAccountStore(database)
+    described = Session(id="i", account="ann", created_at=0, used_at=0, address="", agent="")
+    before = store.get("ann").password
+    accounts.set_password(accounts.local(), "ann", "another long one")
+    assert not store.add_session(described, "d", before, Entry("ann", "session.start"))
+    assert store.known(["d"]) == {}
+    accounts.add(accounts.local(), "bob", PASSWORD, "trader")
+    right = store.get("bob").password
+    accounts.disable(accounts.local(), "bob")
+    assert not store.add_session(Session(id="j", account="bob", created_at=0, used_at=0, address="", agent=""), "e", right,
+                                 Entry("bob", "session.start"))  # fmt: skip
+
+
+def test_what_was_there_before_falls_to_the_next_administrator(accounts):
+    accounts.begin("ann", PASSWORD)
+    accounts.add(accounts.local(), "eve", PASSWORD, "administrator")
+    accounts.disable(accounts.local(), "ann")
+    assert (accounts.local().name, accounts.heir()) == ("eve", "ann")
+    accounts.remove(accounts.local(), "ann")
+    assert (accounts.local().name, accounts.heir()) == ("eve", "eve")
+    accounts.add(accounts.local(), "fay", PASSWORD, "trader")
+
+
+def test_what_is_typed_as_a_name_is_not_kept(accounts):
+    accounts.begin("ann", PASSWORD)
+    with pytest.raises(SignInRefused):
+        accounts.sign_in("my secret password", "ann", Caller())
+    assert "secret" not in str(accounts.audit.read())
 
 
 def test_signing_out_everywhere_leaves_tokens(accounts):
@@ -272,7 +304,7 @@ def test_a_change_that_is_not_noted_is_not_made(database):
     unwritable = Entry("ann", "x", detail={"at": object()})
     for change in (
         lambda: store.add("ann", Role.TRADER, "", unwritable),
-        lambda: store.add_session(Session(id="i", account="ann", created_at=0, used_at=0, address="", agent=""), "d", unwritable),
+        lambda: store.set_password("ann", "x", unwritable),
     ):  # fmt: skip
         with pytest.raises(Exception):  # noqa: B017
             change()
@@ -290,14 +322,14 @@ def test_shares_are_read_by_those_named_until_they_end(database):
     share("bob")
     share("bob", lasts=-1, thing_id="r2")
     share(None, digest="d", lasts=60)
-    assert shares.readable("bob", RUN, ["r1", "r2", "r3"]) == {"r1"}
-    assert shares.readable("eve", RUN, ["r1"]) == set()
-    assert shares.readable("bob", "backtest", ["r1"]) == set()
+    assert shares.readable("bob", RUN, ["r1", "r2", "r3"]) == {"r1": "ann"}
+    assert shares.readable("eve", RUN, ["r1"]) == {}
+    assert shares.readable("bob", "backtest", ["r1"]) == {}
     assert list(shares.shared_with("bob", RUN)) == ["r1"]
     assert shares.by_digest("d").thing_id == "r1"
     assert shares.by_digest("e") is None
     shares.remove("bobNoner1")
-    assert shares.readable("bob", RUN, ["r1"]) == set()
+    assert shares.readable("bob", RUN, ["r1"]) == {}
 
 
 def test_secrets_are_sealed_and_each_owners_own(database, tmp_path):

@@ -119,6 +119,22 @@ print(sorted(name for name in os.environ if name in ("KEY", "OTHER")))
     assert pitboss("runs", "show", other.id, "--log", data_dir=data).stdout == "False\n"
 
 
+@pytest.mark.parametrize("secret", ["message", "Answered", "current_item", "123456", "Started", "ArtifactSaved"])
+def test_a_secret_that_stands_in_what_processes_say_to_each_other_breaks_nothing(engine, secret):
+    engine.platform.vault.put(LOCAL, "KEY", secret)
+    declared(
+        engine,
+        "odd",
+        "import os\nopen(os.environ['KEY'] + '.csv', 'w').write('x')\nprint(os.environ['KEY'])\n",
+        ["KEY"],
+    )
+    engine.start_worker()
+    run = engine.wait(engine.submit("script", {"script": "odd"}))
+    assert run.state == "completed", run.error
+    (left,) = engine.service.artifacts(LOCAL, run.id)
+    assert (left.name, engine.platform.files.fetch(left.path) is not None) == ("***.csv", True)
+
+
 def test_a_secret_that_is_not_there_or_is_anothers_is_told_before_the_run(engine):
     declared(engine, "needs", "print(1)\n", ["KEY"])
     engine.platform.vault.put(Principal("eve"), "KEY", "correct horse battery")

@@ -132,6 +132,25 @@ def test_whoever_is_disabled_is_cut_off_within_a_second_in_the_middle_of_a_strea
     assert "1 runs are cancelled" in done.stdout
 
 
+def test_a_share_that_is_taken_back_ends_a_stream_too(server):
+    pitboss("users", "add", "fay", data_dir=server.data_dir, input=PASSWORD)
+    fay = {"Authorization": f"Bearer {token_of(server.data_dir, 'fay')}"}
+    body = {"kind": "sweep", "params": {"strategy": STRATEGY, "symbols": ["SYN"], "timeframe": "5m",
+            "grid": {"slow_period": {"low": 50, "high": 400, "step": 1}, "fast_period": {"low": 2, "high": 100, "step": 1}}}}  # fmt: skip
+    run = server.http.post("/runs", json=body).json()["id"]
+    share = server.http.post(f"/runs/{run}/shares", json={"account": "fay"}).json()
+    until(lambda: server.http.get(f"/runs/{run}", headers=fay).json()["state"] == "running", 30, "it runs")
+    with server.http.stream("GET", f"/runs/{run}/events", headers=fay) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        server.http.delete(f"/runs/{run}/shares/{share['id']}")
+        taken_back = time.monotonic()
+        for _ in lines:
+            pass
+        assert time.monotonic() - taken_back < 5.0
+    server.http.post(f"/runs/{run}/cancel")
+
+
 def test_accounts_that_are_made_while_it_serves_are_asked_for(tmp_path):
     with Server(tmp_path) as server:
         assert server.http.get("/runs").status_code == 200
@@ -325,6 +344,12 @@ def test_a_backtest_a_sweep_and_an_export_from_another_host(apart):
     wrong = client.run("backtest", "ema.yaml", "-s", "NOTHING")
     assert (wrong.returncode, "unknown symbol" in wrong.stderr) == (2, True)
     assert client.run("runs", "show", "0000-nothing").returncode == 4
+    made = client.run("tokens", "list")
+    assert (made.returncode, "test" in made.stdout) == (0, True), made.stderr
+    refused = client.run("tokens", "create", "--name", "another")
+    assert "a token cannot do that" in refused.stderr
+    for name in ("bob/../ann", "..", "bob?x=1"):
+        assert client.run("users", "role", name, "viewer").returncode == 2
     assert "server's own machine" in client.run("runs", "prune", "--older-than", "1d").stderr
 
 

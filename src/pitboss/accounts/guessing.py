@@ -8,6 +8,7 @@ is counted by it alone: whoever guesses elsewhere never keeps the owner out.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 LONGEST_SECONDS = 60.0
@@ -37,8 +38,21 @@ class Failures:
         return Failures(count, now, now + wait)
 
 
+def network_of(address: str) -> str:
+    """Answer what stands for whoever has an address: itself, of IPv6 the /64 that is given to one customer."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return "nowhere"
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    mapped = found.ipv4_mapped
+    return str(mapped) if mapped else str(ipaddress.ip_network((found, 64), strict=False))
+
+
 def counters(name: str, address: str, device: str) -> list[Counter]:
     """Answer by what a guess is counted; `device` is the mark of a browser that has signed in to that account."""
+    address = network_of(address)
     if device:
         return [Counter(f"device {device}", 10)]
     return [Counter(f"account {name} from {address}", 5), Counter(f"address {address}", 20)]

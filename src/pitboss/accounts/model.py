@@ -76,6 +76,10 @@ class Token:
     used_from: str = ""
     revoked_at: float | None = None
 
+    def is_live(self, now: float) -> bool:
+        """Answer whether it opens anything at a time, seconds since 1970."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
     def as_dict(self) -> dict[str, Any]:
         moments = {name: getattr(self, name) for name in ("created_at", "expires_at", "used_at", "revoked_at")}
         return {

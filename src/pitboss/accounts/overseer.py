@@ -17,15 +17,15 @@ class AuditedOverseer:
 
     def __init__(self, accounts: AccountService) -> None:
         self._accounts = accounts
-        self._seen: dict[tuple[str, str], float] = {}
+        self._seen: dict[tuple[Principal, str], float] = {}
 
     def saw(self, who: Principal, what: str) -> None:
         """Note that somebody looked at something of another's."""
         now = time.monotonic()
-        last = self._seen.get((who.name, what))
+        last = self._seen.get((who, what))
         if who == LOCAL or (last is not None and now - last < AGAIN_SECONDS):
             return
         if len(self._seen) >= MOST_REMEMBERED:
             self._seen.clear()
-        self._seen[who.name, what] = now
+        self._seen[who, what] = now
         self._accounts.audit.record([Entry.of(who, "looked", what)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,9 @@ IDLE_SECONDS = 7 * 86_400.0  # without a request a session ends
 LONGEST_SECONDS = 30 * 86_400.0  # and after this in any case
 TOUCH_SECONDS = 60.0  # how exactly the last use is known
 MOST_TOKENS = 100  # of an account
+UNKNOWN = "unknown"
+HERE, TOKEN_VIA = "this machine", "token "
+WRONG = ("the name or the password is wrong", "try again; an administrator can set a new one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,14 @@ class AccountService:
         return self._store.count() > 0
 
     def local(self) -> Principal:
-        """Answer whom commands on this machine work for: the account that took over what was there before."""
+        """Answer whom commands on this machine work for: the account that took over what was there before, or where it
+        is disabled the first administrator."""
         account = self._store.local()
-        return LOCAL if account is None else Principal(account.name, Rights.ADMINISTER, "this machine")
+        return LOCAL if account is None else Principal(account.name, Rights.ADMINISTER, HERE)
+
+    def heir(self) -> str:
+        """Answer whose is what was there before."""
+        return self._store.heir() or LOCAL.name
 
     def begin(self, name: str, password: str, adopts: str | None = None, by: Principal = LOCAL) -> Account:
         """Make the first account, an administrator, to whom belongs from now on what belonged to nobody in particular.
@@ -79,6 +88,22 @@ class AccountService:
         checked_password(password, checked_name(name))
         entry = Entry.of(who, "users.add", name, role=role_of(role).value)
         return self._store.add(name, role_of(role), self._passwords.hashed(password), entry)
+
+    def is_enabled(self, name: str) -> bool:
+        """Answer whether what somebody has shared still holds; whoever was there before accounts never ends."""
+        account = self._store.get(name)
+        return name == LOCAL.name or (account is not None and account.is_enabled)
+
+    def acting_for(self, who: Principal, name: str | None) -> Principal:
+        """Answer as whom an administrator sees to somebody's tokens; oneself where nobody is named. Raises NotFound,
+        Forbidden."""
+        if name is None or who.owns(name):
+            return who
+        _require_operator(who)
+        account = self._store.get(name)
+        if account is None:
+            raise NotFound(f"there is no account '{name[:64]}'", "list the accounts to see which there are")
+        return Principal(name, account.role.rights, f"{who.name} for it", who.address)
 
     def entries(self, who: Principal, after: str, limit: int, of: str | None) -> list[dict[str, Any]]:
         """Answer the audit after an entry, oldest first; of one account where it is named. Raises Forbidden."""
@@ -132,10 +157,9 @@ class AccountService:
         checked_password(password, name)
         if before is not None or not who.is_operator:
             self._guess(name, before or "", Caller(who.address))
-        self._store.forget(name, True, Entry.of(who, "users.signed_out", name))
-        changed = self._store.change(
-            name, {"password": self._passwords.hashed(password)}, Entry.of(who, "users.password", name)
-        )
+        hashed = self._passwords.hashed(password)
+        entries = Entry.of(who, "users.password", name), Entry.of(who, "users.signed_out", name)
+        changed = self._store.set_password(name, hashed, *entries)
         assert changed is not None
         return changed
 
@@ -151,7 +175,9 @@ class AccountService:
         )
         via = f"session {described.id[-8:]}"
         who = Principal(name, account.role.rights, via, caller.address)
-        self._store.add_session(described, digest_of(session), Entry.of(who, "session.start", name))
+        entry = Entry.of(who, "session.start", name)
+        if not self._store.add_session(described, digest_of(session), account.password, entry):
+            raise SignInRefused(*WRONG)  # the password was changed, or the account disabled, meanwhile
         return SignedIn(who, session, device)
 
     def _guess(self, name: str, password: str, caller: Caller) -> Account:
@@ -166,13 +192,14 @@ class AccountService:
         may = account is not None and account.is_enabled
         is_right = self._passwords.is_right(account.password if account is not None and may else None, password)
         if account is None or not is_right:
-            entry = Entry(name[:64], "session.refused", name[:64], "", caller.address)
-            self.audit.record([entry])
-            raise SignInRefused("the name or the password is wrong", "try again; an administrator can set a new one")
+            known = name if account is not None else UNKNOWN  # what is typed in the wrong field may be a password
+            self.audit.record([Entry(known, "session.refused", known, "", caller.address)])
+            raise SignInRefused(*WRONG)
         self._store.forgive(counted)
         if self._passwords.is_weaker(account.password):
             entry = Entry(name, "users.rehashed", name, "", caller.address)
-            self._store.change(name, {"password": self._passwords.hashed(password)}, entry)
+            rehashed = self._store.change(name, {"password": self._passwords.hashed(password)}, entry)
+            account = rehashed or account
         return account
 
     def identify(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], Principal]:
@@ -200,6 +227,7 @@ class AccountService:
 
     def sign_out_everywhere(self, who: Principal) -> None:
         """End all sessions of one's own."""
+        _require_no_token(who)
         self._store.forget(who.name, True, Entry.of(who, "session.end_all", who.name))
 
     def create_token(self, who: Principal, name: str, scope: str, lasts: float | None) -> tuple[Token, str]:
@@ -208,13 +236,14 @@ class AccountService:
         Raises InvalidInput for a scope beyond one's rights, Conflict.
         """
         _require_account(who)
+        _require_no_token(who)
         if not 1 <= len(name) <= 64 or not name.isprintable():
             raise InvalidInput("a token has a name of 1 to 64 characters", "say what it is for", "name")
         if scope not in list(Scope):
             raise InvalidInput(f"'{scope[:40]}' is no scope", f"write {', '.join(Scope)}", "scope")
         if Scope(scope).rights > who.rights:
             raise InvalidInput(f"'{scope}' is more than you may do", "choose a smaller scope", "scope")
-        own = [token for token in self.tokens(who) if token.account == who.name and token.revoked_at is None]
+        own = [token for token in self.tokens(who) if token.is_live(time.time())]
         if len(own) >= MOST_TOKENS:
             raise Conflict(f"there are {len(own)} tokens", "revoke those that nobody uses")
         if any(token.name == name for token in own):
@@ -235,6 +264,8 @@ class AccountService:
         own = own or [token for token in live if token.name == reference and who.owns(token.account)]
         if not own:
             raise NotFound(f"there is no token '{reference[:64]}'", "list the tokens to see which there are")
+        if who.via != f"{TOKEN_VIA}{own[0].prefix}":  # it may end itself
+            _require_no_token(who)
         self._store.revoke(own[0].id, Entry.of(who, "tokens.revoke", own[0].id, name=own[0].name))
         return own[0]
 
@@ -245,10 +276,10 @@ def _principal_of(known: Known, address: str) -> Principal | None:
     if not account.is_enabled:
         return None
     if token is not None:
-        if token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now):
+        if not token.is_live(now):
             return None
         rights = min(account.role.rights, token.scope.rights)
-        return Principal(account.name, rights, f"token {token.prefix}", address)
+        return Principal(account.name, rights, f"{TOKEN_VIA}{token.prefix}", address)
     if session is None or now - session.used_at > IDLE_SECONDS or now - session.created_at > LONGEST_SECONDS:
         return None
     return Principal(account.name, account.role.rights, f"session {session.id[-8:]}", address)
@@ -257,6 +288,12 @@ def _principal_of(known: Known, address: str) -> Principal | None:
 def _require_account(who: Principal) -> None:
     if who == LOCAL:
         raise Conflict("there are no accounts: nobody has to say who asks", "make the first: pitboss users init")
+
+
+def _require_no_token(who: Principal) -> None:
+    """Refuse what would let a token that got into wrong hands outlive its end, or end the others."""
+    if who.via.startswith(TOKEN_VIA) and not who.is_operator:
+        raise Forbidden("a token cannot do that", "sign in with the password: unset PITBOSS_TOKEN")
 
 
 def _require_operator(who: Principal) -> None:

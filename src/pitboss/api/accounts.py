@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field, StrictBool, StrictStr
 
 from pitboss.accounts.keys import csrf_of
 from pitboss.accounts.model import Role, Scope
+from pitboss.accounts.ports import Entry
 from pitboss.accounts.service import LONGEST_SECONDS, Caller
 from pitboss.api.deps import Who, Wired
 from pitboss.api.schemas import Json, Strict
 from pitboss.bootstrap import Platform
 from pitboss.core.duration import seconds_of
-from pitboss.core.errors import Conflict, InvalidInput
+from pitboss.core.errors import Conflict, InvalidInput, TooManyGuesses
 from pitboss.core.principal import Principal
 from pitboss.runs.model import RunQuery
 from pitboss.runs.service import UNFINISHED
@@ -25,6 +30,7 @@ DEVICE_SECONDS = 400 * 86_400  # the longest that browsers keep a cookie
 Password = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
 NamePath = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="An account's name.")]
+OfAccount = Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$", description="Whose, for administrators.")]
 TokenPath = Annotated[
     str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A token's id, its first letters or its name.")
 ]
@@ -45,11 +51,13 @@ class PasswordChange(Strict):
 
 
 class TokenRequest(Strict):
-    """A token to make: `expires` such as 90d or 12h, null for one that never does."""
+    """A token to make: `expires` such as 90d or 12h, null for one that never does; `account` is whose, for
+    administrators."""
 
     name: Name
     scope: Scope = Scope.RUN
     expires: StrictStr | None = "90d"
+    account: Name | None = None
 
 
 class NewUser(Credentials):
@@ -121,24 +129,46 @@ class AuditModel(BaseModel):
 
 
 @router.post("/session", status_code=201, response_model=SessionModel)
-def sign_in(request: Request, response: Response, platform: Wired, given: Credentials) -> Any:
+async def sign_in(request: Request, response: Response, platform: Wired, given: Credentials) -> Any:
     """Sign in: the answer sets a cookie. 401 does not say what is wrong; 429 says how long to wait."""
-    if not platform.accounts.has_accounts():
+    if not await run_in_threadpool(platform.accounts.has_accounts):
         raise Conflict("there are no accounts: nobody has to sign in", "make one: pitboss users init")
     caller = Caller(
         address=request.client.host if request.client else "",
         agent=request.headers.get("user-agent", ""),
         device=request.cookies.get(DEVICE_COOKIE, "")[:200],
     )
-    done = platform.accounts.sign_in(given.name, given.password, caller)
+    turns: Turns = request.app.state.signing_in
+    async with turns.taken():
+        done = await run_in_threadpool(platform.accounts.sign_in, given.name, given.password, caller)
     before = request.cookies.get(SESSION_COOKIE)
     if before:
-        platform.accounts.sign_out(done.who, before)
+        await run_in_threadpool(platform.accounts.sign_out, done.who, before)
     path = request.scope.get("root_path") or "/"
     for name, value, seconds in ((SESSION_COOKIE, done.session, int(LONGEST_SECONDS)),
                                  (DEVICE_COOKIE, done.device, DEVICE_SECONDS)):  # fmt: skip
         response.set_cookie(name, value, max_age=seconds, path=path, secure=True, httponly=True, samesite="lax")
     return _described(done.who, done.session)
+
+
+class Turns:
+    """A few at a time, without holding a thread while they wait: each password takes memory and a core."""
+
+    def __init__(self, at_once: int, waiting: int) -> None:
+        self._turns = asyncio.Semaphore(at_once)
+        self._waiting, self._most = 0, waiting
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Wait for a turn. Raises TooManyGuesses where too many wait already."""
+        if self._waiting >= self._most:
+            raise TooManyGuesses("too many try their passwords at once", 1.0)
+        self._waiting += 1
+        try:
+            async with self._turns:
+                yield
+        finally:
+            self._waiting -= 1
 
 
 @router.get("/session", response_model=SessionModel)
@@ -168,24 +198,29 @@ def change_password(platform: Wired, who: Who, given: PasswordChange) -> None:
 
 @router.get("/tokens", response_model=list[TokenModel])
 def list_tokens(
-    platform: Wired, who: Who, of_all: Annotated[bool, Query(description="Of all, for administrators.")] = False
+    platform: Wired,
+    who: Who,
+    account: OfAccount = None,
+    of_all: Annotated[bool, Query(description="Of all, for administrators.")] = False,
 ) -> Any:
     """List one's tokens, newest first."""
-    return [token.as_dict() for token in platform.accounts.tokens(who, of_all)]
+    owner = platform.accounts.acting_for(who, account)
+    return [token.as_dict() for token in platform.accounts.tokens(owner, of_all)]
 
 
 @router.post("/tokens", status_code=201, response_model=NewToken)
 def create_token(platform: Wired, who: Who, given: TokenRequest) -> Any:
     """Make a token for a program; it is shown this once."""
     lasts = seconds_of(given.expires, "expires") if given.expires is not None else None
-    token, key = platform.accounts.create_token(who, given.name, given.scope.value, lasts)
+    owner = platform.accounts.acting_for(who, given.account)
+    token, key = platform.accounts.create_token(owner, given.name, given.scope.value, lasts)
     return token.as_dict() | {"token": key}
 
 
 @router.delete("/tokens/{reference}", status_code=204)
-def revoke_token(reference: TokenPath, platform: Wired, who: Who) -> None:
+def revoke_token(reference: TokenPath, platform: Wired, who: Who, account: OfAccount = None) -> None:
     """End a token at once."""
-    platform.accounts.revoke(who, reference)
+    platform.accounts.revoke(platform.accounts.acting_for(who, account), reference)
 
 
 @router.get("/users", response_model=list[UserModel])
@@ -204,14 +239,14 @@ def add_user(platform: Wired, who: Who, given: NewUser) -> Any:
 def change_user(name: NamePath, platform: Wired, who: Who, given: UserChange) -> Any:
     """Change an account's role or password, disable it or enable it."""
     accounts, changed = platform.accounts, None
+    if given.password is not None:  # first: it may be refused, and nothing is changed then
+        changed = accounts.set_password(who, name, given.password)
     if given.role is not None:
         changed = accounts.set_role(who, name, given.role.value)
-    if given.password is not None:
-        changed = accounts.set_password(who, name, given.password)
     if given.is_enabled is not None:
         changed = accounts.enable(who, name) if given.is_enabled else accounts.disable(who, name)
     if given.is_enabled is False and given.runs == "cancel":
-        cancel_runs_of(platform, name)
+        cancel_runs_of(platform, who, name)
     if changed is None:
         raise InvalidInput("nothing is to be changed", "send role, password or is_enabled", "body")
     return changed.as_dict()
@@ -235,13 +270,13 @@ def read_audit(
     return platform.accounts.entries(who, after, limit, of)
 
 
-def cancel_runs_of(platform: Platform, name: str) -> int:
-    """Cancel what an account's runs have left to do, keeping what is done; answer how many there were."""
-    owner = Principal(name)
-    found = platform.service.find(owner, RunQuery(states=UNFINISHED, limit=1000))
-    for run in found:
-        platform.service.cancel(owner, run.id, keep_partial=True, reason="its account was disabled")
-    return len(found)
+def cancel_runs_of(platform: Platform, who: Principal, name: str) -> None:
+    """Cancel the runs of an account that have not ended, keeping what is done."""
+    for run in platform.service.find(Principal(name), RunQuery(states=UNFINISHED, limit=1000)):
+        platform.service.cancel(who, run.id, keep_partial=True, reason="its account was disabled")
+        platform.accounts.audit.record(
+            [Entry.of(who, "runs_cancel", f"run {run.id}", reason="its account was disabled")]
+        )
 
 
 def _described(who: Principal, session: str | None) -> dict[str, Any]:

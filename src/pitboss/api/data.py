@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, HTTPException, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
@@ -17,6 +17,12 @@ from pitboss.core.errors import DiskFull, InvalidInput, NotFound
 from pitboss.core.timeframe import parse_timeframe
 
 router = APIRouter(tags=["data"])
+FILE_TYPE = "application/octet-stream"
+# described and not declared: what is declared is read whole before anybody is asked who they are
+_FILE = {
+    "description": "CSV or Parquet.",
+    "content": {FILE_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+}
 Symbol = Annotated[str, Path(max_length=32, pattern=r"^[^\x00]+$", description="A symbol, such as BTC/USDT.")]
 TimeframeName = Annotated[str, Path(max_length=8, description="The length of a bar, such as 5m.")]
 Moment = Annotated[str | None, Query(max_length=40, pattern=r"^[^\x00]*$")]
@@ -63,16 +69,21 @@ def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Whose
     return platform.catalog_of(who).exact(symbol, parse_timeframe(timeframe)).as_dict()
 
 
-@router.put("/data/{symbol:path}/{timeframe}", response_model=ImportModel)
+@router.put(
+    "/data/{symbol:path}/{timeframe}",
+    response_model=ImportModel,
+    openapi_extra={"requestBody": _FILE},
+)
 async def import_bars(
     symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired, who: Who, ask: Ask,
     query: Annotated[ImportQuery, Query()],  # type: ignore[valid-type]
-    _body: Annotated[bytes | None, Body(media_type="application/octet-stream", description="CSV or Parquet.")] = None,
 ) -> Any:  # fmt: skip
     """Import the CSV or Parquet file that is the request's body, packed or not; with `preview` only tell what it is."""
     kind = request.headers.get("content-type", "")
     if kind.startswith("multipart/"):
         raise HTTPException(415, "the body is a form: send the file itself, as curl --data-binary @FILE does")
+    if "json" in kind.lower():
+        raise HTTPException(415, f"the content type is '{kind[:60]}'")
     folder = platform.settings.data_dir / "uploads"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -71,8 +71,13 @@ async def principal_of(request: Request) -> Principal:
     """Answer who asks, as the host found out. Raises Unauthorized where nobody knows."""
     who: Principal | None = getattr(request.state, "who", LOCAL)
     if who is None:
-        raise Unauthorized("this server must know who asks", "sign in, or send a token: Authorization: Bearer pb_…")
+        raise unknown()
     return who
+
+
+def unknown() -> Unauthorized:
+    """Answer what somebody is told whom nobody knows."""
+    return Unauthorized("this server must know who asks", "sign in, or send a token: Authorization: Bearer pb_…")
 
 
 async def whose(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -12,14 +15,15 @@ from sse_starlette import EventSourceResponse
 from pitboss.api.deps import RunId, Streams, Who, Wired
 from pitboss.api.schemas import EventPage
 from pitboss.bootstrap import Platform
-from pitboss.core.errors import InvalidInput
-from pitboss.core.principal import Principal
+from pitboss.core.errors import InvalidInput, NotFound
+from pitboss.core.principal import LOCAL, Principal
 from pitboss.runs.model import StoredEvent
 
 router = APIRouter(tags=["events"])
 PING_SECONDS = 15
 SEND_SECONDS = 20  # a reader that takes longer for a few events is cut off; it resumes where it was
 MAX_RUNS = 200
+ALLOWED_SECONDS = 1.0  # between two looks whether somebody may still listen
 MAX_SEQ = 2**31 - 1
 
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Where a stream broke off.")]
@@ -49,7 +53,7 @@ def run_events(
         return page(events, str(events[-1].seq if events else position))
     if run.state.is_terminal and position >= run.last_seq:
         return Response(status_code=204)
-    return stream(request, {run_id: position})
+    return stream(request, {run_id: position}, allowed=partial(may_listen, platform, who, [run_id]))
 
 
 @router.get("/events", response_model=EventPage, responses=_SSE)  # type: ignore[arg-type]
@@ -73,7 +77,15 @@ def many_events(
     ended = {run.id for run in found if run.state.is_terminal and positions[run.id] >= run.last_seq}
     if len(ended) == len(found):
         return Response(status_code=204)
-    return stream(request, positions, ended)
+    return stream(request, positions, ended, partial(may_listen, platform, who, ids))
+
+
+def may_listen(platform: Platform, who: Principal, run_ids: Collection[str]) -> bool:
+    """Answer whether somebody may still read all of some runs: what is shared may be taken back meanwhile, and who
+    came before there were accounts is nobody afterwards."""
+    if who == LOCAL and platform.accounts.has_accounts():
+        return False
+    return not any(isinstance(found, NotFound) for found in platform.service.several(who, run_ids).values())
 
 
 def several_pages(platform: Platform, who: Principal, positions: dict[str, int], limit: int) -> Response:
@@ -107,12 +119,20 @@ def page(events: list[StoredEvent], cursor: str) -> Response:
     return JSONResponse({"events": [event.as_dict() for event in events], "cursor": cursor})
 
 
-def stream(request: Request, positions: dict[str, int], ended: Collection[str] = ()) -> Response:
-    """Answer a stream of the events beyond `positions` that ends with the last run."""
+def stream(
+    request: Request, positions: dict[str, int], ended: Collection[str] = (), allowed: Callable[[], bool] = lambda: True
+) -> Response:
+    """Answer a stream of the events beyond `positions` that ends with the last run, or when it is `allowed` no more."""
     tailer: Streams = request.app.state.tailer
+    asked_at = time.monotonic()
 
     async def messages() -> AsyncIterator[bytes]:
+        nonlocal asked_at
         async for batch in tailer.listen(positions, ended):
+            if time.monotonic() - asked_at > ALLOWED_SECONDS:
+                asked_at = time.monotonic()
+                if not await asyncio.to_thread(allowed):
+                    return
             pieces: list[bytes] = []
             for event in batch:
                 positions[event.run_id] = event.seq

@@ -63,6 +63,8 @@ async def list_runs(
     cursor: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$")] = None,
 ) -> Any:
     """List runs, newest first."""
+    if owner not in (None, who.name) and not who.is_operator:
+        raise NotFound(f"there is nothing of '{owner}' for you", "leave the owner out")
     query = RunQuery(
         states=tuple(state or ()), kind=kind, subject=subject, tag=tag, owner=owner, cursor=cursor, limit=limit
     )

@@ -24,7 +24,7 @@ class ScriptsModel(Strict):
 def list_scripts(platform: Wired, who: Who) -> Any:
     """List the scripts of the registered folders."""
     found, problems = platform.sources(who).scripts.all()
-    return {"scripts": [script_document(each) for each in found], "problems": [p.as_dict() for p in problems]}
+    return {"scripts": [script_document(each, who) for each in found], "problems": [p.as_dict() for p in problems]}
 
 
 @router.get("/scripts/{name}", response_model=Json)
@@ -33,4 +33,4 @@ def get(
     platform: Wired, who: Who,
 ) -> Any:  # fmt: skip
     """Answer a script: its command line, its params, and what it leaves behind."""
-    return script_document(platform.sources(who).scripts.get(name))
+    return script_document(platform.sources(who).scripts.get(name), who)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field, StrictStr, model_validator
 
 from pitboss.api.backtests import BacktestId
@@ -14,6 +14,7 @@ from pitboss.core.duration import seconds_of
 from pitboss.runs.access import BACKTEST, RUN
 from pitboss.runs.model import Run
 from pitboss.runs.report import Report
+from pitboss.runs.sharing import Shared
 
 router = APIRouter(tags=["shares"])
 AccountName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
@@ -61,15 +62,16 @@ class NewShare(ShareModel):
 
 
 @router.post("/runs/{run_id}/shares", status_code=201, response_model=NewShare)
-def share(run_id: RunId, platform: Wired, who: Who, given: ShareRequest) -> Any:
+def share(request: Request, run_id: RunId, platform: Wired, who: Who, given: ShareRequest) -> Any:
     """Let an account read a run, or make a link that shows its report alone."""
     own = platform.service.own(who, run_id)
+    what = Shared(RUN, own.id, own.owner)
     lasts = seconds_of(given.expires, "expires") if given.expires is not None else None
     if given.account is not None:
-        return platform.sharing.share(who, RUN, own.id, given.account, lasts).as_dict() | {"path": None}
+        return platform.sharing.share(who, what, given.account, lasts).as_dict() | {"path": None}
     assert lasts is not None
-    made, key = platform.sharing.link(who, own.id, lasts)
-    return made.as_dict() | {"path": f"/shared/{key}"}
+    made, key = platform.sharing.link(who, what, lasts)
+    return made.as_dict() | {"path": f"{request.scope.get('root_path', '')}/api/v1/shared/{key}"}
 
 
 @router.get("/runs/{run_id}/shares", response_model=list[ShareModel])
@@ -89,7 +91,7 @@ def share_backtest(backtest_id: BacktestId, platform: Wired, who: Who, given: Ba
     """Let an account read a saved backtest and the runs that it makes."""
     own = platform.backtests.own(who, backtest_id)
     lasts = seconds_of(given.expires, "expires") if given.expires is not None else None
-    return platform.sharing.share(who, BACKTEST, own.id, given.account, lasts).as_dict()
+    return platform.sharing.share(who, Shared(BACKTEST, own.id, own.owner), given.account, lasts).as_dict()
 
 
 @router.get("/backtests/{backtest_id}/shares", response_model=list[ShareModel])

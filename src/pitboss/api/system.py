@@ -51,10 +51,11 @@ def readyz(request: Request, platform: Wired) -> dict[str, Any]:
     platform.check_schema()
     snapshot = platform.service.snapshot()
     hindrance = obstacle(snapshot, platform.settings.lease_seconds)
+    is_known = getattr(request.state, "who", LOCAL) is not None
     if hindrance:
-        raise NotReady(hindrance, "mend that; it is tried again by itself")
+        raise NotReady(hindrance if is_known else "no run can be started", "mend that; it is tried again by itself")
     live = [worker for worker in snapshot.workers if worker.has_renewed(platform.settings.lease_seconds)]
-    if getattr(request.state, "who", LOCAL) is None:
+    if not is_known:
         return {"status": "ok"}
     return {"status": "ok", "workers": len(live), "queued": len(snapshot.queued)}
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from pitboss.accounts.model import Account, Token
+from pitboss.accounts.ports import Entry
 from pitboss.accounts.vault import Secret
-from pitboss.bootstrap import open_platform
+from pitboss.bootstrap import Platform, open_platform
 from pitboss.cli.options import settings_of
-from pitboss.core.errors import StorageUnavailable
-from pitboss.core.principal import Principal
+from pitboss.core.errors import PitbossError, StorageUnavailable
+from pitboss.core.principal import LOCAL, Principal
 from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import Artifact, QueuePlace, Run, RunQuery, StoredEvent
 from pitboss.runs.report import Report
@@ -21,6 +23,9 @@ from pitboss.runs.service import CancelAnswer
 from pitboss.runs.submission import Submission
 
 URL = "PITBOSS_URL"
+CHANGES = (  # commands that change something and note it nowhere else
+    "backtest", "sweep", "run ", "strategy add", "runs cancel", "runs retry", "runs resume", "runs rerun",
+)  # fmt: skip
 
 
 class Service(Protocol):
@@ -88,6 +93,8 @@ class Accounts(Protocol):
     def set_password(self, who: Principal, name: str, password: str) -> Account: ...
 
     def remove(self, who: Principal, name: str) -> None: ...
+
+    def acting_for(self, who: Principal, name: str | None) -> Principal: ...
 
     def create_token(self, who: Principal, name: str, scope: str, lasts: float | None) -> tuple[Token, str]: ...
 
@@ -171,6 +178,20 @@ def desk_of(data_dir: Path | None, takes_up: bool = True) -> Iterator[Desk]:
         if takes_up:
             with suppress(StorageUnavailable):  # what keeps a worker from working is told where it matters
                 platform.take_up()
-        yield platform
+        try:
+            yield platform
+        except PitbossError:
+            raise
+        except BaseException:  # a run that failed leaves by its exit code
+            _note(platform)
+            raise
+        _note(platform)
     finally:
         platform.close()
+
+
+def _note(platform: Platform) -> None:
+    """Note in the audit that a command of this machine changed something, where there are accounts."""
+    words = " ".join([word for word in sys.argv[1:] if not word.startswith("-")][:2])
+    if platform.who != LOCAL and words.startswith(CHANGES):
+        platform.accounts.audit.record([Entry.of(platform.who, "command", words)])

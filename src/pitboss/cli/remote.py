@@ -18,10 +18,11 @@ from urllib.parse import quote
 
 import typer
 
-from pitboss.accounts.model import Account, Role, Scope, Token
+from pitboss.accounts.model import Account, Role, Scope, Token, checked_name
 from pitboss.accounts.vault import Secret
 from pitboss.cli.options import settings_of
 from pitboss.client.client import Client
+from pitboss.core.duration import duration_of
 from pitboss.core.errors import InvalidInput, NotFound, PitbossError
 from pitboss.core.files import open_files
 from pitboss.core.principal import Principal
@@ -286,23 +287,30 @@ class RemoteAccounts:
         return self._change(name, password=password)
 
     def _change(self, name: str, **values: Any) -> Account:
-        return _account(self._client.call("PATCH", f"/users/{name}", values))
+        return _account(self._client.call("PATCH", f"/users/{checked_name(name)}", values))
 
     def remove(self, _who: Principal, name: str) -> None:
-        self._client.call("DELETE", f"/users/{name}")
+        self._client.call("DELETE", f"/users/{checked_name(name)}")
 
-    def create_token(self, _who: Principal, name: str, scope: str, lasts: float | None) -> tuple[Token, str]:
-        expires = None if lasts is None else f"{max(1, round(lasts / 60))}m"
-        told = self._client.call("POST", "/tokens", {"name": name, "scope": scope, "expires": expires})
+    def acting_for(self, _who: Principal, name: str | None) -> Principal:
+        return Principal(name or "")
+
+    def create_token(self, who: Principal, name: str, scope: str, lasts: float | None) -> tuple[Token, str]:
+        expires = None if lasts is None else duration_of(lasts)
+        asked = {"name": name, "scope": scope, "expires": expires, "account": who.name or None}
+        told = self._client.call("POST", "/tokens", asked)
         return _token(told), told["token"]
 
-    def tokens(self, _who: Principal) -> list[Token]:
-        return [_token(told) for told in self._client.call("GET", "/tokens")]
+    def tokens(self, who: Principal) -> list[Token]:
+        return [_token(told) for told in self._client.call("GET", "/tokens", params=_of(who))]
 
     def revoke(self, who: Principal, reference: str) -> Token:
         named = [token for token in self.tokens(who) if reference in (token.id, token.prefix, token.name)]
-        self._client.call("DELETE", f"/tokens/{reference}")
-        return named[0]
+        live = [token for token in named if token.revoked_at is None]
+        if not live:
+            raise NotFound(f"there is no token '{reference[:64]}'", "list the tokens to see which there are")
+        self._client.call("DELETE", f"/tokens/{live[0].id}", params=_of(who))
+        return live[0]
 
     def entries(self, _who: Principal, after: str, limit: int, of: str | None) -> list[dict[str, Any]]:
         asked = {"after": after, "limit": limit} | ({"of": of} if of else {})
@@ -372,6 +380,10 @@ def _series(told: Mapping[str, Any]) -> Series:
 def _artifact(run_id: str, told: Mapping[str, Any]) -> Artifact:
     path = f"artifacts/{run_id}/{told['name']}"
     return Artifact(told["name"], path, told["size"], told["digest"], told["media_type"])
+
+
+def _of(who: Principal) -> dict[str, str]:
+    return {"account": who.name} if who.name else {}
 
 
 def _place(told: Mapping[str, Any]) -> QueuePlace:

@@ -29,7 +29,8 @@ def list_scripts(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     scripts = scripts_of(data_dir)
     found, problems = scripts.all()
     if as_json:
-        print_json({"scripts": [script_document(each) for each in found], "problems": [p.as_dict() for p in problems]})
+        described = [script_document(each, LOCAL) for each in found]
+        print_json({"scripts": described, "problems": [problem.as_dict() for problem in problems]})
         return
     if found:
         rows = [
@@ -62,7 +63,7 @@ def check(
 
 
 def _show(script: Script, as_json: bool) -> None:
-    described = script_document(script)
+    described = script_document(script, LOCAL)
     if as_json:
         print_json(described)
         return

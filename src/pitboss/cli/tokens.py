@@ -8,12 +8,10 @@ from typing import Annotated
 import typer
 
 from pitboss.accounts.model import Scope
-from pitboss.cli.desk import Desk, desk_of
+from pitboss.cli.desk import desk_of
 from pitboss.cli.options import AsJson, DataDir, print_json
 from pitboss.cli.render import short_time, table
 from pitboss.core.duration import seconds_of
-from pitboss.core.errors import NotFound
-from pitboss.core.principal import Principal
 
 app = typer.Typer(help="Make, list and revoke tokens for programs.", no_args_is_help=True)
 Account = Annotated[str | None, typer.Option("--account", help="Whose it is.", show_default="your own")]
@@ -32,7 +30,7 @@ def create(
     lasts = None if expires == "never" else seconds_of(expires, "--expires")
     with desk_of(data_dir, takes_up=False) as desk:
         desk.prove()
-        token, key = desk.accounts.create_token(_owner(desk, account), name, scope, lasts)
+        token, key = desk.accounts.create_token(desk.accounts.acting_for(desk.who, account), name, scope, lasts)
     if as_json:
         print_json(token.as_dict() | {"token": key})
         return
@@ -45,7 +43,7 @@ def create(
 def list_tokens(account: Account = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List tokens: what they are for, when they end, when and from where they were last used."""
     with desk_of(data_dir, takes_up=False) as desk:
-        found = [token.as_dict() for token in desk.accounts.tokens(_owner(desk, account))]
+        found = [token.as_dict() for token in desk.accounts.tokens(desk.accounts.acting_for(desk.who, account))]
     if as_json:
         print_json(found)
         return
@@ -63,15 +61,5 @@ def revoke(
 ) -> None:
     """End a token at once."""
     with desk_of(data_dir, takes_up=False) as desk:
-        ended = desk.accounts.revoke(_owner(desk, account), token)
+        ended = desk.accounts.revoke(desk.accounts.acting_for(desk.who, account), token)
     print(f"{ended.name} ({ended.prefix}…) is revoked")
-
-
-def _owner(desk: Desk, name: str | None) -> Principal:
-    """Answer whose tokens are meant; who works on this machine sees to everybody's."""
-    if name is None:
-        return desk.who
-    known = {account.name: account for account in desk.accounts.all(desk.who)}
-    if name not in known:
-        raise NotFound(f"there is no account '{name[:64]}'", "see 'pitboss users list'")
-    return Principal(name, known[name].role.rights, desk.who.via)

@@ -15,10 +15,11 @@ from pitboss.cli.platform import platform_of
 from pitboss.cli.render import short_time, table
 from pitboss.core.errors import InvalidInput
 from pitboss.runs.model import RunQuery
-from pitboss.runs.service import UNFINISHED
+from pitboss.runs.states import State
 
 app = typer.Typer(help="Make the first account, and see to the others.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="An account's name.")]
+UNCANCELLED = (State.QUEUED, State.STARTING, State.RUNNING)
 _PAGE = 1000  # entries of the audit that are read at once
 
 
@@ -33,7 +34,10 @@ def init(
     """Make the first administrator: from then on whoever comes over HTTP must sign in or bring a token."""
     with platform_of(data_dir, takes_up=False) as platform:
         platform.accounts.begin(name, asked_password(), adopt)
+        folder = platform.settings.data_dir
     print(f"{name} is the first administrator; what was here belongs to {adopt or name}")
+    if folder.stat().st_mode & 0o004:
+        print(f"every user of this machine can read {folder}: chmod o-rwx {folder}", file=sys.stderr)
 
 
 @app.command()
@@ -71,12 +75,13 @@ def disable(
     """End an account's sessions and tokens at once, and let it sign in no more."""
     with desk_of(data_dir, takes_up=False) as desk:
         desk.accounts.disable(desk.who, name)
-        found = []
-        if cancel_runs:
-            found = desk.service.find(desk.who, RunQuery(states=UNFINISHED, owner=name, limit=1000))
+        cancelled = 0
+        query = RunQuery(states=UNCANCELLED, owner=name, limit=500)
+        while cancel_runs and (found := desk.service.find(desk.who, query)):
             for run in found:
                 desk.service.cancel(desk.who, run.id, True, "its account was disabled")
-    print(f"{name} is disabled; {len(found)} runs are cancelled" if cancel_runs else f"{name} is disabled")
+            cancelled += len(found)
+    print(f"{name} is disabled; {cancelled} runs are cancelled" if cancel_runs else f"{name} is disabled")
 
 
 @app.command()

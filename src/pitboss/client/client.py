@@ -86,7 +86,12 @@ class Client:
         return Client(self.url, self._timeout, self._patience, self._token)
 
     def sign_in(self, name: str, password: str) -> None:
-        """Come in with a password instead of a token, for as long as this connection lasts. Raises Unauthorized."""
+        """Come in with a password instead of a token, for as long as this connection lasts. Raises Unauthorized, and
+        InvalidInput where the password would cross a network unencrypted."""
+        parsed = _parsed(self.url)
+        if parsed.scheme != "https" and not _is_here(parsed.host):
+            what = f"{self.url} is not encrypted: the password could be read on the way"
+            raise InvalidInput(what, "use its https:// address", "url")
         told = self._send("POST", "/session", json={"name": name, "password": password})
         brought = "; ".join(f"{cookie.name}={cookie.value}" for cookie in told.cookies.jar)
         self._http.headers.update({"Cookie": brought, "X-CSRF-Token": told.json()["csrf_token"]})

@@ -16,3 +16,10 @@ def seconds_of(text: str, where: str) -> float:
     if found is None:
         raise InvalidInput(f"'{text[:40]}' is no duration", "write 90d, 12h, 30m or 0d", where)
     return int(found[1]) * _UNITS[found[2]]
+
+
+def duration_of(seconds: float) -> str:
+    """Answer seconds as `seconds_of` reads them."""
+    whole = max(1, round(seconds))
+    unit, size = next((unit, int(size)) for unit, size in reversed(_UNITS.items()) if whole % int(size) == 0)
+    return f"{whole // size}{unit}"

@@ -49,6 +49,9 @@ class Series:
         return described | moments | {"is_shared": self.is_shared}
 
 
+OF_LOCAL = "_local"  # among what is shared; no account is called so
+
+
 def all_series(files: Files) -> list[str]:
     """Answer the names of the files of every series, whose ever it is."""
     return [name for folder in FOLDERS for name in files.names(folder)]
@@ -82,7 +85,7 @@ class Catalog:
 
     @property
     def _shared_home(self) -> str:
-        return f"{SHARED}/{self.home.rpartition('/')[2]}"
+        return f"{SHARED}/{OF_LOCAL if self.home == LOCAL else self.home.rpartition('/')[2]}"
 
     def all(self) -> list[Series]:
         """Answer every series, by symbol, then by length of its bars."""
@@ -106,6 +109,7 @@ class Catalog:
                 "symbols",
             )
         fitting = [s for s in own if timeframe.is_made_of(parse_timeframe(s.timeframe))]
+        fitting = [s for s in fitting if s.place == fitting[0].place]  # one's own, before what others share
         if not fitting:
             have = ", ".join(dict.fromkeys(s.timeframe for s in own))
             raise InvalidInput(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,8 +19,8 @@ RUN, BACKTEST = "run", "backtest"  # what can be shared
 class Shares(Protocol):
     """What owners let others read."""
 
-    def readable(self, account: str, thing: str, ids: Collection[str]) -> Collection[str]:
-        """Answer those of `ids` that are shared with an account."""
+    def readable(self, account: str, thing: str, ids: Collection[str]) -> Mapping[str, str]:
+        """Answer those of `ids` that are shared with an account, with their owners."""
 
 
 class Overseer(Protocol):
@@ -32,8 +32,8 @@ class Overseer(Protocol):
 class Nobody:
     """Shares nothing and notes nothing: where there are no accounts."""
 
-    def readable(self, _account: str, _thing: str, _ids: Collection[str]) -> Collection[str]:
-        return ()
+    def readable(self, _account: str, _thing: str, _ids: Collection[str]) -> Mapping[str, str]:
+        return {}
 
     def saw(self, _who: Principal, _what: str) -> None:
         return None
@@ -68,9 +68,8 @@ class RunAccess:
             return ()
         found = set(self.shares.readable(who.name, RUN, [run.id for run in others]))
         tagged = {run.id: tag.removeprefix(SAVED) for run in others for tag in run.tags if tag.startswith(SAVED)}
-        backtests = self.shares.readable(who.name, BACKTEST, set(tagged.values())) if tagged else ()
-        owners = {run.id for run in others if tagged.get(run.id) in backtests}
-        return found | owners
+        backtests = self.shares.readable(who.name, BACKTEST, set(tagged.values())) if tagged else {}
+        return found | {run.id for run in others if backtests.get(tagged.get(run.id, "")) == run.owner}
 
     def owner_of(self, who: Principal, query: RunQuery) -> str | None:
         """Answer whose runs a list holds: one's own, but for an operator who names another."""

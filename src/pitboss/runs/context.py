@@ -167,6 +167,7 @@ class RunContext:
 
         A Parquet file is a table, whose rows are also served as CSV and JSON. Raises DiskFull when there is no room.
         """
+        name = self.masker.text(name)
         stored = self.files.put(f"artifacts/{self.run_id}/{name}", self._masked(write))
         saved = Artifact(name, stored.name, stored.size, stored.digest, media_type)
         self.send(said.ArtifactSaved(saved))

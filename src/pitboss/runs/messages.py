@@ -141,9 +141,26 @@ _NESTED: dict[str, Callable[[Any], Any]] = {
 _TYPES = {kind.__name__: kind for kind in Message.__subclasses__()}
 
 
-def encode(message: Message) -> bytes:
-    """Answer a message as JSON. Raises ValueError for what JSON cannot say, such as NaN."""
-    return json.dumps([type(message).__name__, asdict(message)], allow_nan=False, default=str).encode()
+def encode(message: Message, shown: Callable[[str], str] | None = None) -> bytes:
+    """Answer a message as JSON, every text in it as `shown` answers it. Raises ValueError for what JSON cannot say,
+    such as NaN."""
+    said = asdict(message)
+    if shown is not None:
+        said = {name: _shown(value, shown) for name, value in said.items()}
+    return json.dumps([type(message).__name__, said], allow_nan=False, default=str).encode()
+
+
+def _shown(value: Any, shown: Callable[[str], str]) -> Any:
+    match value:
+        case str():
+            return shown(value)
+        case dict():
+            return {_shown(key, shown): _shown(each, shown) for key, each in value.items()}
+        case list() | tuple():
+            return [_shown(each, shown) for each in value]
+        case None | bool() | int() | float():
+            return value
+    return shown(str(value))
 
 
 def decode(body: bytes) -> Message:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,6 @@ from pitboss.core.clock import to_iso
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal
-from pitboss.runs.access import RUN
 from pitboss.runs.report import Report
 from pitboss.runs.service import RunService
 
@@ -40,6 +39,15 @@ class Share:
         }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Something that can be shared, and whose it is."""
+
+    thing: str
+    id: str
+    owner: str
+
+
 class ShareStore(Protocol):
     """Keeps shares."""
 
@@ -57,26 +65,26 @@ class ShareStore(Protocol):
 class Sharing:
     """Shares what somebody owns, and takes it back. Safe to use from any thread."""
 
-    def __init__(self, store: ShareStore, service: RunService, audit: Audit) -> None:
+    def __init__(self, store: ShareStore, service: RunService, audit: Audit, is_enabled: Callable[[str], bool]) -> None:
         self._store = store
         self._service = service
         self._audit = audit
+        self._is_enabled = is_enabled
 
-    def share(self, who: Principal, thing: str, thing_id: str, account: str, lasts: float | None = None) -> Share:
-        """Let an account read something of one's own; whether there is such an account is not told.
+    def share(self, who: Principal, what: Shared, account: str, lasts: float | None = None) -> Share:
+        """Let an account read something; whether there is such an account is not told.
 
-        Whoever calls has made sure whose it is. Raises InvalidInput.
+        Whoever calls has made sure that it is theirs to share. Raises InvalidInput.
         """
-        return self._add(who, thing, thing_id, checked_name(account), None, lasts)
+        return self._add(who, what, checked_name(account), None, lasts)
 
-    def link(self, who: Principal, run_id: str, lasts: float) -> tuple[Share, str]:
+    def link(self, who: Principal, what: Shared, lasts: float) -> tuple[Share, str]:
         """Answer a link's key, by which anybody may read the report of a run for `lasts` seconds."""
         key = new_key()
-        return self._add(who, RUN, run_id, None, digest_of(key), lasts), key
+        return self._add(who, what, None, digest_of(key), lasts), key
 
-    def _add(
-        self, who: Principal, thing: str, thing_id: str, account: str | None, digest: str | None, lasts: float | None
-    ) -> Share:
+    def _add(self, who: Principal, what: Shared, account: str | None, digest: str | None, lasts: float | None) -> Share:
+        thing, thing_id = what.thing, what.id
         if lasts is not None and not 60 <= lasts <= LONGEST_SECONDS:
             raise InvalidInput("it ends too soon or too late", "write 1h to 366d", "expires")
         before = self._store.of(thing, thing_id)
@@ -89,7 +97,7 @@ class Sharing:
             id=new_id(),
             thing=thing,
             thing_id=thing_id,
-            owner=who.name,
+            owner=what.owner,
             account=account,
             created_at=0.0,
             expires_at=None,
@@ -114,7 +122,7 @@ class Sharing:
     def report(self, key: str) -> Report:
         """Answer the report that a link shows. Raises NotFound where it has ended or never was one."""
         share = self._store.by_digest(digest_of(key))
-        if share is None:
+        if share is None or not self._is_enabled(share.owner):
             raise NotFound("this link shows nothing", "it may have ended: ask for a new one")
         return self._service.report(Principal(share.owner), share.thing_id)
 

@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from pitboss.accounts.passwords import AT_ONCE
 from pitboss.api.access import operation_of
+from pitboss.api.accounts import Turns
 from pitboss.api.kinds import describe_requests
 from pitboss.api.routes import api_router
 from pitboss.api.system import probes
@@ -27,6 +29,7 @@ from pitboss.serving.reader import Reader
 from pitboss.serving.setup import Setup, serve_setup
 from pitboss.serving.tailer import Tailer
 
+MOST_WAITING = 64  # to have their passwords compared
 DESCRIPTION = """Backtests, sweeps and every other long job as durable, observable, cancellable **runs**.
 
 Errors are `application/problem+json` with a remedy, and positions where there are any. Every POST that
@@ -48,6 +51,7 @@ def create_app(
         await asyncio.to_thread(lambda: list(platform.kinds))  # packages load before the first request waits for them
         app.state.questions = Questions(platform)
         app.state.reader = Reader(platform.settings.data_dir, platform.settings.files_url)
+        app.state.signing_in = Turns(AT_ONCE, MOST_WAITING)
         app.state.importing = asyncio.Semaphore(1)  # one file at a time: each may take half of the memory that is free
         app.state.tailer = Tailer(platform.log, platform.database.changes())
         app.state.tailer.start()

@@ -7,9 +7,9 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pitboss.accounts.keys import TOKEN, is_csrf_of
@@ -17,6 +17,7 @@ from pitboss.accounts.ports import Entry
 from pitboss.accounts.service import AccountService
 from pitboss.api.access import operation_of
 from pitboss.api.accounts import CSRF_HEADER, SESSION_COOKIE
+from pitboss.api.deps import unknown
 from pitboss.api.together import Together
 from pitboss.core.errors import PitbossError
 from pitboss.core.principal import LOCAL, Principal
@@ -25,7 +26,12 @@ from pitboss.serving.problems import problem, problem_of
 logger = logging.getLogger("pitboss.api")
 LOOK_SECONDS = 1.0  # between two looks whether there are accounts, and whether those who listen are still welcome
 _READS = ("GET", "HEAD", "OPTIONS")
-_OWN = ("accounts_", "secrets_", "shares_")  # the operations that note in the audit what they do themselves
+_OWN = (
+    "accounts_",
+    "secrets_",
+    "shares_",
+    "strategies_validate",
+)  # operations that note it themselves, or change nothing
 Key = tuple[str, str]  # what somebody comes with, and from where
 
 
@@ -70,7 +76,10 @@ class Doors:
         who = await self._identities.ask((key, address)) if key else None
         state["who"] = who
         if who is None:
-            await self.app(scope, receive, send)
+            if scope["method"] in _READS or _is_open(scope):
+                await self.app(scope, receive, send)
+            else:  # before anything of its body is read
+                await problem_of(unknown())(scope, receive, send)
             return
         if is_session:
             state["session"] = key
@@ -136,8 +145,9 @@ class Doors:
             self._watching = None
 
     async def _note(self, who: Principal, scope: Scope, target: str) -> None:
-        operation = operation_of(scope["endpoint"])
-        if not operation.startswith(_OWN):
+        endpoint = scope.get("endpoint")  # none where the answer leads elsewhere
+        operation = operation_of(endpoint) if endpoint is not None else ""
+        if operation and not operation.startswith(_OWN):
             self._number += 1
             try:
                 await self._notes.ask((self._number, Entry.of(who, operation, target)))
@@ -149,10 +159,21 @@ class Doors:
         return dict.fromkeys(asked)
 
 
+def _is_open(scope: Scope) -> bool:
+    """Answer whether somebody may send something who is not known yet."""
+    path: str = scope["path"]
+    return _is_sign_in(scope) or path.endswith("/setup")
+
+
 def _is_change(scope: Scope) -> bool:
     """Answer whether a request that comes with a cookie must show that a page of ours sent it. Signing in anew need
     not: it takes the password."""
-    return scope["method"] not in _READS and not scope["path"].endswith("/session")
+    return scope["method"] not in _READS and not _is_sign_in(scope)
+
+
+def _is_sign_in(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return scope["method"] == "POST" and path.endswith(("/api/v1/session", "/api/session"))
 
 
 def _credential(headers: Headers) -> tuple[str, bool]:
@@ -167,8 +188,4 @@ def _credential(headers: Headers) -> tuple[str, bool]:
 
 def cookie_of(headers: Headers, name: str) -> str:
     """Answer a cookie's value, empty where there is none."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found is not None else ""
+    return cookie_parser(headers.get("cookie", "")).get(name, "")

@@ -34,6 +34,10 @@ _TITLES = {
     409: "conflict", 413: "too large", 415: "unsupported media type", 422: "invalid input", 429: "too many",
     500: "internal error", 503: "unavailable", 507: "disk full",
 }  # fmt: skip
+_REMEDIES = {
+    400: "send JSON in UTF-8, not packed",
+    415: "send the file itself, with Content-Type: application/octet-stream",
+}
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {
         "description": _TITLES[status],
@@ -101,9 +105,6 @@ def problem_of(error: errors.PitbossError) -> JSONResponse:
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     kind = request.headers.get("content-type", "")
-    if request.method == "PUT" and any(item["loc"][0] == "body" for item in error.errors()):
-        remedy = "send the file itself, with Content-Type: application/octet-stream"
-        return problem(415, f"the content type is '{kind[:60]}'", remedy)
     broken = next((item for item in error.errors() if item["type"] == "json_invalid"), None)
     if broken is not None:
         detail = f"the body is no JSON: {broken['ctx']['error']} at character {broken['loc'][-1]}"
@@ -132,8 +133,7 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(allowed_methods(request))
-    remedy = "send JSON in UTF-8, not packed" if error.status_code == 400 else ""
-    return problem(error.status_code, str(error.detail), remedy, headers=headers)
+    return problem(error.status_code, str(error.detail), _REMEDIES.get(error.status_code, ""), headers=headers)
 
 
 def allowed_methods(request: Request) -> list[str]:

@@ -13,6 +13,7 @@ import ssl
 import sys
 from typing import Any, cast
 
+import psutil
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -42,7 +43,7 @@ def run_server(settings: Settings, host: str, port: int) -> None:
         require_accounts(platform, host)
     listening = bind(host, port)
     keeper = platform.keeper
-    hosts = LOOPBACK.union({host}, settings.allowed_hosts)
+    hosts = LOOPBACK.union(names_of(host), settings.allowed_hosts)
     app = create_app(platform, hosts, settings.root_path, is_private)
     trusted = settings.behind_proxy or settings.trusted_proxies
     believing: Any = ProxyHeadersMiddleware(cast(Any, app), trusted)
@@ -62,7 +63,8 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     if sys.stderr.isatty():
         print(f"pitboss serves {url}/api/v1, documented at {url}/docs", file=sys.stderr, flush=True)
         if app.state.setup.key:
-            link = f"{url}/setup?key={app.state.setup.key}"
+            name = next(iter(settings.allowed_hosts), socket.gethostname() if host in ("0.0.0.0", "::") else host)
+            link = f"https://{name}:{address[1]}/setup?key={app.state.setup.key}"
             print(f"Make the first account here, once: {link}", file=sys.stderr, flush=True)
     else:
         logger.info("pitboss serves", extra={"api": f"{url}/api/v1", "docs": f"{url}/docs"})
@@ -79,6 +81,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def names_of(host: str) -> set[str]:
+    """Answer what a server on an address may be called: where it listens on all of them, each of this machine's."""
+    if host not in ("0.0.0.0", "::"):
+        return {host}
+    own = {each.address.partition("%")[0] for found in psutil.net_if_addrs().values() for each in found}
+    return {host, socket.gethostname().lower(), socket.getfqdn().lower(), *own}
 
 
 def require_tls(settings: Settings, host: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from pitboss.accounts.guessing import FORGOTTEN_SECONDS, Counter, Failures
 from pitboss.accounts.model import Account, Role, Scope, Session, Token
 from pitboss.accounts.ports import Entry, Known
+from pitboss.accounts.service import IDLE_SECONDS
 from pitboss.core.errors import Conflict, Duplicate
 from pitboss.core.principal import LOCAL
 from pitboss.storage.audit import note
@@ -54,11 +55,19 @@ class SqlAccountStore:
         return self._one(accounts.c.name == name)
 
     def local(self) -> Account | None:
-        return self._one(accounts.c.is_local)
+        able = (accounts.c.role == Role.ADMINISTRATOR, accounts.c.is_enabled)
+        return self._one(accounts.c.is_local, accounts.c.is_enabled) or self._one(*able)
 
-    def _one(self, which: sa.ColumnElement[bool]) -> Account | None:
+    def heir(self) -> str | None:
+        """Answer whose is what belonged to the local owner."""
+        account = self._one(accounts.c.is_local)
+        return account.name if account is not None else None
+
+    def _one(self, *which: sa.ColumnElement[bool]) -> Account | None:
+        """Answer the first account of some."""
+        statement = sa.select(*_ACCOUNT).where(_THERE, *which).order_by(accounts.c.created_at)
         with self.database.reading() as connection:
-            row = connection.execute(sa.select(*_ACCOUNT).where(_THERE, which)).first()
+            row = connection.execute(statement).first()
         return _account(row) if row is not None else None
 
     def add(self, name: str, role: Role, password: str, entry: Entry, adopts: bool = False) -> Account:
@@ -91,10 +100,31 @@ class SqlAccountStore:
             note(self.database, connection, entry)
         return self.get(name)
 
-    def remove(self, name: str, entry: Entry) -> bool:
+    def set_password(self, name: str, password: str, *entries: Entry) -> Account | None:
+        """Change a password and end the sessions of its account, together."""
         with self.database.writing() as connection:
-            gone = {"removed_at": self.database.clock(connection), "is_enabled": False, "password": ""}
+            connection.execute(sa.update(accounts).where(accounts.c.name == name, _THERE).values(password=password))
+            connection.execute(sa.delete(sessions).where(sessions.c.account == name))
+            connection.execute(sa.delete(devices).where(devices.c.account == name))
+            note(self.database, connection, *entries)
+        return self.get(name)
+
+    def remove(self, name: str, entry: Entry) -> bool:
+        """Remove an account; what belonged to the local owner falls to the first administrator that is left."""
+        with self.database.writing() as connection:
+            was_local = connection.execute(sa.select(accounts.c.is_local).where(accounts.c.name == name)).scalar()
+            gone = {
+                "removed_at": self.database.clock(connection),
+                "is_enabled": False,
+                "password": "",
+                "is_local": False,
+            }
             done = connection.execute(sa.update(accounts).where(accounts.c.name == name, _THERE).values(**gone))
+            if was_local:
+                able = (accounts.c.role == Role.ADMINISTRATOR, accounts.c.is_enabled, _THERE)
+                first = sa.select(accounts.c.name).where(*able).order_by(accounts.c.created_at).limit(1)
+                heir = accounts.c.name == first.scalar_subquery()
+                connection.execute(sa.update(accounts).where(heir).values(is_local=True))
             note(self.database, connection, entry)
         return bool(done.rowcount)
 
@@ -160,12 +190,19 @@ class SqlAccountStore:
             note(self.database, connection, entry)
         return bool(done.rowcount)
 
-    def add_session(self, session: Session, digest: str, entry: Entry) -> None:
+    def add_session(self, session: Session, digest: str, password: str, entry: Entry) -> bool:
+        """Add a session, unless the account was disabled, or the password that opened it changed, meanwhile; those
+        that have ended go."""
+        holds = (accounts.c.name == session.account, accounts.c.password == password, accounts.c.is_enabled, _THERE)
         with self.database.writing() as connection:
+            if connection.execute(sa.select(accounts.c.name).where(*holds).with_for_update()).first() is None:
+                return False
             now = self.database.clock(connection)
             made = replace(session, created_at=now, used_at=now)
+            connection.execute(sa.delete(sessions).where(sessions.c.used_at < now - IDLE_SECONDS))
             connection.execute(sa.insert(sessions).values(digest=digest, **asdict(made)))
             note(self.database, connection, entry)
+        return True
 
     def end_session(self, digest: str, entry: Entry) -> None:
         with self.database.writing() as connection:

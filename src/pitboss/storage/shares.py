@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 
 import sqlalchemy as sa
@@ -37,10 +37,10 @@ class SqlShares:
     def by_digest(self, digest: str) -> Share | None:
         return next(iter(self._found(shares.c.digest == digest)), None)
 
-    def readable(self, account: str, thing: str, ids: Collection[str]) -> Collection[str]:
-        """Answer those of `ids` that are shared with an account."""
+    def readable(self, account: str, thing: str, ids: Collection[str]) -> Mapping[str, str]:
+        """Answer those of `ids` that are shared with an account, with their owners."""
         found = self._found(shares.c.account == account, shares.c.thing == thing, shares.c.thing_id.in_(ids))
-        return {share.thing_id for share in found}
+        return {share.thing_id: share.owner for share in found}
 
     def shared_with(self, account: str, thing: str) -> Collection[str]:
         """Answer the ids of what is shared with an account, latest share first."""

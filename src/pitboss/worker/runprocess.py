@@ -110,9 +110,7 @@ class Pipe:
         self.masker: Masker | None = None
 
     def say(self, message: Message) -> None:
-        body = said.encode(message)
-        if self.masker is not None:
-            body = self.masker.bytes(body)
+        body = said.encode(message, self.masker.text if self.masker is not None else None)
         view = memoryview(HEADER.pack(len(body)) + body)
         while view:
             view = view[os.write(self._pipe, view) :]

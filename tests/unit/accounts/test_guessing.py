@@ -41,3 +41,10 @@ def test_a_browser_that_has_signed_in_is_counted_by_itself():
         "address 1.2.3.4",
     }
     assert [counter.key for counter in counters("ann", "1.2.3.4", "d")] == ["device d"]
+
+
+def test_a_customer_of_ipv6_is_one_and_what_is_no_address_is_nowhere():
+    one, other = (counters("ann", f"2001:db8:1:2::{n}", "")[1].key for n in (1, 2))
+    assert one == other != counters("ann", "2001:db8:1:3::1", "")[1].key
+    assert counters("ann", "::ffff:1.2.3.4", "") == counters("ann", "1.2.3.4", "")
+    assert counters("ann", "x" * 10_000, "")[1].key == "address nowhere"
