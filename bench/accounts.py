@@ -22,8 +22,8 @@ CALLS, ROUNDS = 100, 10
 def rows():
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         with Engine(Path(folder) / "without") as without, Engine(Path(folder) / "with") as guarded:
-            key = token_of(guarded)
             runs = {engine: [engine.submit("nothing").id for _ in range(50)] for engine in (without, guarded)}
+            key = token_of(guarded)  # whose is what was there
             with ApiServer(without.settings.data_dir) as plain, ApiServer(guarded.settings.data_dir) as asking:
                 known = {"Authorization": f"Bearer {key}"}
                 clients = httpx.Client(base_url=address(plain)), httpx.Client(base_url=address(asking), headers=known)

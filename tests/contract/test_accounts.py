@@ -201,7 +201,7 @@ def test_who_signs_in_while_the_password_changes_is_not_left_inside(database, ac
     before = store.get("ann").password
     accounts.set_password(accounts.local(), "ann", "another long one")
     assert not store.add_session(described, "d", before, Entry("ann", "session.start"))
-    assert store.known(["d"]) == {}
+    assert store.known([], ["d"]) == {}
     accounts.add(accounts.local(), "bob", PASSWORD, "trader")
     right = store.get("bob").password
     accounts.disable(accounts.local(), "bob")

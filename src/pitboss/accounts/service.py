@@ -206,7 +206,8 @@ class AccountService:
         """Answer who comes with each of `keys`, (key, address): those that are known, have not ended, and whose
         accounts are enabled. The last use is noted."""
         digests = {key: digest_of(key) for key, _ in keys}
-        known = self._store.known(list(digests.values()))
+        of_tokens = [digest for key, digest in digests.items() if key.startswith(TOKEN)]
+        known = self._store.known(of_tokens, [digest for key, digest in digests.items() if not key.startswith(TOKEN)])
         found, used = {}, {}
         for key, address in keys:
             match = known.get(digests[key])

@@ -139,22 +139,21 @@ class SqlAccountStore:
                 connection.execute(sa.update(tokens).where(*live).values(revoked_at=now))
             note(self.database, connection, entry)
 
-    def known(self, digests: Collection[str]) -> dict[str, Known]:
-        """Answer whose the keys with these digests are."""
+    def known(self, of_tokens: Collection[str], of_sessions: Collection[str]) -> dict[str, Known]:
+        """Answer whose the tokens and sessions with these digests are."""
         found: dict[str, Known] = {}
         with self.database.reading() as connection:
-            now = self.database.clock(connection)
-            for table, columns in ((tokens, _TOKEN), (sessions, _SESSION)):
+            for table, columns, digests in ((tokens, _TOKEN, of_tokens), (sessions, _SESSION, of_sessions)):
+                if not digests:
+                    continue
                 named = [column.label(f"own_{column.name}") for column in columns]
                 joined = table.join(accounts, (accounts.c.name == table.c.account) & _THERE)
-                which = table.c.digest.in_(digests)
-                for row in connection.execute(
-                    sa.select(table.c.digest, *_ACCOUNT, *named).select_from(joined).where(which)
-                ):
+                asked = sa.select(self.database.now().label("now"), table.c.digest, *_ACCOUNT, *named)
+                for row in connection.execute(asked.select_from(joined).where(table.c.digest.in_(digests))):
                     own = {column.name: row._mapping[f"own_{column.name}"] for column in columns}
                     token = _token(own) if table is tokens else None
                     session = Session(**own) if table is sessions else None
-                    found[row.digest] = Known(_account(row), token, session, now)
+                    found[row.digest] = Known(_account(row), token, session, row.now)
         return found
 
     def touch(self, used: Mapping[str, str]) -> None:

@@ -37,12 +37,11 @@ class SqlAudit:
 
 def note(database: Database, connection: Connection, *entries: Entry) -> None:
     """Note what a transaction does, within it."""
-    at = database.clock(connection)
     rows = [
         {
-            "id": new_id(), "at": at, "who": entry.who[:64], "via": entry.via[:64], "address": entry.address[:64],
+            "id": new_id(), "who": entry.who[:64], "via": entry.via[:64], "address": entry.address[:64],
             "action": entry.action[:64], "target": entry.target[:300], "detail": dict(entry.detail),
         }
         for entry in entries
     ]  # fmt: skip
-    connection.execute(sa.insert(audit), rows)
+    connection.execute(sa.insert(audit).values(at=database.now()), rows)
