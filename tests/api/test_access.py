@@ -246,7 +246,10 @@ def test_a_token_that_does_not_hold_opens_nothing(world, token):
     for label, method, path, operation in operations(http.app):
         if ACCESS[operation] is None:
             continue
-        answer, _ = asked(world, label, method, path, operation, {"Authorization": b"Bearer " + key})
+        address = re.sub(r"{\w+}", "x", path)  # whatever it names: nobody looks for that
+        sent = things.sent(operation)
+        head = sent.pop("headers", {}) | {"Authorization": b"Bearer " + key}
+        answer = http.request(method, address, headers=head, **sent)
         assert answer.status_code == 401, (label, answer.text)
         assert answer.headers["WWW-Authenticate"] == "Bearer"
 

@@ -103,7 +103,7 @@ def test_nothing_of_anothers_comes_back_and_nothing_changes(world, label):
     operation = next(found.ok() for found in schema.get_all_operations() if found.ok().label == label)
     before = standing(platform)
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(operation.as_strategy(), st.data())
     def check(case, data):
         chosen = st.sampled_from(known)
