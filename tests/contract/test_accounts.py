@@ -17,10 +17,12 @@ from pitboss.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Sig
 from pitboss.core.principal import LOCAL, Principal, Rights
 from pitboss.core.sealing import Seal
 from pitboss.runs.access import RUN
+from pitboss.runs.model import NewRun
 from pitboss.runs.sharing import Share
 from pitboss.storage.accounts import SqlAccountStore
 from pitboss.storage.audit import SqlAudit
 from pitboss.storage.documents import BacktestShelf, StrategyShelf
+from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.secrets import SqlSecrets
 from pitboss.storage.shares import SqlShares
 from pitboss.storage.tables import audit, sessions, tokens
@@ -53,6 +55,8 @@ def actions(accounts):
 def test_the_first_account_takes_over_what_was_the_local_owners(database, accounts):
     StrategyShelf(database).add("local", "mine", "text")
     BacktestShelf(database).create("local", "saved", {})
+    store = SqlRunStore(database)
+    store.submit(NewRun(id="r1", kind="a", subject="s", owner="local", params={}, snapshot={}), 10)
     assert (accounts.has_accounts(), accounts.local()) == (False, LOCAL)
     accounts.begin("ann", PASSWORD)
     assert accounts.has_accounts()
@@ -60,6 +64,9 @@ def test_the_first_account_takes_over_what_was_the_local_owners(database, accoun
     assert [s.name for s in StrategyShelf(database).all("ann")] == ["mine"]
     assert [s.name for s in BacktestShelf(database).all("ann")] == ["saved"]
     assert StrategyShelf(database).all("local") == []
+    assert store.get("r1").owner == "ann"
+    again = NewRun(id="r2", kind="a", subject="s", owner="ann", params={}, snapshot={})
+    assert store.submit(again, 10).number == 2, "her runs go on being counted"
     with pytest.raises(Conflict):
         accounts.begin("eve", PASSWORD)
 
