@@ -28,6 +28,7 @@ from support.servers import Hosts, wait_for_port
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "share-a-server.md").read_text()
 PASSWORD = "correct horse battery"
 NAME = "pitboss.example.com"
+TRIES = int(os.environ.get("PITBOSS_TEST_TRIES", 60))  # of each name, whose times are compared
 
 
 def shared(folder, *names, **accounts):
@@ -74,8 +75,10 @@ def test_a_thousand_guesses_in_a_minute_get_nowhere_and_the_owner_still_signs_in
     answers, began = [], time.monotonic()
 
     def guess(start):
-        for number in range(start, 1000, 8):
-            answers.append(sign_in(server, "bob", f"guess number {number}", **{"X-Forwarded-For": "203.0.113.9"}))
+        there = {"X-Forwarded-For": "203.0.113.9"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}/api/v1", headers=there, timeout=30) as http:
+            for number in range(start, 1000, 8):
+                answers.append(http.post("/session", json={"name": "bob", "password": f"guess number {number}"}))
 
     threads = [threading.Thread(target=guess, args=(start,)) for start in range(8)]
     for thread in threads:
@@ -97,7 +100,7 @@ def test_a_thousand_guesses_in_a_minute_get_nowhere_and_the_owner_still_signs_in
 
 def test_the_time_of_an_answer_does_not_tell_whether_there_is_such_an_account(server):
     taken = {"bob": [], "nobody": []}
-    for number in range(200):
+    for number in range(TRIES):
         for name, seconds in taken.items():  # each guess from an address of its own: none has to wait
             there = {"X-Forwarded-For": f"198.18.{number}.{len(name)}"}
             began = time.perf_counter()

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, fields
-from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any
@@ -18,11 +17,10 @@ from urllib.parse import quote
 
 import typer
 
-from pitboss.accounts.model import Account, Role, Scope, Token, checked_name
-from pitboss.accounts.vault import Secret
 from pitboss.cli.options import settings_of
+from pitboss.cli.remoteaccounts import RemoteAccounts, RemoteSecrets
 from pitboss.client.client import Client
-from pitboss.core.duration import duration_of
+from pitboss.core.clock import from_iso
 from pitboss.core.errors import InvalidInput, NotFound, PitbossError
 from pitboss.core.files import open_files
 from pitboss.core.principal import Principal
@@ -208,7 +206,7 @@ class RemoteRuns:
                     return
                 if isinstance(found, PitbossError):
                     raise found
-                yield StoredEvent(run_id, found["seq"], _seconds(found["ts"]) or 0.0, found["type"], found["payload"])
+                yield StoredEvent(run_id, found["seq"], from_iso(found["ts"]) or 0.0, found["type"], found["payload"])
         finally:
             is_over.set()
 
@@ -262,78 +260,6 @@ class RemoteBars:
         return _series(self._client.call("PATCH", f"/data/{quote(symbol)}/{timeframe}", {"is_shared": is_shared}))
 
 
-class RemoteAccounts:
-    """Accounts and tokens of a server; see `cli.desk.Accounts`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def all(self, _who: Principal) -> list[Account]:
-        return [_account(told) for told in self._client.call("GET", "/users")]
-
-    def add(self, _who: Principal, name: str, password: str, role: str) -> Account:
-        return _account(self._client.call("POST", "/users", {"name": name, "password": password, "role": role}))
-
-    def set_role(self, _who: Principal, name: str, role: str) -> Account:
-        return self._change(name, role=role)
-
-    def enable(self, _who: Principal, name: str) -> Account:
-        return self._change(name, is_enabled=True)
-
-    def disable(self, _who: Principal, name: str) -> Account:
-        return self._change(name, is_enabled=False)
-
-    def set_password(self, _who: Principal, name: str, password: str) -> Account:
-        return self._change(name, password=password)
-
-    def _change(self, name: str, **values: Any) -> Account:
-        return _account(self._client.call("PATCH", f"/users/{checked_name(name)}", values))
-
-    def remove(self, _who: Principal, name: str) -> None:
-        self._client.call("DELETE", f"/users/{checked_name(name)}")
-
-    def acting_for(self, _who: Principal, name: str | None) -> Principal:
-        return Principal(name or "")
-
-    def create_token(self, who: Principal, name: str, scope: str, lasts: float | None) -> tuple[Token, str]:
-        expires = None if lasts is None else duration_of(lasts)
-        asked = {"name": name, "scope": scope, "expires": expires, "account": who.name or None}
-        told = self._client.call("POST", "/tokens", asked)
-        return _token(told), told["token"]
-
-    def tokens(self, who: Principal) -> list[Token]:
-        return [_token(told) for told in self._client.call("GET", "/tokens", params=_of(who))]
-
-    def revoke(self, who: Principal, reference: str) -> Token:
-        named = [token for token in self.tokens(who) if reference in (token.id, token.prefix, token.name)]
-        live = [token for token in named if token.revoked_at is None]
-        if not live:
-            raise NotFound(f"there is no token '{reference[:64]}'", "list the tokens to see which there are")
-        self._client.call("DELETE", f"/tokens/{live[0].id}", params=_of(who))
-        return live[0]
-
-    def entries(self, _who: Principal, after: str, limit: int, of: str | None) -> list[dict[str, Any]]:
-        asked = {"after": after, "limit": limit} | ({"of": of} if of else {})
-        found: list[dict[str, Any]] = self._client.call("GET", "/audit", params=asked)
-        return found
-
-
-class RemoteSecrets:
-    """Secrets of a server; see `cli.desk.Secrets`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def put(self, _who: Principal, name: str, value: str) -> Secret:
-        return _secret(self._client.call("PUT", f"/secrets/{quote(name, safe='')}", {"value": value}))
-
-    def all(self, _who: Principal) -> list[Secret]:
-        return [_secret(told) for told in self._client.call("GET", "/secrets")]
-
-    def remove(self, _who: Principal, name: str) -> None:
-        self._client.call("DELETE", f"/secrets/{quote(name, safe='')}")
-
-
 class RemoteFiles:
     """What runs of a server left behind, fetched into a folder of this command's own."""
 
@@ -361,10 +287,10 @@ def run_of(told: Mapping[str, Any]) -> Run:
     known = {
         **{name: told[name] for name in ("id", "number", "kind", "subject", "owner", "priority", "params", "options",
                                          "attempt", "progress", "result", "partial", "error", "parent")},
-        **{name: _seconds(told[name]) for name in ("created_at", "started_at", "ended_at")},
+        **{name: from_iso(told[name]) for name in ("created_at", "started_at", "ended_at")},
         "state": State(told["state"]), "tags": tuple(told["tags"]), "resource": DEFAULT_RESOURCE, "snapshot": {},
-        "cancel_requested_at": _seconds(cancel.get("requested_at")), "cancel_keep_partial": cancel.get("keep_partial"),
-        "cancel_reason": cancel.get("reason"), "queued_at": _seconds(told["created_at"]), "is_resumed": False,
+        "cancel_requested_at": from_iso(cancel.get("requested_at")), "cancel_keep_partial": cancel.get("keep_partial"),
+        "cancel_reason": cancel.get("reason"), "queued_at": from_iso(told["created_at"]), "is_resumed": False,
     }  # fmt: skip
     numbers = dict.fromkeys(("serial", "checkpointed_attempt", "failed_starts", "memory_kills", "last_seq"), 0)
     empty = {each.name: None for each in fields(Run)}
@@ -373,7 +299,7 @@ def run_of(told: Mapping[str, Any]) -> Run:
 
 def _series(told: Mapping[str, Any]) -> Series:
     known = {each.name: told.get(each.name, "") for each in fields(Series)}
-    moments = {name: round((_seconds(told[name]) or 0.0) * 1e6) for name in ("first", "last")}
+    moments = {name: round((from_iso(told[name]) or 0.0) * 1e6) for name in ("first", "last")}
     return Series(**(known | moments | {"place": SHARED if told["is_shared"] else ""}))
 
 
@@ -382,35 +308,9 @@ def _artifact(run_id: str, told: Mapping[str, Any]) -> Artifact:
     return Artifact(told["name"], path, told["size"], told["digest"], told["media_type"])
 
 
-def _of(who: Principal) -> dict[str, str]:
-    return {"account": who.name} if who.name else {}
-
-
 def _place(told: Mapping[str, Any]) -> QueuePlace:
-    return QueuePlace(told["position"], _seconds(told["estimated_start"]), told["waiting_reason"])
-
-
-def _seconds(moment: str | None) -> float | None:
-    return None if moment is None else datetime.fromisoformat(moment).timestamp()
+    return QueuePlace(told["position"], from_iso(told["estimated_start"]), told["waiting_reason"])
 
 
 def _stored(told: Mapping[str, Any]) -> Any:
-    return SimpleNamespace(**{**told, "created_at": _seconds(told["created_at"])})
-
-
-def _account(told: Mapping[str, Any]) -> Account:
-    return Account(
-        name=told["name"], role=Role(told["role"]), is_enabled=told["is_enabled"], is_local=False,
-        password="…" if told["has_password"] else "", created_at=_seconds(told["created_at"]) or 0.0,
-    )  # fmt: skip
-
-
-def _secret(told: Mapping[str, Any]) -> Secret:
-    moments = {name: _seconds(told[name]) or 0.0 for name in ("created_at", "updated_at")}
-    return Secret(name=told["name"], **moments)
-
-
-def _token(told: Mapping[str, Any]) -> Token:
-    moments = {name: _seconds(told[name]) for name in ("created_at", "expires_at", "used_at", "revoked_at")}
-    plain = {name: told[name] for name in ("id", "account", "name", "prefix", "used_from")}
-    return Token(**plain, **moments, scope=Scope(told["scope"]))  # type: ignore[arg-type]
+    return SimpleNamespace(**{**told, "created_at": from_iso(told["created_at"])})

@@ -20,6 +20,11 @@ def to_iso(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def from_iso(moment: str | None) -> float | None:
+    """The opposite of `to_iso`."""
+    return None if moment is None else datetime.fromisoformat(moment).timestamp()
+
+
 def micros_to_iso(micros: int) -> str:
     """Answer a bar's timestamp (microseconds since 1970, UTC) as `2019-03-01T13:05:00Z`."""
     return datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
