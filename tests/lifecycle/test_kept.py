@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sqlite3
 import time
-from contextlib import closing
 from datetime import UTC, datetime
 
 import polars as pl
@@ -80,24 +76,11 @@ def test_a_cancel_of_a_run_whose_worker_died_starts_a_worker_and_keeps_what_was_
     assert_kept(engine, engine.wait(run, seconds=30), saved // 2)
 
 
-def stop_between_writes(engine, worker):
-    """Freeze a worker where it does not hold the database: nobody else could write until it is killed."""
-    while True:
-        os.kill(worker.pid, signal.SIGSTOP)
-        path = engine.settings.data_dir / "pitboss.db"
-        with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
-            try:
-                connection.executescript("BEGIN IMMEDIATE; ROLLBACK")
-                return
-            except sqlite3.OperationalError:
-                os.kill(worker.pid, signal.SIGCONT)
-
-
 def test_a_worker_that_dies_while_it_cancels_leaves_that_to_the_next(engine):
     worker = engine.start_worker()
     run = engine.submit("sweep", faults.sweep_params())
     until(lambda: len(items(engine, run)) > 200 and engine.store.checkpoints(run.id), 60, "variants are saved")
-    stop_between_writes(engine, worker)
+    engine.freeze(worker)
     engine.service.cancel(LOCAL, run.id, keep_partial=True)
     worker.kill()
     worker.wait()

@@ -159,7 +159,7 @@ def test_a_stopped_worker_loses_its_runs_and_writes_nothing_afterwards(tmp_path)
         stopped = engine.start_worker()
         run = engine.submit("steps", {"count": 200, "seconds": 0.05, "journal": str(journal)})
         first = engine.wait_progress(run, "stepping", 3)
-        os.kill(stopped.pid, signal.SIGSTOP)
+        engine.freeze(stopped)
         until(lambda: is_gone(first.pid), 4, "the fork server kills what the worker no longer holds")
         engine.start_worker()
         second = engine.wait_attempt(run, 2)
@@ -177,7 +177,7 @@ def test_a_cancel_that_no_worker_confirms_says_so_until_the_lease_ends_it(tmp_pa
     with Engine(tmp_path, lease_seconds=4.0, renew_seconds=0.3) as engine:
         worker = engine.start_worker()
         run = engine.wait_progress(engine.submit("sleeping"))
-        os.kill(worker.pid, signal.SIGSTOP)
+        engine.freeze(worker)
         assert engine.service.cancel(LOCAL, run.id, keep_partial=True).message == "cancel requested"
         assert engine.service.cancel(LOCAL, run.id, keep_partial=True).message == "already being cancelled"
         until(lambda: engine.service.unconfirmed(engine.service.get(LOCAL, run.id)), 4, "it is known to take too long")

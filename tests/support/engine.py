@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -91,6 +93,18 @@ class Engine:
         if waits:
             until(lambda: any(w.pid == worker.pid for w in self.service.workers()), 20, "a worker signs on")
         return worker
+
+    def freeze(self, worker: subprocess.Popen) -> None:
+        """Stop a worker where it is not writing: SQLite's file would be held by it, and nobody else could write."""
+        path = self.settings.data_dir / "pitboss.db"
+        while True:
+            os.kill(worker.pid, signal.SIGSTOP)
+            with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
+                try:
+                    connection.executescript("BEGIN IMMEDIATE; ROLLBACK")
+                    return
+                except sqlite3.OperationalError:
+                    os.kill(worker.pid, signal.SIGCONT)
 
     def submit(self, kind: str, params: dict | None = None, **fields: object) -> Run:
         return self.service.submit(LOCAL, Submission(kind=kind, params=params or {}, **fields))
