@@ -480,7 +480,12 @@ def test_a_body_of_somebody_unknown_is_not_read(world):
             read.append(piece)
             yield b"x" * 1000
 
-    for method, path in (("PUT", "/data/X/1h"), ("POST", "/runs"), ("PATCH", "/data/X/1h")):
+    for method, path in (
+        ("PUT", "/data/X/1h"),
+        ("POST", "/runs"),
+        ("PATCH", "/data/X/setup"),
+        ("POST", "/data/X/api/v1/session"),
+    ):
         answer = http.request(
             method, f"/api/v1{path}", content=body(), headers={"Content-Type": "application/octet-stream"}
         )

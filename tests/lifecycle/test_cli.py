@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import signal
 import sqlite3
-import subprocess
 import sys
-import time
-from contextlib import contextmanager
 
 import pytest
 
 from support.engine import until
 from support.server import STRATEGY, pitboss
+from support.terminal import at_the_question
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +160,7 @@ def test_a_newer_database_is_refused(tmp_path):
 )
 def test_control_c_asks_what_to_do(home, answer, state, code):
     grids = ("2:21:1", "50:345:10") if answer == "g" else ("2:41:1", "50:345:5")
-    with at_the_question(home, *sweeping(grids)) as (child, reply):
+    with interrupted(home, *sweeping(grids)) as (child, reply):
         reply(answer)
         assert child.wait(timeout=60) == code
     newest = json.loads(run(home, "runs", "list", "--json", "--limit", 1).stdout)[0]
@@ -174,7 +170,7 @@ def test_control_c_asks_what_to_do(home, answer, state, code):
 
 
 def test_an_answer_after_the_end_is_told_what_the_end_was(home):
-    with at_the_question(home, *sweeping(("2:21:1", "50:245:10"))) as (child, reply):
+    with interrupted(home, *sweeping(("2:21:1", "50:245:10"))) as (child, reply):
         until(
             lambda: json.loads(run(home, "runs", "show", "latest", "--json").stdout)["state"] == "completed",
             60,
@@ -186,55 +182,21 @@ def test_an_answer_after_the_end_is_told_what_the_end_was(home):
 
 def test_control_c_leaves_a_run_alone_that_was_only_watched(home):
     newest = json.loads(run(home, *sweeping(("2:41:1", "50:345:5")), "--detach", "--json").stdout)["id"]
-    with at_the_question(home, "runs", "watch", newest) as (child, reply):
+    with interrupted(home, "runs", "watch", newest) as (child, reply):
         assert "The run goes on without you" in reply("")
         assert child.wait(timeout=60) == 130
     assert json.loads(run(home, "runs", "show", newest, "--json").stdout)["state"] == "running"
     run(home, "runs", "cancel", newest)
 
 
+def interrupted(home, *command):
+    words = [sys.executable, "-m", "pitboss.cli.main", *command, "--data-dir", str(home / "data")]
+    return at_the_question(words, home, os.environ | {"TERM": "xterm", "COLUMNS": "160"})
+
+
 def sweeping(grids):
     fast, slow = grids
     return "sweep", "ema.yaml", "-s", "SYN", "--grid", f"fast_period={fast}", "--grid", f"slow_period={slow}"
-
-
-@contextmanager
-def at_the_question(home, *command):
-    """Watch a sweep at a terminal, press Ctrl-C and read the question; a function that answers it comes back."""
-    master, terminal = pty.openpty()
-    child = subprocess.Popen(
-        [sys.executable, "-m", "pitboss.cli.main", *command, "--data-dir", str(home / "data")],
-        cwd=home, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "160"},
-    )  # fmt: skip
-    os.close(terminal)
-    screen = b""
-
-    def reads(what):
-        nonlocal screen
-        screen += os.read(master, 4096)
-        return what in screen
-
-    def reply(answer):
-        os.write(master, answer.encode() + b"\n")
-        said = b""
-        while child.poll() is None:  # what it prints is read to the end, so that it never waits for us
-            try:
-                said += os.read(master, 4096)
-            except OSError:
-                break
-        return said.decode(errors="replace")
-
-    try:
-        until(lambda: reads(b"sweeping"), 30, "the sweep is shown")
-        time.sleep(0.3)
-        os.kill(child.pid, signal.SIGINT)
-        until(lambda: reads(b"keep, discard, go on or leave"), 10, "the question is asked")
-        yield child, reply
-    finally:
-        child.kill()
-        child.wait()
-        os.close(master)
 
 
 @pytest.mark.parametrize("command", [("runs", "list"), ("data", "list"), ("strategy", "list")], ids=" ".join)

@@ -24,6 +24,7 @@ from support.engine import until
 from support.privileges import may_make_hosts
 from support.server import STRATEGY, Server, free_port, pitboss
 from support.servers import Hosts, wait_for_port
+from support.terminal import at_the_question
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "share-a-server.md").read_text()
 PASSWORD = "correct horse battery"
@@ -359,29 +360,9 @@ def test_a_backtest_a_sweep_and_an_export_from_another_host(apart):
 @pytest.mark.parametrize(("answer", "code"), [("k", 3), ("d", 3), ("l", 130)])
 def test_control_c_keeps_discards_or_leaves_a_run_there(apart, answer, code):
     _, client = apart
-    master, terminal = pty.openpty()
-    child = subprocess.Popen(client.command(*LONG), cwd=client.folder, env=client.env, stdin=terminal, stdout=terminal,
-                             stderr=terminal, start_new_session=True)  # fmt: skip
-    os.close(terminal)
-    screen = b""
-
-    def reads(what):
-        nonlocal screen
-        screen += os.read(master, 4096)
-        return what in screen
-
-    until(lambda: reads(b"sweeping"), 30, "the sweep is shown")
-    time.sleep(0.5)
-    os.killpg(child.pid, signal.SIGINT)
-    until(lambda: reads(b"keep, discard, go on or leave"), 10, "the question is asked")
-    os.write(master, answer.encode() + b"\n")
-    while child.poll() is None:
-        try:
-            screen += os.read(master, 4096)
-        except OSError:
-            break
-    assert child.wait(timeout=60) == code, screen.decode(errors="replace")
-    os.close(master)
+    with at_the_question(client.command(*LONG), client.folder, client.env) as (child, reply):
+        said = reply(answer)
+        assert child.wait(timeout=60) == code, said
     newest = client.newest()
     assert (newest["state"], newest["partial"]) == (
         ("running", False) if answer == "l" else ("cancelled", answer == "k")

@@ -14,30 +14,29 @@ from pitboss.core.principal import LOCAL, Rights
 _NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,62}")
 
 
-class Role(StrEnum):
+class _Level(StrEnum):
+    """Names for levels of rights, the least first."""
+
+    @property
+    def rights(self) -> Rights:
+        """What may be done at this level."""
+        return Rights(1 + list(type(self)).index(self))
+
+
+class Role(_Level):
     """What an account is for."""
 
     VIEWER = "viewer"
     TRADER = "trader"
     ADMINISTRATOR = "administrator"
 
-    @property
-    def rights(self) -> Rights:
-        """What somebody of this role may do."""
-        return Rights(1 + list(Role).index(self))
 
-
-class Scope(StrEnum):
-    """How much of its account's rights a token carries."""
+class Scope(_Level):
+    """How much of its account's rights a token carries, at most."""
 
     READ = "read"
     RUN = "run"
     ADMIN = "admin"
-
-    @property
-    def rights(self) -> Rights:
-        """What the token may be used for, at most."""
-        return Rights(1 + list(Scope).index(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +97,6 @@ class Session:
     used_at: float
     address: str
     agent: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "id": self.id, "account": self.account, "address": self.address, "agent": self.agent,
-            "created_at": to_iso(self.created_at), "used_at": to_iso(self.used_at),
-        }  # fmt: skip
 
 
 def checked_name(name: str) -> str:

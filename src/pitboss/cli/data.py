@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pitboss.cli.desk import URL
 from pitboss.cli.exporting import write_frame
 from pitboss.cli.flags import grouped
-from pitboss.cli.options import AsJson, DataDir, print_json, settings_of
+from pitboss.cli.options import URL, AsJson, DataDir, print_json, settings_of
 from pitboss.cli.render import short_time, table
 from pitboss.core.errors import DiskFull, InvalidInput
 from pitboss.core.files import Files, open_files

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from pitboss.accounts.model import Account, Token
 from pitboss.accounts.ports import Entry
 from pitboss.accounts.vault import Secret
-from pitboss.bootstrap import Platform, open_platform
-from pitboss.cli.options import settings_of
-from pitboss.core.errors import PitbossError, StorageUnavailable
+from pitboss.bootstrap import Platform
+from pitboss.cli.options import URL
+from pitboss.cli.platform import opened_here
+from pitboss.core.errors import PitbossError
 from pitboss.core.principal import LOCAL, Principal
 from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import Artifact, QueuePlace, Run, RunQuery, StoredEvent
@@ -22,7 +23,6 @@ from pitboss.runs.report import Report
 from pitboss.runs.service import CancelAnswer
 from pitboss.runs.submission import Submission
 
-URL = "PITBOSS_URL"
 CHANGES = (  # commands that change something and note it nowhere else
     "backtest", "sweep", "run ", "strategy add", "runs cancel", "runs retry", "runs resume", "runs rerun",
 )  # fmt: skip
@@ -173,11 +173,7 @@ def desk_of(data_dir: Path | None, takes_up: bool = True) -> Iterator[Desk]:
         with RemoteDesk() as remote:
             yield remote
         return
-    platform = open_platform(settings_of(data_dir))
-    try:
-        if takes_up:
-            with suppress(StorageUnavailable):  # what keeps a worker from working is told where it matters
-                platform.take_up()
+    with opened_here(data_dir, takes_up) as platform:
         try:
             yield platform
         except PitbossError:
@@ -186,8 +182,6 @@ def desk_of(data_dir: Path | None, takes_up: bool = True) -> Iterator[Desk]:
             _note(platform)
             raise
         _note(platform)
-    finally:
-        platform.close()
 
 
 def _note(platform: Platform) -> None:

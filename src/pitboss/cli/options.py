@@ -12,6 +12,8 @@ from pitboss.core.errors import InvalidInput
 from pitboss.core.places import at_home
 from pitboss.core.settings import Settings, load_settings
 
+URL = "PITBOSS_URL"  # of a server to work at instead of this machine
+
 
 def _named_path(text: str) -> Path:
     if not text:

@@ -26,12 +26,8 @@ from pitboss.serving.problems import problem, problem_of
 logger = logging.getLogger("pitboss.api")
 LOOK_SECONDS = 1.0  # between two looks whether there are accounts, and whether those who listen are still welcome
 _READS = ("GET", "HEAD", "OPTIONS")
-_OWN = (
-    "accounts_",
-    "secrets_",
-    "shares_",
-    "strategies_validate",
-)  # operations that note it themselves, or change nothing
+# operations that note in the audit what they do themselves, or change nothing
+_OWN = ("accounts_", "secrets_", "shares_", "strategies_validate")
 Key = tuple[str, str]  # what somebody comes with, and from where
 
 
@@ -161,8 +157,7 @@ class Doors:
 
 def _is_open(scope: Scope) -> bool:
     """Answer whether somebody may send something who is not known yet."""
-    path: str = scope["path"]
-    return _is_sign_in(scope) or path.endswith("/setup")
+    return _is_sign_in(scope) or (scope["method"] == "POST" and _path(scope) == "/setup")
 
 
 def _is_change(scope: Scope) -> bool:
@@ -172,8 +167,13 @@ def _is_change(scope: Scope) -> bool:
 
 
 def _is_sign_in(scope: Scope) -> bool:
+    return scope["method"] == "POST" and _path(scope) in ("/api/v1/session", "/api/session")
+
+
+def _path(scope: Scope) -> str:
+    """Answer the whole path, below that under which a proxy serves it: what only ends alike is not the same."""
     path: str = scope["path"]
-    return scope["method"] == "POST" and path.endswith(("/api/v1/session", "/api/session"))
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _credential(headers: Headers) -> tuple[str, bool]:

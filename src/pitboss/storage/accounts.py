@@ -208,12 +208,6 @@ class SqlAccountStore:
             connection.execute(sa.delete(sessions).where(sessions.c.digest == digest))
             note(self.database, connection, entry)
 
-    def sessions(self, account: str) -> list[Session]:
-        """Answer the sessions of an account, newest first."""
-        statement = sa.select(*_SESSION).where(sessions.c.account == account).order_by(sessions.c.id.desc())
-        with self.database.reading() as connection:
-            return [Session(**row._mapping) for row in connection.execute(statement)]
-
     def add_device(self, digest: str, account: str) -> None:
         with self.database.writing() as connection:
             values = {"digest": digest, "account": account, "created_at": self.database.clock(connection)}
