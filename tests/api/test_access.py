@@ -11,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
 
-from pitboss.api.access import ACCESS, READ, RUN
+from pitboss.api.access import ACCESS
 from pitboss.bootstrap import open_platform
 from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal, Rights
 from pitboss.core.settings import load_settings
+from pitboss.http.access import READ, RUN
 from pitboss.runs.model import Artifact, Limits, NewRun, Serves
 from pitboss.runs.ports import Move, RunWrite
 from pitboss.runs.sharing import Shared

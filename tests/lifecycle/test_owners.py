@@ -6,9 +6,9 @@ from contextlib import suppress
 import pytest
 from starlette.testclient import TestClient
 
-from pitboss.api.deps import principal_of
 from pitboss.core.errors import NotFound
 from pitboss.core.principal import LOCAL, Principal
+from pitboss.http.deps import principal_of
 from pitboss.kinds.backtest.saved import SavedBacktests
 from pitboss.runs.model import RunQuery
 from pitboss.runs.service import RunService

@@ -6,21 +6,9 @@ and against what happens.
 
 from __future__ import annotations
 
-from typing import Any
+from pitboss.http.access import ADMINISTER, OPEN, READ, RUN, Access
 
-from pitboss.core.principal import Rights
-
-OPEN = None  # to anybody, signed in or not
-READ, RUN, ADMINISTER = Rights.READ, Rights.RUN, Rights.ADMINISTER
-ROLES = {READ: "an account", RUN: "the role of a trader", ADMINISTER: "the role of an administrator"}
-
-
-def operation_of(endpoint: Any) -> str:
-    """Answer the name of the operation that a function answers: its module and its own name."""
-    return f"{endpoint.__module__.rpartition('.')[2]}_{endpoint.__name__}"
-
-
-ACCESS: dict[str, Rights | None] = {
+ACCESS: Access = {
     "accounts_add_user": ADMINISTER,
     "accounts_change_password": READ,
     "accounts_change_user": ADMINISTER,

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field, StrictBool, StrictStr
 
 from pitboss.accounts.keys import csrf_of
 from pitboss.accounts.model import Role, Scope
 from pitboss.accounts.ports import Entry
-from pitboss.accounts.service import LONGEST_SECONDS, Caller
-from pitboss.api.deps import Who, Wired
 from pitboss.api.schemas import Json, Strict
 from pitboss.bootstrap import Platform
 from pitboss.core.duration import seconds_of
-from pitboss.core.errors import Conflict, InvalidInput, TooManyGuesses
+from pitboss.core.errors import InvalidInput
 from pitboss.core.principal import Principal
+from pitboss.http.deps import Who, Wired
+from pitboss.http.signing import sign_out_of, signed_in
 from pitboss.runs.model import RunQuery
 from pitboss.runs.service import UNFINISHED
 
 router = APIRouter(tags=["accounts"])
-SESSION_COOKIE, DEVICE_COOKIE, CSRF_HEADER = "pitboss_session", "pitboss_device", "X-CSRF-Token"
-DEVICE_SECONDS = 400 * 86_400  # the longest that browsers keep a cookie
 Password = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
 NamePath = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="An account's name.")]
@@ -129,46 +123,10 @@ class AuditModel(BaseModel):
 
 
 @router.post("/session", status_code=201, response_model=SessionModel)
-async def sign_in(request: Request, response: Response, platform: Wired, given: Credentials) -> Any:
+async def sign_in(request: Request, response: Response, given: Credentials) -> Any:
     """Sign in: the answer sets a cookie. 401 does not say what is wrong; 429 says how long to wait."""
-    if not await run_in_threadpool(platform.accounts.has_accounts):
-        raise Conflict("there are no accounts: nobody has to sign in", "make one: pitboss users init")
-    caller = Caller(
-        address=request.client.host if request.client else "",
-        agent=request.headers.get("user-agent", ""),
-        device=request.cookies.get(DEVICE_COOKIE, "")[:200],
-    )
-    turns: Turns = request.app.state.signing_in
-    async with turns.taken():
-        done = await run_in_threadpool(platform.accounts.sign_in, given.name, given.password, caller)
-    before = request.cookies.get(SESSION_COOKIE)
-    if before:
-        await run_in_threadpool(platform.accounts.sign_out, done.who, before)
-    path = request.scope.get("root_path") or "/"
-    for name, value, seconds in ((SESSION_COOKIE, done.session, int(LONGEST_SECONDS)),
-                                 (DEVICE_COOKIE, done.device, DEVICE_SECONDS)):  # fmt: skip
-        response.set_cookie(name, value, max_age=seconds, path=path, secure=True, httponly=True, samesite="lax")
+    done = await signed_in(request, response, given.name, given.password)
     return _described(done.who, done.session)
-
-
-class Turns:
-    """A few at a time, without holding a thread while they wait: each password takes memory and a core."""
-
-    def __init__(self, at_once: int, waiting: int) -> None:
-        self._turns = asyncio.Semaphore(at_once)
-        self._waiting, self._most = 0, waiting
-
-    @asynccontextmanager
-    async def taken(self) -> AsyncIterator[None]:
-        """Wait for a turn. Raises TooManyGuesses where too many wait already."""
-        if self._waiting >= self._most:
-            raise TooManyGuesses("too many try their passwords at once", 1.0)
-        self._waiting += 1
-        try:
-            async with self._turns:
-                yield
-        finally:
-            self._waiting -= 1
 
 
 @router.get("/session", response_model=SessionModel)
@@ -179,15 +137,11 @@ def show_session(request: Request, who: Who) -> Any:
 
 @router.delete("/session", status_code=204)
 def sign_out(
-    request: Request, response: Response, platform: Wired, who: Who,
+    request: Request, response: Response, who: Who,
     everywhere: Annotated[bool, Query(description="End all sessions of the account.")] = False,
 ) -> None:  # fmt: skip
     """Sign out, here or everywhere."""
-    if everywhere:
-        platform.accounts.sign_out_everywhere(who)
-    elif session := getattr(request.state, "session", None):
-        platform.accounts.sign_out(who, session)
-    response.delete_cookie(SESSION_COOKIE, path=request.scope.get("root_path") or "/")
+    sign_out_of(request, response, who, everywhere)
 
 
 @router.post("/session/password", status_code=204)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from pitboss.api.deps import IdempotencyKey, Locate, Who, Whose, Wired
+from pitboss.api.deps import IdempotencyKey, Locate
 from pitboss.api.runs import queued
 from pitboss.api.schemas import (
     BacktestCancelRequest,
@@ -21,6 +21,7 @@ from pitboss.api.schemas import (
 from pitboss.bootstrap import Platform
 from pitboss.core.clock import to_iso
 from pitboss.core.principal import Principal
+from pitboss.http.deps import Who, Whose, Wired
 
 router = APIRouter(tags=["backtests"])
 BacktestId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A saved backtest's id.")]

@@ -11,10 +11,10 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
-from pitboss.api.deps import Ask, Who, Whose, Wired
 from pitboss.api.schemas import BarModel, GapModel, ImportModel, ImportQuery, SeriesChange, SeriesModel
 from pitboss.core.errors import DiskFull, InvalidInput, NotFound
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.http.deps import Ask, Who, Whose, Wired
 
 router = APIRouter(tags=["data"])
 FILE_TYPE = "application/octet-stream"

@@ -12,11 +12,11 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 from sse_starlette import EventSourceResponse
 
-from pitboss.api.deps import RunId, Streams, Who, Wired
 from pitboss.api.schemas import EventPage
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.principal import LOCAL, Principal
+from pitboss.http.deps import RunId, Streams, Who, Wired
 from pitboss.runs.model import StoredEvent
 
 router = APIRouter(tags=["events"])

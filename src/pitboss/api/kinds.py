@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Path
 
-from pitboss.api.deps import Who, Wired
 from pitboss.api.schemas import KindModel, KindsModel
 from pitboss.core.errors import NotFound, suggest
+from pitboss.http.deps import Who, Wired
 from pitboss.runs.documents import kind_document
 from pitboss.runs.kinds import Kinds
 

@@ -7,12 +7,13 @@ from typing import Any
 from fastapi import APIRouter, Depends
 
 from pitboss.api import accounts, backtests, data, events, kinds, runs, scripts, secrets, shares, strategies, system
-from pitboss.api.deps import admit
+from pitboss.api.access import ACCESS
+from pitboss.http.access import admitting
 
 
 def api_router(responses: dict[int | str, dict[str, Any]]) -> APIRouter:
     """Answer the routes of the API, probes included; `responses` describes the errors that any of them may answer."""
-    router = APIRouter(responses=responses, dependencies=[Depends(admit)])
+    router = APIRouter(responses=responses, dependencies=[Depends(admitting(ACCESS))])
     for module in (runs, events, kinds, scripts, backtests, strategies, data, shares, accounts, secrets, system):
         router.include_router(module.router)
     router.include_router(system.probes)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
-from pitboss.api.deps import Asked, IdempotencyKey, Locate, RunId, Who, Wired
+from pitboss.api.deps import Asked, IdempotencyKey, Locate
 from pitboss.api.schemas import (
     ArtifactModel,
     CancelledRun,
@@ -23,6 +23,7 @@ from pitboss.api.schemas import (
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.parquet import as_csv, as_json
+from pitboss.http.deps import RunId, Who, Wired
 from pitboss.runs.model import PARQUET, Run, RunQuery
 from pitboss.runs.report import Report
 from pitboss.runs.states import State

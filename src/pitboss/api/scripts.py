@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from pitboss.api.deps import Who, Wired
 from pitboss.api.schemas import Json, ProblemModel, Strict
+from pitboss.http.deps import Who, Wired
 from pitboss.kinds.script.documents import script_document
 
 router = APIRouter(tags=["scripts"])

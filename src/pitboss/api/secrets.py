@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, StrictStr
 
-from pitboss.api.deps import Who, Wired
 from pitboss.api.schemas import Strict
+from pitboss.http.deps import Who, Wired
 
 router = APIRouter(tags=["secrets"])
 Name = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A secret's name, such as POLYGON_KEY.")]

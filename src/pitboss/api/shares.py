@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field, StrictStr, model_validator
 
 from pitboss.api.backtests import BacktestId
-from pitboss.api.deps import RunId, Who, Wired
 from pitboss.api.schemas import RunModel, Strict
 from pitboss.core.duration import seconds_of
+from pitboss.http.deps import RunId, Who, Wired
 from pitboss.runs.access import BACKTEST, RUN
 from pitboss.runs.model import Run
 from pitboss.runs.report import Report

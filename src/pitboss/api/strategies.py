@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from pitboss.api.deps import Who, Whose, Wired
 from pitboss.api.schemas import StoredStrategyModel, StrategyText, Validation
 from pitboss.core.clock import to_iso
+from pitboss.http.deps import Who, Whose, Wired
 from pitboss.strategy.reader import inspect_document, read_document
 
 router = APIRouter(tags=["strategies"])

@@ -11,11 +11,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from pitboss.api.deps import Asked, Lag, Who, Wired
+from pitboss.api.deps import Asked
 from pitboss.api.schemas import QueueModel, WorkerModel
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import NotReady
 from pitboss.core.principal import LOCAL
+from pitboss.http.deps import Lag, Who, Wired
 from pitboss.runs.model import DEFAULT_RESOURCE, worker_document
 from pitboss.runs.queue import obstacle
 

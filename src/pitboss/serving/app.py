@@ -11,14 +11,14 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from pitboss.accounts.passwords import AT_ONCE
-from pitboss.api.access import operation_of
-from pitboss.api.accounts import Turns
 from pitboss.api.kinds import describe_requests
 from pitboss.api.routes import api_router
 from pitboss.api.system import probes
 from pitboss.api.together import Questions
 from pitboss.bootstrap import Platform
 from pitboss.core.version import VERSION
+from pitboss.http.access import operation_of
+from pitboss.http.signing import Turns
 from pitboss.serving.docs import serve_pages
 from pitboss.serving.doors import Doors
 from pitboss.serving.guard import LOOPBACK, Guard

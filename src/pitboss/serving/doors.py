@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pitboss.accounts.keys import TOKEN, is_csrf_of
 from pitboss.accounts.ports import Entry
 from pitboss.accounts.service import AccountService
-from pitboss.api.access import operation_of
-from pitboss.api.accounts import CSRF_HEADER, SESSION_COOKIE
-from pitboss.api.deps import unknown
-from pitboss.api.together import Together
 from pitboss.core.errors import PitbossError
 from pitboss.core.principal import LOCAL, Principal
+from pitboss.http.access import operation_of
+from pitboss.http.deps import unknown
+from pitboss.http.signing import CSRF_HEADER, SESSION_COOKIE
+from pitboss.http.together import Together
 from pitboss.serving.problems import problem, problem_of
 
 logger = logging.getLogger("pitboss.api")

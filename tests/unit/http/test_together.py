@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from pitboss.api.together import Together
 from pitboss.core.errors import NotFound
+from pitboss.http.together import Together
 
 
 class Source:
