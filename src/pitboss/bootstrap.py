@@ -37,6 +37,7 @@ from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.pruning import Pruner
+from pitboss.storage.remarks import SqlRemarks
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.secrets import SqlSecrets
 from pitboss.storage.shares import SqlShares
@@ -131,12 +132,16 @@ class Platform:
         return SqlEventLog(self.database)
 
     @cached_property
+    def remarks(self) -> SqlRemarks:
+        return SqlRemarks(self.database)
+
+    @cached_property
     def service(self) -> RunService:
         database = self.database
         ports = Ports(
             store=SqlRunStore(database), log=self.log, registry=SqlWorkerRegistry(database),
-            figures=SqlFigures(database), launcher=self.launcher, kinds=self.kinds, sources=self.sources,
-            shares=SqlShares(database), overseer=self.overseer,
+            figures=SqlFigures(database), launcher=self.launcher, kinds=self.kinds, remarks=self.remarks,
+            sources=self.sources, shares=SqlShares(database), overseer=self.overseer,
         )  # fmt: skip
         policy = Policy(limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds)
         return RunService(ports, policy, self.check_room)
@@ -239,7 +244,7 @@ class Platform:
     def backtests(self) -> SavedBacktests:
         from pitboss.kinds.backtest.saved import SavedBacktests
 
-        return SavedBacktests(BacktestShelf(self.database), self.service, SqlShares(self.database))
+        return SavedBacktests(BacktestShelf(self.database), self.service, self.remarks, SqlShares(self.database))
 
     def close(self) -> None:
         self.database.close()

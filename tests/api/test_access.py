@@ -117,6 +117,8 @@ class Things:
         """Answer what a request sends."""
         bodies = {
             "runs_submit": {"kind": "backtest", "params": BACKTEST},
+            "runs_prioritize": {"priority": "high"},
+            "runs_write_notes": {"text": "remember this"},
             "strategies_add": {"text": STRATEGY},
             "strategies_validate": {"text": STRATEGY},
             "backtests_create": {"name": f"other {self.count}", "params": BACKTEST},

@@ -13,35 +13,50 @@ from pitboss.api.schemas import (
     BacktestChange,
     BacktestProgress,
     BacktestRequest,
-    CancelledRun,
-    RunModel,
+    CancelledBacktest,
     RunPage,
     SavedBacktestModel,
+    StartedBacktest,
 )
 from pitboss.bootstrap import Platform
 from pitboss.core.clock import to_iso
 from pitboss.core.principal import Principal
 from pitboss.http.deps import Who, Whose, Wired
+from pitboss.runs.model import Run
+from pitboss.runs.states import State
 
 router = APIRouter(tags=["backtests"])
+_STATUSES = {
+    State.QUEUED: "pending", State.COMPLETED: "completed", State.FAILED: "failed", State.CANCELLED: "cancelled",
+}  # fmt: skip
 BacktestId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A saved backtest's id.")]
 
 
 def described(platform: Platform, who: Principal, saved: Any) -> dict[str, Any]:
-    return {
-        "id": saved.id,
-        "name": saved.name,
-        "params": saved.params,
-        "is_running": platform.backtests.is_running(who, saved.id),
-        "created_at": to_iso(saved.created_at),
-        "updated_at": to_iso(saved.updated_at),
-    }
+    return described_all(platform, who, [saved])[0]
+
+
+def described_all(platform: Platform, who: Principal, found: list[Any]) -> list[dict[str, Any]]:
+    remarks = platform.backtests.remarks(found)
+    return [
+        {
+            "id": saved.id,
+            "name": saved.name,
+            "params": saved.params,
+            "tags": list(remarks[saved.id].tags),
+            "notes": remarks[saved.id].notes,
+            "is_running": platform.backtests.is_running(who, saved.id),
+            "created_at": to_iso(saved.created_at),
+            "updated_at": to_iso(saved.updated_at),
+        }
+        for saved in found
+    ]
 
 
 @router.post("/backtests", status_code=201, response_model=SavedBacktestModel)
 def create(request: BacktestRequest, locate: Locate, platform: Wired, who: Who) -> Any:
     """Save a configuration under a name of its own."""
-    saved = platform.backtests.create(who, request.name, request.params)
+    saved = platform.backtests.create(who, request.name, request.params, request.tags, request.notes)
     locate(f"/backtests/{saved.id}")
     return described(platform, who, saved)
 
@@ -49,7 +64,7 @@ def create(request: BacktestRequest, locate: Locate, platform: Wired, who: Who) 
 @router.get("/backtests", response_model=list[SavedBacktestModel])
 def list_backtests(platform: Wired, who: Whose) -> Any:
     """List the saved configurations, by name."""
-    return [described(platform, who, saved) for saved in platform.backtests.all(who)]
+    return described_all(platform, who, platform.backtests.all(who))
 
 
 @router.get("/backtests/{backtest_id}", response_model=SavedBacktestModel)
@@ -61,7 +76,9 @@ def get(backtest_id: BacktestId, platform: Wired, who: Whose) -> Any:
 @router.patch("/backtests/{backtest_id}", response_model=SavedBacktestModel)
 def change(backtest_id: BacktestId, request: BacktestChange, platform: Wired, who: Who) -> Any:
     """Change the name or some of the params; runs that were made keep theirs."""
-    return described(platform, who, platform.backtests.change(who, backtest_id, request.name, request.params))
+    saved = platform.backtests.change(who, backtest_id, request.name, request.params)
+    platform.backtests.remark(who, backtest_id, request.tags, request.notes)
+    return described(platform, who, saved)
 
 
 @router.delete("/backtests/{backtest_id}", status_code=204)
@@ -70,10 +87,11 @@ def delete(backtest_id: BacktestId, platform: Wired, who: Who) -> None:
     platform.backtests.delete(who, backtest_id)
 
 
-@router.post("/backtests/{backtest_id}/run", status_code=202, response_model=RunModel)
+@router.post("/backtests/{backtest_id}/run", status_code=202, response_model=StartedBacktest)
 def run(backtest_id: BacktestId, locate: Locate, platform: Wired, who: Who, key: IdempotencyKey = None) -> Any:
     """Queue a run of the configuration; it may be running already, each run is one of its own."""
-    return queued(platform.backtests.run(who, backtest_id, key), locate, platform)
+    run = queued(platform.backtests.run(who, backtest_id, key), locate, platform)
+    return run | {"success": True, "message": f"backtest {run['number']} is queued", "error": None}
 
 
 @router.get("/backtests/{backtest_id}/progress", response_model=BacktestProgress)
@@ -84,15 +102,38 @@ def progress(backtest_id: BacktestId, platform: Wired, who: Whose) -> Any:
     return {
         "run_id": latest.id,
         **{name: described[name] for name in ("number", "state", "progress", "queue")},
+        **_as_before(latest),
     }
 
 
-@router.post("/backtests/{backtest_id}/cancel", response_model=CancelledRun)
+def _as_before(run: Run) -> dict[str, Any]:
+    """Answer how far a run is in the words of an earlier system."""
+    progress = run.progress or {}
+    percent = 100.0 if run.state is State.COMPLETED else progress.get("percent") or 0.0
+    return {
+        "status": _STATUSES.get(run.state, "running"),
+        "progress_percentage": percent,
+        "current_date": progress.get("current_item"),
+        "candles_processed": progress.get("done", 0),
+        "total_candles": progress.get("total"),
+        "trade_count": progress.get("metrics", {}).get("trade_count", 0),
+        "estimated_seconds_remaining": None if run.state.is_terminal else progress.get("eta_seconds"),
+        "error_message": run.error["message"] if run.error else None,
+    }
+
+
+@router.post("/backtests/{backtest_id}/cancel", response_model=CancelledBacktest)
 def cancel(backtest_id: BacktestId, platform: Wired, who: Who, request: BacktestCancelRequest | None = None) -> Any:
-    """Cancel the newest run that has not ended, or the one that is named."""
+    """Cancel the newest run that has not ended, or the one that is named; answers when it has ended, after two seconds
+    at most."""
     request = request or BacktestCancelRequest()
     answer = platform.backtests.cancel(who, backtest_id, request.keep_partial_results, request.run_id)
-    return answer.run.as_dict() | {"message": answer.message}
+    run = platform.service.settled(who, answer.run.id)
+    return run.as_dict() | {
+        "message": answer.message,
+        "success": run.cancel_requested_at is not None,
+        "partial_results_saved": run.partial,
+    }
 
 
 @router.get("/backtests/{backtest_id}/runs", response_model=RunPage)

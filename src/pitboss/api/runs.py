@@ -14,8 +14,10 @@ from pitboss.api.schemas import (
     CancelledRun,
     CancelRequest,
     Json,
+    PriorityRequest,
     RerunRequest,
     RunModel,
+    RunNotes,
     RunPage,
     RunRequest,
     StatisticsModel,
@@ -92,6 +94,26 @@ def cancel(run_id: RunId, platform: Wired, who: Who, request: CancelRequest | No
     request = request or CancelRequest()
     answer = platform.service.cancel(who, run_id, request.keep_partial, request.reason)
     return answer.run.as_dict() | {"message": answer.message}
+
+
+@router.post("/runs/{run_id}/priority", response_model=RunModel)
+def prioritize(run_id: RunId, platform: Wired, who: Who, request: PriorityRequest) -> Any:
+    """Move a queued run forward or back; 409 for one that has begun."""
+    run = platform.service.prioritize(who, run_id, request.priority)
+    return run.as_dict(platform.service.place(run))
+
+
+@router.get("/runs/{run_id}/notes", response_model=RunNotes)
+def read_notes(run_id: RunId, platform: Wired, who: Who) -> Any:
+    """Answer what its owner wrote beside a run."""
+    return {"text": platform.service.notes(who, run_id)}
+
+
+@router.put("/runs/{run_id}/notes", response_model=RunNotes)
+def write_notes(run_id: RunId, platform: Wired, who: Who, given: RunNotes) -> Any:
+    """Keep notes beside a run, in place of what was there."""
+    platform.service.write_notes(who, run_id, given.text)
+    return given
 
 
 @router.post("/runs/{run_id}/retry", status_code=202, response_model=RunModel)

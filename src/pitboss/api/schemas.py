@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, create
 
 from pitboss.kinds.backtest.params import EXAMPLE
 from pitboss.market.options import ImportOptions
+from pitboss.runs.remarks import MOST_NOTES
 from pitboss.runs.states import FailureKind, State
 
 Json = dict[str, Any]
@@ -28,13 +29,18 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]], Field(max_length=20)]
+Notes = Annotated[str, Field(max_length=MOST_NOTES, pattern=r"^[^\x00]*$")]
+Priority = Annotated[int, Field(strict=True, ge=-1000, le=1000)] | Literal["low", "normal", "high"]
+
+
 class RunRequest(Strict):
     """A run to queue."""
 
     kind: StrictStr
     params: Json
-    priority: Annotated[int, Field(strict=True, ge=-1000, le=1000)] | Literal["low", "normal", "high"] = "normal"
-    tags: list[Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]] = Field([], max_length=20)
+    priority: Priority = "normal"
+    tags: Tags = []
     options: Json = {}
 
 
@@ -43,6 +49,18 @@ class CancelRequest(Strict):
 
     keep_partial: StrictBool = True
     reason: Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=500)] = ""
+
+
+class PriorityRequest(Strict):
+    """Where in the queue a run is to stand."""
+
+    priority: Priority
+
+
+class RunNotes(Strict):
+    """What is written beside a run."""
+
+    text: Notes
 
 
 class BacktestCancelRequest(Strict):
@@ -74,6 +92,8 @@ class BacktestRequest(Strict):
     )
     name: StrictStr = Field(min_length=1, max_length=64)
     params: Json
+    tags: Tags = []
+    notes: Notes = ""
 
 
 class BacktestChange(Strict):
@@ -81,6 +101,8 @@ class BacktestChange(Strict):
 
     name: StrictStr | None = Field(None, min_length=1, max_length=64)
     params: Json | None = None
+    tags: Tags | None = None
+    notes: Notes | None = None
 
 
 class Progress(BaseModel):
@@ -291,19 +313,45 @@ class SavedBacktestModel(BaseModel):
     id: str
     name: str
     params: Json
+    tags: list[str]
+    notes: str
     is_running: bool
     created_at: str
     updated_at: str
 
 
 class BacktestProgress(BaseModel):
-    """How far the newest run of a saved backtest is."""
+    """How far the newest run of a saved backtest is; from `status` on in the words of an earlier system."""
 
     run_id: str
     number: int
     state: str
     progress: Progress | None
     queue: QueuePlaceModel | None
+    status: Literal["pending", "running", "completed", "failed", "cancelled"]
+    progress_percentage: float
+    current_date: str | None
+    candles_processed: int
+    total_candles: int | None
+    trade_count: int
+    estimated_seconds_remaining: float | None
+    error_message: str | None
+
+
+class StartedBacktest(RunModel):
+    """The run of a saved backtest that was queued; `success`, `message` and `error` are the words of an earlier system:
+    what cannot be queued is an error by its status."""
+
+    success: Literal[True]
+    message: str
+    error: None
+
+
+class CancelledBacktest(CancelledRun):
+    """A run of a saved backtest after its cancel, and whether what was done by then is kept."""
+
+    success: bool
+    partial_results_saved: bool
 
 
 class SeriesModel(BaseModel):

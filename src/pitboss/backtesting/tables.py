@@ -102,6 +102,14 @@ def equity_frame(outcome: Outcome) -> pl.DataFrame:
     )
 
 
+def benchmark_frame(outcome: Outcome) -> pl.DataFrame:
+    """Answer `ts, buy_and_hold` at each day's end: the starting cash in equal parts of the symbols, held."""
+    ends = outcome.universe.day_ends
+    seen = ends < outcome.bars
+    worth = outcome.cash * outcome.universe.benchmark
+    return pl.DataFrame({"ts": pl.Series(outcome.universe.timeline[ends[seen]]).cast(_TS), "buy_and_hold": worth[seen]})
+
+
 def monthly_frame(equity: pl.DataFrame, cash: float) -> pl.DataFrame:
     """Answer `year, month, return` of each calendar month (UTC) in `equity_frame`: a fraction of its first equity."""
     ends = (

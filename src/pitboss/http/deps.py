@@ -38,7 +38,7 @@ class Streams(Protocol):
 
 
 async def asker(request: Request) -> Callable[..., Any]:
-    """Answer what asks the process that has the libraries of numbers loaded; see `market.reading`."""
+    """Answer what asks the process that has the libraries of numbers loaded; see `reader.process`."""
     ask: Callable[..., Any] = request.app.state.reader.ask
     return ask
 

@@ -28,6 +28,13 @@ class Queued(Event):
     attempt: int = 1
 
 
+class Prioritized(Event):
+    """A queued run was moved forward or back."""
+
+    type: ClassVar[str] = "prioritized"
+    priority: int
+
+
 class Claimed(Event):
     """A worker took the run."""
 
@@ -141,7 +148,7 @@ class Cancelled(Event):
 TYPES: dict[str, type[Event]] = {
     model.type: model
     for model in (
-        Queued, Claimed, Started, Progressed, ItemCompleted, StageCompleted, Logged, Traded, Checkpointed,
+        Queued, Prioritized, Claimed, Started, Progressed, ItemCompleted, StageCompleted, Logged, Traded, Checkpointed,
         CancelRequested, Requeued, Completed, Failed, Cancelled,
     )
 }  # fmt: skip

@@ -94,6 +94,9 @@ class RunStore(Protocol):
         A queued run of which an earlier attempt has left a checkpoint, when that is to be kept, becomes cancelling
         too: the next claim takes it up, and its results are made of what there is."""
 
+    def prioritize(self, run_id: str, priority: int) -> Run | None:
+        """Give a queued run another priority; answers the run as it is then. One that has begun is not changed."""
+
     def claim(self, worker_id: str, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
         """Move queued runs that the worker serves, as many as it has free, to starting under fresh tokens: by aged
         priority, then oldest. Limits are checked in the same transaction and hold under a race of workers.

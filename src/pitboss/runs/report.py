@@ -80,20 +80,37 @@ class Table(_Part):
 
 
 class Marks(_Part):
-    """Points drawn into a chart, such as where trades began and ended: columns of another artifact."""
+    """Points drawn into a chart, such as where trades began and ended: columns of another artifact.
+
+    With `end_x` and `end_y` each is a line from one point to another, as good or bad as its `value`.
+    """
 
     artifact: str
     x: str
     y: str
     label: str
     side: str | None = None
+    end_x: str | None = None
+    end_y: str | None = None
+    value: str | None = None
+
+
+class Curve(_Part):
+    """A line of another artifact that is drawn into a chart to compare."""
+
+    artifact: str
+    x: str
+    y: str
+    label: str
 
 
 class Chart(_Part):
     """A chart over columns of an artifact. `where` narrows its rows: a column and the value it must have.
 
     A line or an area has `x` and one or more `y`; candles have open, high, low, close; bars have `x` and one `y`; a
-    heat map has `x`, `y[0]` down and `value`.
+    heat map has `x`, `y[0]` down and `value`. Candles of stored bars name their `symbol`: more of them can be shown
+    than the artifact has. `is_equity` says that `y[0]` is what an account is worth at moments `x`, so that the curves
+    of two runs can be compared.
     """
 
     name: str
@@ -106,6 +123,9 @@ class Chart(_Part):
     unit: Unit = Unit.NUMBER
     where: dict[str, Value] = {}
     marks: list[Marks] = []
+    beside: list[Curve] = []
+    symbol: str | None = None
+    is_equity: bool = False
 
 
 class Download(_Part):

@@ -11,7 +11,7 @@ from typing import Any
 from pitboss.core.errors import Conflict, InvalidInput, NotFound, suggest
 from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal
-from pitboss.runs.access import Nobody, Overseer, RunAccess, Shares
+from pitboss.runs.access import RUN, Nobody, Overseer, RunAccess, Shares
 from pitboss.runs.checkpoint import differences, plain_identity
 from pitboss.runs.events import TERMINAL_TYPES
 from pitboss.runs.kinds import Fault, Kinds
@@ -31,6 +31,7 @@ from pitboss.runs.model import (
 from pitboss.runs.ports import EventLog, Figures, Launcher, RunStore, WorkerRegistry
 from pitboss.runs.queue import ABOUT_TO_START, obstacle, places
 from pitboss.runs.references import artifact_named, run_named
+from pitboss.runs.remarks import NONE, RemarkStore, read_remarks
 from pitboss.runs.report import Report
 from pitboss.runs.states import TERMINAL, State
 from pitboss.runs.submission import Submission, read_key, read_options, read_priority, read_tags
@@ -60,6 +61,7 @@ class Ports:
     figures: Figures
     launcher: Launcher
     kinds: Kinds
+    remarks: RemarkStore
     sources: Callable[[Principal], Any] = lambda _who: None
     shares: Shares = field(default_factory=Nobody)
     overseer: Overseer = field(default_factory=Nobody)
@@ -91,6 +93,7 @@ class RunService:
         self._registry = ports.registry
         self._figures = ports.figures
         self._launcher = ports.launcher
+        self._remarks = ports.remarks
         self._check_room = check_room
 
     def submit(self, who: Principal, request: Submission) -> Run:
@@ -173,6 +176,8 @@ class RunService:
     def cancel(self, who: Principal, run_id: str, keep_partial: bool, reason: str = "") -> CancelAnswer:
         """Ask a run to end. Asking twice, or too late, changes nothing and says so. Raises NotFound."""
         before = self._access.changeable(who, run_id)
+        if not who.owns(before.owner):  # its owner must see whose doing that was
+            reason = f"by {who.name}: {reason}" if reason else f"by {who.name}"
         run = self._store.request_cancel(run_id, keep_partial, reason[:500].replace("\x00", ""))
         assert run is not None
         self._launcher.ring(run.resource)
@@ -183,6 +188,32 @@ class RunService:
         if run.state in _TOO_LATE and run.state is not State.CANCELLED:
             return CancelAnswer(run, "too late: the results are being written")
         return CancelAnswer(run, "cancelled" if run.state is State.CANCELLED else "cancel requested")
+
+    def prioritize(self, who: Principal, run_id: str, priority: str | int) -> Run:
+        """Move a queued run forward or back. Raises NotFound, InvalidInput, Conflict for one that has begun."""
+        wanted = read_priority(priority)
+        self._access.changeable(who, run_id)
+        run = self._store.prioritize(run_id, wanted)
+        assert run is not None
+        if run.priority != wanted:
+            raise Conflict(f"run {run_id} is {run.state}", "only queued runs have a place in the queue")
+        self._launcher.ring(run.resource)
+        return run
+
+    def notes(self, who: Principal, run_id: str) -> str:
+        """Answer what its owner wrote beside a run. Raises NotFound."""
+        return self._remarks.of(RUN, [self.get(who, run_id).id]).get(run_id, NONE).notes
+
+    def write_notes(self, who: Principal, run_id: str, text: str) -> None:
+        """Keep notes beside a run. Raises NotFound, InvalidInput."""
+        self._remarks.put(RUN, self._access.changeable(who, run_id).id, read_remarks((), text))
+
+    def settled(self, who: Principal, run_id: str, seconds: float = CANCEL_SECONDS) -> Run:
+        """Answer a run once it has ended, or as it is after so many seconds. Raises NotFound."""
+        deadline = time.monotonic() + seconds
+        while not (run := self.get(who, run_id)).state.is_terminal and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        return run
 
     def unconfirmed(self, run: Run) -> str:
         """Answer what keeps a cancel waiting for longer than it may take; empty when nothing does."""

@@ -19,13 +19,13 @@ from pitboss.bootstrap import Platform
 from pitboss.core.version import VERSION
 from pitboss.http.access import operation_of
 from pitboss.http.signing import Turns
+from pitboss.reader.client import Reader
 from pitboss.serving.docs import serve_pages
 from pitboss.serving.doors import Doors
 from pitboss.serving.guard import LOOPBACK, Guard
 from pitboss.serving.head import HeadRequests
 from pitboss.serving.headers import SecurityHeaders
 from pitboss.serving.problems import RESPONSES, handle_errors
-from pitboss.serving.reader import Reader
 from pitboss.serving.setup import Setup, serve_setup
 from pitboss.serving.tailer import Tailer
 

@@ -13,8 +13,16 @@ import sqlalchemy as sa
 from pitboss.core.errors import SchemaMismatch, StorageUnavailable
 from pitboss.storage.database import Database
 
-HEAD = "0006"
-KNOWN = ("0001", "0002", "0003", "0004", "0005", HEAD)  # oldest first; a test holds this against the migration scripts
+HEAD = "0007"
+KNOWN = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    HEAD,
+)  # oldest first; a test holds this against the migration scripts
 
 
 def schema_version(database: Database) -> str | None:

@@ -134,6 +134,17 @@ class SqlRunStore:
                 write_run(connection, run_id, now, [requested], asked, State.CANCELLING)
             return self._get(connection, run_id)
 
+    def prioritize(self, run_id: str, priority: int) -> Run | None:
+        with self.database.writing() as connection:
+            statement = sa.select(runs.c.state, runs.c.priority).where(runs.c.id == run_id).with_for_update()
+            row = connection.execute(statement).one_or_none()
+            if row is None:
+                return None
+            if row.state == State.QUEUED and row.priority != priority:
+                now = self.database.clock(connection)
+                write_run(connection, run_id, now, [ev.Prioritized(priority=priority)], {"priority": priority})
+            return self._get(connection, run_id)
+
     def claim(self, worker_id: str, lease_seconds: float, limits: Limits, serves: Serves) -> list[Claim]:
         served = sa.and_(runs.c.kind.in_(serves.kinds), runs.c.resource.in_(list(serves.free)))
         free = [resource for resource, count in serves.free.items() if count > 0]

@@ -73,6 +73,7 @@ runs = Table(
     UniqueConstraint("owner", "idempotency_key", name="uq_runs_idempotency"),
 )
 Index("ux_runs_serial", runs.c.serial, unique=True)
+Index("ix_runs_owner_serial", runs.c.owner, runs.c.serial)
 Index("ix_runs_state", runs.c.state, runs.c.priority, runs.c.queued_at)
 Index("ix_runs_worker", runs.c.worker_id, runs.c.state)
 Index("ix_runs_subject_state", runs.c.subject, runs.c.state)
@@ -280,4 +281,16 @@ secrets = Table(
     Column("created_at", Float, nullable=False),
     Column("updated_at", Float, nullable=False),
     PrimaryKeyConstraint("owner", "name", name="pk_secrets"),
+)
+
+# what people write beside runs and saved backtests
+remarks = Table(
+    "remarks",
+    metadata,
+    Column("thing", String(16), nullable=False),  # run or backtest
+    Column("thing_id", String(36), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("notes", Text, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    PrimaryKeyConstraint("thing", "thing_id", name="pk_remarks"),
 )

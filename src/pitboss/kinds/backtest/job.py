@@ -6,7 +6,14 @@ from typing import Any
 
 from pitboss.backtesting.engine import Outcome, Simulation, rules_of
 from pitboss.backtesting.metrics import as_json, compute_metrics
-from pitboss.backtesting.tables import candles_frame, equity_frame, monthly_frame, orders_frame, trades_frame
+from pitboss.backtesting.tables import (
+    benchmark_frame,
+    candles_frame,
+    equity_frame,
+    monthly_frame,
+    orders_frame,
+    trades_frame,
+)
 from pitboss.core.errors import RunCancelled
 from pitboss.kernel.panel import panel_over
 from pitboss.kinds.backtest.params import BacktestParams
@@ -66,13 +73,15 @@ def results(outcome: Outcome, doubts: list[str], context: RunContext) -> dict[st
         "drawdown": equity.select("ts", "drawdown"),
     }
     artifacts = [save_frame(context, name, frame) for name, frame in frames.items()]
-    for name, frame in (("monthly", monthly_frame(equity, outcome.cash)), ("candles", candles_frame(outcome))):
+    for name, frame in (("monthly", monthly_frame(equity, outcome.cash)), ("candles", candles_frame(outcome)),
+                        ("benchmark", benchmark_frame(outcome))):  # fmt: skip
         save_frame(context, name, frame)
     return {
         "metrics": as_json(compute_metrics(outcome)),
         "trades": len(frames["trades"]),
         "final_equity": float(equity["equity"][-1]) if len(equity) else outcome.cash,
         "artifacts": artifacts,
+        "benchmark": "benchmark.parquet",
         "gaps": gaps_of(outcome.universe),
         "doubts": doubts,
         "digits": digits_of(outcome.universe),

@@ -8,7 +8,7 @@ from typing import Any
 from pitboss.backtesting.summary import METRICS, listed, short_period, shown
 from pitboss.kinds.documents.report import figure_of, source_notes, title_of
 from pitboss.runs.model import Run
-from pitboss.runs.report import Chart, Column, Download, Marks, Note, Report, Table, Unit
+from pitboss.runs.report import Chart, Column, Curve, Download, Marks, Note, Report, Table, Unit
 
 FEW_TRADES = 30
 TRADES = (
@@ -19,10 +19,11 @@ ORDERS = (
     ("symbol", Unit.TEXT), ("side", Unit.TEXT), ("type", Unit.TEXT), ("quantity", Unit.NUMBER), ("ts", Unit.MOMENT),
     ("price", Unit.PRICE), ("status", Unit.TEXT), ("reason", Unit.TEXT),
 )  # fmt: skip
-MARKS = [
-    Marks(artifact="trades.parquet", x=f"{end}_ts", y=f"{end}_price", label=end, side="side")
-    for end in ("entry", "exit")
-]
+TRADE_MARKS = Marks(
+    artifact="trades.parquet", x="entry_ts", y="entry_price", end_x="exit_ts", end_y="exit_price", label="trade",
+    side="side", value="pnl",
+)  # fmt: skip
+BENCHMARK = Curve(artifact="benchmark.parquet", x="ts", y="buy_and_hold", label="buy and hold")
 
 
 def report_of(run: Run) -> Report:
@@ -112,8 +113,9 @@ def _is_recent(result: Mapping[str, Any]) -> bool:
 
 def _charts(run: Run, result: Mapping[str, Any]) -> Iterator[Chart]:
     yield Chart(
-        name="equity", title="Equity", type="line", artifact="equity.parquet", x="ts", y=["equity"], unit=Unit.MONEY
-    )
+        name="equity", title="Equity", type="line", artifact="equity.parquet", x="ts", y=["equity"], unit=Unit.MONEY,
+        is_equity=True, beside=[BENCHMARK] if "benchmark" in result else [],
+    )  # fmt: skip
     yield Chart(
         name="drawdown", title="Drawdown", type="area", artifact="drawdown.parquet", x="ts", y=["drawdown"],
         unit=Unit.PERCENT,
@@ -124,7 +126,8 @@ def _charts(run: Run, result: Mapping[str, Any]) -> Iterator[Chart]:
     for symbol in [symbols] if isinstance(symbols, str) else symbols:
         yield Chart(
             name=f"candles-{symbol}", title=symbol, type="candles", artifact="candles.parquet", x="ts",
-            y=["open", "high", "low", "close"], unit=Unit.PRICE, where={"symbol": symbol}, marks=MARKS,
+            y=["open", "high", "low", "close"], unit=Unit.PRICE, where={"symbol": symbol}, marks=[TRADE_MARKS],
+            symbol=symbol,
         )  # fmt: skip
     yield Chart(
         name="monthly", title="Monthly returns", type="heatmap", artifact="monthly.parquet", x="month", y=["year"],

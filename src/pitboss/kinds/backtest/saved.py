@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 from pitboss.core.errors import InvalidInput, NotFound
@@ -13,6 +13,7 @@ from pitboss.kinds.documents.prepare import read_request
 from pitboss.runs.access import BACKTEST, SAVED, Nobody, Shares
 from pitboss.runs.kinds import with_all_mistakes
 from pitboss.runs.model import Run, RunQuery
+from pitboss.runs.remarks import NONE, Remarks, RemarkStore, read_remarks
 from pitboss.runs.service import UNFINISHED, CancelAnswer, RunService
 from pitboss.runs.submission import Submission
 from pitboss.strategy.document import NO_ENTRY
@@ -56,14 +57,22 @@ class SavedBacktests:
     What is somebody else's is not found, but for what they share: that can be read.
     """
 
-    def __init__(self, shelf: Shelf, service: RunService, shares: Shares | None = None) -> None:
+    def __init__(
+        self, shelf: Shelf, service: RunService, remarks: RemarkStore, shares: Shares | None = None
+    ) -> None:  # fmt: skip
         self._shelf = shelf
         self._service = service
+        self._remarks = remarks
         self._shares = shares or Nobody()
 
-    def create(self, who: Principal, name: str, params: Mapping[str, Any]) -> Any:
+    def create(
+        self, who: Principal, name: str, params: Mapping[str, Any], tags: Collection[str] = (), notes: str = ""
+    ) -> Any:
         """Store a configuration. Raises InvalidInput, Conflict."""
-        return self._shelf.create(who.name, _checked(name), self._complete(who, params))
+        read_remarks(tags, notes)
+        saved = self._shelf.create(who.name, _checked(name), self._complete(who, params))
+        self.remark(who, saved.id, tags, notes)
+        return saved
 
     def get(self, who: Principal, backtest_id: str) -> Any:
         """Answer a configuration. Raises NotFound."""
@@ -83,9 +92,25 @@ class SavedBacktests:
         """Answer every configuration, by name."""
         return self._shelf.all(who.name)
 
+    def remarks(self, saved: Collection[Saved]) -> dict[str, Remarks]:
+        """Answer the tags and notes of configurations, by id."""
+        found = self._remarks.of(BACKTEST, [each.id for each in saved])
+        return {each.id: found.get(each.id, NONE) for each in saved}
+
+    def remark(
+        self, who: Principal, backtest_id: str, tags: Collection[str] | None, notes: str | None
+    ) -> Remarks:  # fmt: skip
+        """Change the tags or the notes of a configuration; None leaves them. Raises NotFound, InvalidInput."""
+        before = self.remarks([self.own(who, backtest_id)])[backtest_id]
+        after = read_remarks(before.tags if tags is None else tags, before.notes if notes is None else notes)
+        if after != before:
+            self._remarks.put(BACKTEST, backtest_id, after)
+        return after
+
     def delete(self, who: Principal, backtest_id: str) -> None:
         """Remove a configuration; its past runs stay. Raises NotFound."""
         self._shelf.delete(who.name, backtest_id)
+        self._remarks.remove(BACKTEST, backtest_id)
 
     def change(self, who: Principal, backtest_id: str, name: str | None, params: Mapping[str, Any] | None) -> Any:
         """Change the name, or some of the params (null removes one). Raises NotFound, InvalidInput, Conflict."""

@@ -17,11 +17,11 @@ _ERRORS = {"NotFound": NotFound, "DiskFull": DiskFull, "StorageUnavailable": Sto
 
 
 class Reader:
-    """Asks `market.reading`, one request at a time. It is started when it is first needed, and ends when nobody has
+    """Asks `reader.process`, one request at a time. It is started when it is first needed, and ends when nobody has
     asked it for a minute. Safe to use from any thread."""
 
     def __init__(self, data_dir: Path, files_url: str) -> None:
-        self._command = command_of("pitboss.market.reading", str(data_dir), files_url)
+        self._command = command_of("pitboss.reader.process", str(data_dir), files_url)
         self._turn = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._asked_at = 0.0
