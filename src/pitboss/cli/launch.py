@@ -10,12 +10,12 @@ import typer
 from pitboss.cli.desk import Desk, desk_of
 from pitboss.cli.flags import Launch, grouped
 from pitboss.cli.options import Symbols, TimeframeOption, pairs
-from pitboss.cli.render import subject
 from pitboss.cli.watching import follow_submitted
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.parquet import rows_of
 from pitboss.runs.model import Run
 from pitboss.runs.submission import Submission
+from pitboss.runs.wording import subject
 from pitboss.strategy.reader import inspect_document
 from pitboss.strategy.reference import Means, StrategyRef
 

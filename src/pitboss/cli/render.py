@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pitboss.core.clock import to_iso
 from pitboss.runs.model import Run
+from pitboss.runs.wording import duration, subject
 
 MOST_ABOUT = 48  # characters of what a run was asked for, in a listing
 WIDTH_IN_FILES = 1000  # where there is no terminal to ask, a line of a listing must not be cut
@@ -68,17 +69,6 @@ def short_time(iso: str | None) -> str:
     return "–" if iso is None else iso[:19].replace("T", " ")
 
 
-def duration(seconds: float | None) -> str:
-    """Answer seconds as 4.2 s, 3:07 or 1:02:09."""
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def run_row(run: Run, about: str, outcome: str) -> list[Any]:
     """Answer a run as a row of `RUN_COLUMNS`."""
     took = (run.ended_at - run.started_at) if run.ended_at and run.started_at else None
@@ -86,11 +76,6 @@ def run_row(run: Run, about: str, outcome: str) -> list[Any]:
         run.id[-12:], run.kind, f"{subject(run.subject)}#{run.number}", one_line(about)[:MOST_ABOUT],
         state(run.state.value), _percent(run.progress), outcome, short_time(to_iso(run.created_at)), duration(took),
     ]  # fmt: skip
-
-
-def subject(name: str) -> str:
-    """Answer what a run is numbered within, without what sort of thing it is: `ema-cross` for `strategy/ema-cross`."""
-    return name.rpartition("/")[2]
 
 
 RUN_COLUMNS = ("id", "kind", "run", "about", "state", "done", "result", "created (UTC)", "took")

@@ -7,16 +7,16 @@ from rich.text import Text
 from pitboss.cli import render
 from pitboss.cli.desk import Desk
 from pitboss.core.errors import StorageUnavailable
-from pitboss.core.infinite import is_infinite
 from pitboss.core.parquet import tail_of
 from pitboss.runs.model import Run
-from pitboss.runs.report import Column, Figure, Report, Table, Unit, Value
+from pitboss.runs.report import Column, Figure, Report, Table, Unit
+from pitboss.runs.wording import read, subject
 
 
 def show_run(desk: Desk, run: Run) -> None:
     """Print a run for people: how it stands, and what came of it."""
     title = Text.assemble(
-        (f"{run.kind} {run.number}", "bold"), f" of {render.subject(run.subject)}  ",
+        (f"{run.kind} {run.number}", "bold"), f" of {subject(run.subject)}  ",
         render.state(run.state.value), f"{' (partial)' if run.partial else ''}  attempt {run.attempt}  {run.id}",
     )  # fmt: skip
     render.console.print(title)
@@ -60,33 +60,6 @@ def show_report(desk: Desk, run: Run, report: Report) -> None:
 def shown(figure: Figure) -> str:
     """Answer a figure's value as people read it."""
     return read(figure.value, figure.unit)
-
-
-def read(value: Value | object, unit: Unit) -> str:
-    """Answer a value of a unit as people read it; a dash for none."""
-    if value is None:
-        return "–"
-    if unit is Unit.MOMENT:
-        return str(value).replace("T", " ").removesuffix("Z")
-    if is_infinite(value):
-        return "∞"
-    if isinstance(value, bool | str) or not isinstance(value, int | float):
-        return str(value)
-    if unit is Unit.SECONDS:
-        return long_duration(value)
-    if unit is Unit.PERCENT:
-        return f"{100 * value:,.2f} %"
-    if unit in (Unit.PRICE, Unit.NUMBER):
-        return f"{value:,.6g}"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
-
-
-def long_duration(seconds: float) -> str:
-    """Answer seconds as 45 s, 12 min, 5.5 h or 3.2 days."""
-    for most, unit, word in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
-        if seconds < most:
-            return f"{seconds / unit:.3g} {word}"
-    return f"{seconds / 86_400:,.1f} days"
 
 
 def _show_table(desk: Desk, run: Run, table: Table) -> None:

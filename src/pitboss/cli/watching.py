@@ -14,10 +14,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from pitboss.cli.desk import Desk
 from pitboss.cli.options import print_json
-from pitboss.cli.render import duration, notes
+from pitboss.cli.render import notes
 from pitboss.cli.reports import show_run
 from pitboss.core.errors import StorageUnavailable
 from pitboss.runs.model import Run, StoredEvent
+from pitboss.runs.wording import duration, number, words_of
 
 ENSURE_SECONDS = 0.5
 WAIT_SECONDS = 0.5  # between two looks at what a run waits for
@@ -221,16 +222,7 @@ def details_of(progress: dict[str, Any]) -> str:
         parts.append(f"{duration(progress['eta_seconds'])} left")
     if progress.get("current_item"):
         parts.append(str(progress["current_item"]).replace("T", " ").removesuffix("Z"))
-    parts += [f"{_number(value)} {words_of(name)}" for name, value in metrics.items() if name != "items_per_second"]
+    parts += [f"{number(value)} {words_of(name)}" for name, value in metrics.items() if name != "items_per_second"]
     if metrics.get("items_per_second"):
         parts.append(f"{metrics['items_per_second']:,.0f}/s")
     return " · ".join(parts)
-
-
-def words_of(name: str) -> str:
-    """Answer what a metric counts: `trades` for `trade_count`."""
-    return f"{name.removesuffix('_count').replace('_', ' ')}s" if name.endswith("_count") else name.replace("_", " ")
-
-
-def _number(value: Any) -> str:
-    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)[:40]

@@ -19,7 +19,7 @@ import typer
 from pitboss.bootstrap import open_platform, run_worker
 from pitboss.cli.options import AsJson, DataDir, Slots, print_json, settings_of
 from pitboss.cli.platform import existing_platform_of, platform_of
-from pitboss.cli.render import duration, table
+from pitboss.cli.render import table
 from pitboss.core.errors import InvalidInput, PitbossError
 from pitboss.core.firstprocess import reap_as_the_first
 from pitboss.core.logs import configure_logs
@@ -28,6 +28,7 @@ from pitboss.core.report import exit_code
 from pitboss.core.settings import SQLITE, Settings
 from pitboss.launch.workerprocess import Report
 from pitboss.runs.model import WorkerInfo, worker_document
+from pitboss.runs.wording import duration
 from pitboss.worker.presence import Presence, presence
 from pitboss.worker.processes import die_with_parent
 
