@@ -69,6 +69,9 @@ class Strategies:
     def text_of(self, name: str) -> str:
         return self.shelf.get(self.who.name, name).text
 
+    def names(self) -> list[str]:
+        return [stored.name for stored in self.shelf.all(self.who.name)]
+
 
 @dataclass(frozen=True)
 class OwnSecrets:

@@ -429,7 +429,8 @@ def test_a_public_server_without_accounts_lets_in_who_has_the_link_from_its_term
         weak = http.post("/setup", data={"key": key, "name": "ann", "password": "short"})
         assert (weak.status_code, platform.accounts.has_accounts()) == (422, False)
         assert http.post("/setup", data={"key": "x", "name": "ann", "password": PASSWORD}).status_code == 404
-        assert http.post("/setup", data={"key": key, "name": "ann", "password": PASSWORD}).status_code == 200
+        made = http.post("/setup", data={"key": key, "name": "ann", "password": PASSWORD}, follow_redirects=False)
+        assert (made.status_code, made.headers["location"]) == (303, "/sign-in")
         assert http.get(f"/setup?key={key}").status_code == 404, "it works once"
         assert http.post("/api/v1/session", json={"name": "ann", "password": PASSWORD}).status_code == 201
     platform.close()

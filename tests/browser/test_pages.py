@@ -1,4 +1,4 @@
-"""Every page that is served, as people see it."""
+"""The documentation of the API, and what is meant for programs, in a browser."""
 
 from __future__ import annotations
 
@@ -26,20 +26,6 @@ def test_the_documentation_shows_every_operation_and_can_be_tried(page, server):
     page.get_by_role("button", name="Try it out").click()
     page.get_by_role("button", name="Execute").click()
     expect(page.locator(".live-responses-table").get_by_text('"ok"')).to_be_visible(timeout=10_000)
-
-
-def test_the_first_page_says_what_there_is_and_its_links_lead_there(page, server):
-    opened(page, server, "/")
-    expect(page.get_by_role("heading", name="pitboss")).to_be_visible()
-    expect(page.get_by_text("observable, cancellable")).to_be_visible()
-    expect(page.get_by_role("status")).to_have_text("Runs can be started.")
-    links = [link.get_attribute("href") for link in page.get_by_role("link").all()]
-    assert "/docs" in links
-    for link in links:
-        assert server.http.get(f"http://127.0.0.1:{server.port}{link}").status_code == 200, link
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
-    page.get_by_role("link", name="/docs").click()
-    expect(page.get_by_role("heading", name="pitboss")).to_be_visible(timeout=20_000)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/v1/queue", "/metrics"])

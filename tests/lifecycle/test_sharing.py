@@ -205,7 +205,7 @@ def test_a_terminal_shows_the_link_for_the_first_account_once(tmp_path):
             assert http.get("/api/v1/runs").status_code == 401
             form = {"key": link[1].decode(), "name": "ann", "password": PASSWORD}
             assert http.get(f"/setup?key={form['key']}").headers["Strict-Transport-Security"]
-            assert http.post("/setup", data=form).status_code == 200
+            assert http.post("/setup", data=form).status_code == 303
             assert http.post("/setup", data=form).status_code == 404
             signed_in = http.post("/api/v1/session", json={"name": "ann", "password": PASSWORD})
             assert signed_in.status_code == 201

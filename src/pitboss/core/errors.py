@@ -82,6 +82,11 @@ class InvalidInput(PitbossError):
         super().__init__("; ".join(str(problem) for problem in self.problems))
 
 
+def problems_of(error: PitbossError) -> tuple[Problem, ...]:
+    """Answer what an error says as problems: the caller's mistakes, or the one thing that happened."""
+    return error.problems if isinstance(error, InvalidInput) else (Problem(error.message, error.remedy),)
+
+
 class NotFound(PitbossError):
     """There is no such thing, or it belongs to somebody else."""
 

@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.runs.model import DEFAULT_RESOURCE, Run
-from pitboss.runs.report import Report, plain_report
+from pitboss.runs.report import Report, Value, plain_report
 
 T = TypeVar("T")
 GROUP = "pitboss.kinds"
@@ -53,12 +53,16 @@ class Prepared:
     """A request made ready to be queued.
 
     `subject` is what its runs are numbered within; `snapshot` fixes what the result will come from; `identity` names
-    what decides the result, with digests or versions: only a checkpoint of the same identity is gone on from.
+    what decides the result, with digests or versions: only a checkpoint of the same identity is gone on from. `work` is
+    how much is asked, each count by its name: the time it takes is estimated from their product. `cautions` say what a
+    person should think about before it starts.
     """
 
     subject: str
     snapshot: dict[str, Any] = field(default_factory=dict)
     identity: dict[str, str] | None = None
+    work: dict[str, float] = field(default_factory=dict)
+    cautions: tuple[str, ...] = ()
 
 
 def prepare_plainly(params: Any, _sources: Any) -> Prepared:
@@ -68,6 +72,15 @@ def prepare_plainly(params: Any, _sources: Any) -> Prepared:
 
 def _as_given(params: Mapping[str, Any], _snapshot: Mapping[str, Any]) -> dict[str, Any]:
     return dict(params)
+
+
+def _plain_form(model: type[Params], _given: Mapping[str, Any], _sources: Any) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
+def plain_item(item: Mapping[str, Any]) -> dict[str, Value]:
+    """Answer what of a finished item is shown where its kind does not say: its single values."""
+    return {name: value for name, value in item.items() if isinstance(value, int | float | str | bool)}
 
 
 def _nothing_to_say(_run: Run) -> str:
@@ -84,8 +97,14 @@ class Kind:
     of a `runs.context.World`. `prepare(params, sources)` checks what the model cannot, and raises InvalidInput with
     every mistake; where the model found mistakes already it is shown the params with None in their place, so that all
     are told at once. `report(run)` is data for people; `about(run)` says in a few words what a run was asked for, and
-    `outcome(run)` what came of it. `pinned`
-    answers the params that do again exactly what a snapshot says.
+    `outcome(run)` what came of it. `pinned` answers the params that do again exactly what a snapshot says.
+
+    `item(payload)` answers what of an item is shown while the run goes on, by the names of its columns.
+
+    `form(model, given, sources)` answers the JSON Schema of the params as a form asks for them, after `given` was
+    chosen: a property's `choices` are what it may be (`value`, `label`, `about`, and for what covers a time `from` and
+    `to`, microseconds), `suggestions` what it might be; where it `refines` the form, that is asked anew once it is
+    chosen.
     """
 
     name: str
@@ -101,6 +120,8 @@ class Kind:
     about: Callable[[Run], str] = _nothing_to_say
     outcome: Callable[[Run], str] = _nothing_to_say
     pinned: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]] = _as_given
+    item: Callable[[Mapping[str, Any]], Mapping[str, Value]] = plain_item
+    form: Callable[[type[Params], Mapping[str, Any], Any], dict[str, Any]] = _plain_form
     address: str = ""  # `module:attribute` where a run's process finds this declaration
     source: str = ""  # the package that it comes from, and its version
 
@@ -117,6 +138,10 @@ class Kind:
     def read(self, given: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
         """Answer the params as the model has them, and the mistakes in them; a field with a mistake is None."""
         return read_params(self.params, given)
+
+    def asked(self, given: Mapping[str, Any], sources: Any) -> dict[str, Any]:
+        """Answer the schema of a form; see `form`."""
+        return self.form(self.params, given, sources)
 
     def ready(self, given: Mapping[str, Any], sources: Any) -> Prepared:
         """Check params and fix what the run will come from. Raises InvalidInput with every mistake."""
@@ -248,6 +273,16 @@ class Kinds(Mapping[str, Kind]):
     def outcome(self, run: Run) -> str:
         """Answer what came of a run in a few words, nothing where its kind cannot say."""
         return self._said(run, "outcome")
+
+    def item(self, run: Run, item: Mapping[str, Any]) -> Mapping[str, Value]:
+        """Answer what of a finished item is shown while its run goes on."""
+        kind = self.get(run.kind)
+        try:
+            return plain_item(item) if kind is None else kind.item(item)
+        except Exception as error:
+            assert kind is not None
+            self._note(kind, "item", error)
+            return plain_item(item)
 
     def _said(self, run: Run, what: Literal["about", "outcome"]) -> str:
         kind = self.get(run.kind)

@@ -146,8 +146,16 @@ class Figures(Protocol):
 class EventLog(Protocol):
     """Reads what happened. Writing is the store's: an event is part of the transaction it tells of."""
 
-    def read(self, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
-        """Answer the events of a run with a seq greater than `after`, in order."""
+    def read(
+        self, run_id: str, after: int = 0, limit: int = 1000, types: Collection[str] = ()
+    ) -> list[StoredEvent]:  # fmt: skip
+        """Answer the events of a run with a seq greater than `after`, in order; of some types, or of all."""
+
+    def latest(self, run_id: str, count: int, types: Collection[str], until: int | None = None) -> list[StoredEvent]:
+        """Answer the last events of some types, up to the seq `until`, in order."""
+
+    def sample(self, run_id: str, count: int, type: str, until: int) -> list[StoredEvent]:
+        """Answer about `count` events of a type, evenly out of those up to the seq `until`, in order."""
 
     def tail(self, after: Mapping[str, int], limit: int = 1000) -> list[StoredEvent]:
         """Answer the events of several runs beyond the seq given for each, in order within each."""

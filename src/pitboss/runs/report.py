@@ -54,12 +54,13 @@ class Note(_Part):
 
 class Column(_Part):
     """A column of an artifact or of a table's own rows; `digits` is how many follow the decimal point, where that is
-    known."""
+    known; `is_gain` says that its sign tells winners from losers."""
 
     name: str
     label: str
     unit: Unit = Unit.TEXT
     digits: int | None = None
+    is_gain: bool = False
 
 
 class Table(_Part):

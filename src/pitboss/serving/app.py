@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.staticfiles import StaticFiles
 
 from pitboss.accounts.passwords import AT_ONCE
 from pitboss.api.kinds import describe_requests
@@ -20,7 +21,7 @@ from pitboss.core.version import VERSION
 from pitboss.http.access import operation_of
 from pitboss.http.signing import Turns
 from pitboss.reader.client import Reader
-from pitboss.serving.docs import serve_pages
+from pitboss.serving.docs import serve_docs
 from pitboss.serving.doors import Doors
 from pitboss.serving.guard import LOOPBACK, Guard
 from pitboss.serving.head import HeadRequests
@@ -28,6 +29,9 @@ from pitboss.serving.headers import SecurityHeaders
 from pitboss.serving.problems import RESPONSES, handle_errors
 from pitboss.serving.setup import Setup, serve_setup
 from pitboss.serving.tailer import Tailer
+from pitboss.web.live import Live
+from pitboss.web.pages import STATIC
+from pitboss.web.routes import OPENERS, desk_router
 
 MOST_WAITING = 64  # to have their passwords compared
 DESCRIPTION = """Backtests, sweeps and every other long job as durable, observable, cancellable **runs**.
@@ -55,9 +59,12 @@ def create_app(
         app.state.importing = asyncio.Semaphore(1)  # one file at a time: each may take half of the memory that is free
         app.state.tailer = Tailer(platform.log, platform.database.changes())
         app.state.tailer.start()
+        app.state.live = Live(platform, OPENERS, root_path)
+        app.state.live.start()
         gc.collect()
         gc.freeze()  # what is loaded stays: searching it for garbage would hold up every stream for a fifth of a second
         yield
+        await app.state.live.stop()
         await app.state.tailer.stop()
         app.state.reader.close()
 
@@ -72,7 +79,9 @@ def create_app(
     app.include_router(router, prefix="/api", include_in_schema=False)
     app.include_router(probes, include_in_schema=False)
     describe_requests(app, platform.kinds)
-    serve_pages(app)
+    app.include_router(desk_router())
+    app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
+    serve_docs(app)
     serve_setup(app, app.state.setup, platform.accounts)
     handle_errors(app)
     app.add_middleware(Doors, accounts=platform.accounts, is_private=is_private)

@@ -7,9 +7,10 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
-from starlette.requests import cookie_parser
+from starlette.requests import Request, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pitboss.accounts.keys import TOKEN, is_csrf_of
@@ -19,7 +20,7 @@ from pitboss.core.errors import PitbossError
 from pitboss.core.principal import LOCAL, Principal
 from pitboss.http.access import operation_of
 from pitboss.http.deps import unknown
-from pitboss.http.signing import CSRF_HEADER, SESSION_COOKIE
+from pitboss.http.signing import CSRF_FIELD, CSRF_HEADER, SESSION_COOKIE
 from pitboss.http.together import Together
 from pitboss.serving.problems import problem, problem_of
 
@@ -28,6 +29,8 @@ LOOK_SECONDS = 1.0  # between two looks whether there are accounts, and whether 
 _READS = ("GET", "HEAD", "OPTIONS")
 # operations that note in the audit what they do themselves, or change nothing
 _OWN = ("accounts_", "secrets_", "shares_", "strategies_validate")
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 2_000
 Key = tuple[str, str]  # what somebody comes with, and from where
 
 
@@ -79,7 +82,8 @@ class Doors:
             return
         if is_session:
             state["session"] = key
-            if _is_change(scope) and not is_csrf_of(key, headers.get(CSRF_HEADER, "")):
+            given, receive = await _csrf_of(scope, headers, receive) if _is_change(scope) else ("", receive)
+            if _is_change(scope) and not is_csrf_of(key, given):
                 what = f"a change that comes with a cookie needs the header {CSRF_HEADER}"
                 await problem(403, what, "send the csrf_token of GET /session")(scope, receive, send)
                 return
@@ -157,7 +161,7 @@ class Doors:
 
 def _is_open(scope: Scope) -> bool:
     """Answer whether somebody may send something who is not known yet."""
-    return _is_sign_in(scope) or (scope["method"] == "POST" and _path(scope) == "/setup")
+    return _is_sign_in(scope) or (scope["method"] == "POST" and _path(scope) in ("/setup", "/settings/theme"))
 
 
 def _is_change(scope: Scope) -> bool:
@@ -166,8 +170,24 @@ def _is_change(scope: Scope) -> bool:
     return scope["method"] not in _READS and not _is_sign_in(scope)
 
 
+async def _csrf_of(scope: Scope, headers: Headers, receive: Receive) -> tuple[str, Receive]:
+    """Answer what a change shows that a page of ours sent it: a header, or a field of the form that it is, which is
+    read for that and can be read again."""
+    given = headers.get(CSRF_HEADER, "")
+    if given or not headers.get("content-type", "").startswith(FORM):
+        return given, receive
+    body = await Request(scope, receive).body()
+    fields = parse_qs(body.decode(errors="replace"), max_num_fields=MOST_FIELDS)
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def again() -> Message:
+        return next(messages, None) or await receive()
+
+    return fields.get(CSRF_FIELD, [""])[0], again
+
+
 def _is_sign_in(scope: Scope) -> bool:
-    return scope["method"] == "POST" and _path(scope) in ("/api/v1/session", "/api/session")
+    return scope["method"] == "POST" and _path(scope) in ("/api/v1/session", "/api/session", "/sign-in")
 
 
 def _path(scope: Scope) -> str:

@@ -7,13 +7,14 @@ import logging
 import re
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pitboss.api.schemas import Problem as ProblemSchema
 from pitboss.core import errors
+from pitboss.web.refusals import is_page, refusal
 
 logger = logging.getLogger("pitboss.api")
 
@@ -83,14 +84,19 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _pitboss_error(_request: Request, error: Exception) -> JSONResponse:
+async def _pitboss_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.PitbossError)
-    return problem_of(error)
+    return refusal(request, error, status_of(error)) if is_page(request) else problem_of(error)
+
+
+def status_of(error: errors.PitbossError) -> int:
+    """Answer the status of an error."""
+    return next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
 
 
 def problem_of(error: errors.PitbossError) -> JSONResponse:
     """Answer the response that tells of an error."""
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    status = status_of(error)
     headers = None
     problems = []
     if isinstance(error, errors.QueueFull | errors.TooManyGuesses):
@@ -102,8 +108,11 @@ def problem_of(error: errors.PitbossError) -> JSONResponse:
     return problem(status, error.message, error.remedy, problems, headers)
 
 
-async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if is_page(request):
+        found = [errors.Problem(item["msg"], where=str(item["loc"][-1])) for item in error.errors()]
+        return refusal(request, errors.InvalidInput(found), 422)
     kind = request.headers.get("content-type", "")
     broken = next((item for item in error.errors() if item["type"] == "json_invalid"), None)
     if broken is not None:
@@ -128,8 +137,11 @@ async def _half_a_character(_request: Request, _error: Exception) -> JSONRespons
     return problem(422, "a text holds half a character (a lone surrogate)", "send valid Unicode")
 
 
-async def _http_error(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if is_page(request):
+        said = errors.PitbossError(str(error.detail), _REMEDIES.get(error.status_code, ""))
+        return refusal(request, said, error.status_code)
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(allowed_methods(request))
@@ -149,6 +161,7 @@ def allowed_methods(request: Request) -> list[str]:
     return []
 
 
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+async def _unexpected(request: Request, error: Exception) -> Response:
     logger.error("unexpected error", extra={"path": request.url.path}, exc_info=error)
-    return problem(500, "something went wrong inside pitboss", "see the server's log")
+    what, remedy = "something went wrong inside pitboss", "see the server's log"
+    return refusal(request, errors.PitbossError(what, remedy), 500) if is_page(request) else problem(500, what, remedy)

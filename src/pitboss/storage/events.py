@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -20,13 +21,25 @@ class SqlEventLog:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def read(self, run_id: str, after: int = 0, limit: int = 1000) -> list[StoredEvent]:
-        statement = (
-            sa.select(*_COLUMNS)
-            .where(run_events.c.run_id == run_id, run_events.c.seq > after)
-            .order_by(run_events.c.seq)
-            .limit(limit)
-        )
+    def read(self, run_id: str, after: int = 0, limit: int = 1000, types: Collection[str] = ()) -> list[StoredEvent]:
+        statement = sa.select(*_COLUMNS).where(run_events.c.run_id == run_id, run_events.c.seq > after)
+        if types:
+            statement = statement.where(run_events.c.type.in_(list(types)))
+        return self._read(statement.order_by(run_events.c.seq).limit(limit))
+
+    def latest(self, run_id: str, count: int, types: Collection[str], until: int | None = None) -> list[StoredEvent]:
+        statement = sa.select(*_COLUMNS).where(run_events.c.run_id == run_id, run_events.c.type.in_(list(types)))
+        if until is not None:
+            statement = statement.where(run_events.c.seq <= until)
+        return self._read(statement.order_by(run_events.c.seq.desc()).limit(count))[::-1]
+
+    def sample(self, run_id: str, count: int, type: str, until: int) -> list[StoredEvent]:
+        found = (run_events.c.run_id == run_id, run_events.c.type == type, run_events.c.seq <= until)
+        step = max(1, until // count)
+        statement = sa.select(*_COLUMNS).where(*found, run_events.c.seq % step == until % step)
+        return self._read(statement.order_by(run_events.c.seq).limit(2 * count))
+
+    def _read(self, statement: sa.Select[Any]) -> list[StoredEvent]:
         with self.database.reading() as connection:
             return [StoredEvent(*row) for row in connection.execute(statement)]
 

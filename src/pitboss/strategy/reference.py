@@ -21,6 +21,9 @@ class TextsByName(Protocol):
     def text_of(self, name: str) -> str:
         """Answer the newest text of a stored strategy. Raises NotFound."""
 
+    def names(self) -> list[str]:
+        """Answer the names of the stored strategies, in order."""
+
 
 class Means(Enum):
     """What a reference is."""

@@ -2,6 +2,7 @@
 
 from pitboss.kinds.backtest.params import BacktestParams
 from pitboss.kinds.backtest.report import outcome_of, report_of
+from pitboss.kinds.documents.form import document_form
 from pitboss.kinds.documents.prepare import pinned, prepare_document
 from pitboss.kinds.documents.report import about_of
 from pitboss.runs.kinds import Family, Kind
@@ -19,4 +20,5 @@ KIND = Kind(
     about=about_of,
     outcome=outcome_of,
     pinned=pinned,
+    form=document_form,
 )

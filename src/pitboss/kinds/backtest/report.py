@@ -93,7 +93,7 @@ def _doubts(result: Mapping[str, Any], metrics: Mapping[str, Any]) -> Iterator[N
 
 def _columns(described: tuple[tuple[str, Unit], ...], digits: int | None) -> list[Column]:
     return [
-        Column(name=name, label=name, unit=unit, digits=digits if unit is Unit.PRICE else None)
+        Column(name=name, label=name, unit=unit, digits=digits if unit is Unit.PRICE else None, is_gain=name == "pnl")
         for name, unit in described
     ]
 

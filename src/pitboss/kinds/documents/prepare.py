@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, Protocol, TypeVar
 
 from pitboss.backtesting.options import RULES, resolve
-from pitboss.core.clock import micros_to_iso
+from pitboss.core.clock import micros_to_iso, parse_date
 from pitboss.core.errors import InvalidInput, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kinds.documents.params import DocumentParams
@@ -51,11 +51,19 @@ class Request:
     start: str | None
     end: str | None
     cash: float
+    work: Mapping[str, float]
 
     @property
     def all_symbols(self) -> tuple[str, ...]:
         """The traded symbols, then those that the strategy only looks at."""
         return self.symbols + tuple(sorted(self.document.symbols - set(self.symbols)))
+
+
+Check = Callable[[Document], Mapping[str, float]]
+
+
+def _nothing_more(_document: Document) -> Mapping[str, float]:
+    return {}
 
 
 class Mistakes:
@@ -78,10 +86,9 @@ class Mistakes:
             raise InvalidInput(list(dict.fromkeys(self.problems)))
 
 
-def read_request(
-    params: DocumentParams, text: str, check: Callable[[Document], object] = lambda _document: None
-) -> Request:
-    """Check params against the strategy `text`; `check` adds what a kind asks of the document.
+def read_request(params: DocumentParams, text: str, check: Check = _nothing_more) -> Request:
+    """Check params against the strategy `text`; `check` adds what a kind asks of the document, and answers what is
+    asked besides bars, by name.
 
     Raises InvalidInput with every mistake.
     """
@@ -91,7 +98,7 @@ def read_request(
     if document is None:
         mistakes.tell()
     assert document is not None
-    mistakes.attempt(partial(check, document))
+    work = mistakes.attempt(partial(check, document))
     timeframe = mistakes.attempt(partial(_timeframe, params.timeframe, document))
     document = replace(document, timeframe=timeframe)  # what on("1h", …) is made of
     program = mistakes.attempt(lambda: compile_document(document, params.parameters))
@@ -102,7 +109,7 @@ def read_request(
     assert timeframe is not None
     return Request(
         document=document, program=program, sizing=resolved[0], costs=resolved[1], symbols=tuple(params.symbols),
-        timeframe=timeframe, start=params.start, end=params.end, cash=params.cash,
+        timeframe=timeframe, start=params.start, end=params.end, cash=params.cash, work=work or {},
     )  # fmt: skip
 
 
@@ -114,16 +121,43 @@ def _timeframe(given: str | None, document: Document) -> Timeframe:
     return document.timeframe
 
 
-def prepare_document(
-    params: DocumentParams, sources: Sources, check: Callable[[Document], object] = lambda _document: None
-) -> Prepared:
+def prepare_document(params: DocumentParams, sources: Sources, check: Check = _nothing_more) -> Prepared:
     """Check a run of a document and fix its sources; `check` is that of `read_request`.
 
     Raises InvalidInput with every mistake.
     """
     request = read_request(params, StrategyRef.remote(params.strategy).text(sources.strategies), check)
     snapshot = fix_sources(request, sources.bars)
-    return Prepared(f"strategy/{request.document.name}", snapshot, identity_of(snapshot))
+    work = {"bars": bars_of(request, snapshot), **request.work}
+    return Prepared(
+        f"strategy/{request.document.name}", snapshot | {"work": work}, identity_of(snapshot), work,
+        tuple(cautions_of(request)),
+    )  # fmt: skip
+
+
+def bars_of(request: Request, snapshot: Mapping[str, Any]) -> float:
+    """Answer about how many bars will be looked at: those stored in the range, joined where they have to be."""
+    low, high = range_of(request.start, request.end)
+    total = 0.0
+    for series in snapshot["data"]:
+        first, last = (parse_date(series[end]) for end in ("first", "last"))
+        seen = min(last, high or last) - max(first, low or first)
+        share = min(1.0, max(0.0, seen / (last - first))) if last > first else 1.0
+        total += series["rows"] * share * parse_timeframe(series["timeframe"]).micros / request.timeframe.micros
+    return float(round(total))
+
+
+def cautions_of(request: Request) -> Iterator[str]:
+    """Yield what a person should think about before such a run starts."""
+    if not {"stop_loss", "trailing_stop"} & set(request.document.levels):
+        yield "there is no stop: a position may lose without limit"
+    if request.sizing.type == "percent_equity" and request.sizing.value >= 1:
+        yield "each position takes all of the equity"
+    if request.sizing.leverage > 1:
+        yield f"positions may be worth {request.sizing.leverage:g} times the equity"
+    costs = request.costs
+    if not any((costs.commission, costs.per_share, costs.per_order, costs.minimum, costs.slippage)):
+        yield "trading costs nothing here: results will look better than they can be"
 
 
 def pinned(params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The sweep: every combination of a grid of parameters of one strategy document over stored bars."""
 
+from pitboss.kinds.documents.form import document_form
 from pitboss.kinds.documents.prepare import pinned
 from pitboss.kinds.documents.report import about_of
 from pitboss.kinds.sweep.params import SweepParams
 from pitboss.kinds.sweep.prepare import prepare
-from pitboss.kinds.sweep.report import outcome_of, report_of
+from pitboss.kinds.sweep.report import item_of, outcome_of, report_of
 from pitboss.runs.kinds import Family, Kind
 
 KIND = Kind(
@@ -19,5 +20,7 @@ KIND = Kind(
     report=report_of,
     about=about_of,
     outcome=outcome_of,
+    item=item_of,
     pinned=pinned,
+    form=document_form,
 )

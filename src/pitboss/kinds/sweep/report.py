@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
 from pitboss.backtesting.ranking import RANKABLE, SCORE
-from pitboss.backtesting.summary import METRICS
+from pitboss.backtesting.summary import METRICS, shown
 from pitboss.kinds.documents.report import column_of, source_notes, title_of
 from pitboss.runs.model import Run
 from pitboss.runs.report import Chart, Column, Download, Figure, Note, Report, Table, Unit
@@ -102,6 +103,12 @@ def _best(result: dict[str, Any]) -> Table:
     rows = [row(each) for each in result["best"]]
     title = f"{result['variants']:,} of {result['total']:,} variants, best by {metric}"
     return Table(name="best", title=title, columns=columns, rows=rows, shown=10)
+
+
+def item_of(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer what of a variant is shown while the sweep goes on."""
+    metrics = item.get("metrics", {})
+    return {**item.get("parameters", {}), **{label: shown(name, metrics.get(name)) for name, label in FURTHER.items()}}
 
 
 def _shown(parameters: dict[str, float]) -> str:

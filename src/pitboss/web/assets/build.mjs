@@ -17,9 +17,10 @@ rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
 
 const built = await build({
-  entryPoints: { desk: "js/desk.js", charts: "js/charts.js", editor: "js/editor.js", style: "css/desk.css" },
+  entryPoints: { desk: "js/desk.js", style: "css/desk.css" },
   outdir: OUT,
   bundle: true,
+  splitting: true,
   minify: true,
   format: "esm",
   target: ["es2022", "chrome109", "firefox115", "safari16.4"],

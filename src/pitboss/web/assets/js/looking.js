@@ -1,0 +1,21 @@
+// What is heavy is loaded where it is seen: charts and editors.
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (!entry.isIntersecting) continue;
+    seen.unobserve(entry.target);
+    import("./charts.js").then((charts) => charts.draw(entry.target));
+  }
+}, { rootMargin: "200px" });
+
+export function look(within = document) {
+  for (const figure of within.querySelectorAll("[data-chart]:not([data-drawn])")) {
+    figure.dataset.drawn = "";
+    seen.observe(figure);
+  }
+  if (within.querySelector("[data-editor]:not([data-edited])")) import("./editor.js").then((editor) => editor.start(within));
+}
+
+export function startLooking() {
+  look();
+  document.addEventListener("pitboss:changed", () => look());
+}
