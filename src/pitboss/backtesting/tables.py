@@ -122,6 +122,13 @@ def monthly_frame(equity: pl.DataFrame, cash: float) -> pl.DataFrame:
     return ends.select("year", "month", growth.alias("return"))
 
 
+def hours_frame(trades: pl.DataFrame) -> pl.DataFrame:
+    """Answer `weekday, hour, pnl, trades` of a `trades_frame` by when they were entered (UTC): Monday is 1."""
+    at = pl.col("entry_ts").dt
+    grouped = trades.group_by(at.weekday().alias("weekday"), at.hour().alias("hour"))
+    return grouped.agg(pl.col("pnl").sum(), pl.len().alias("trades")).sort("weekday", "hour")
+
+
 def candles_frame(outcome: Outcome) -> pl.DataFrame:
     """Answer `symbol, ts, open, high, low, close` of what was traded: as many bars joined as make a chart, not more."""
     frames = []

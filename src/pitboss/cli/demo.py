@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from pitboss.bootstrap import Platform
 from pitboss.cli.options import DataDir
 from pitboss.cli.platform import platform_of
 from pitboss.cli.render import console
 from pitboss.cli.reports import list_runs, show_run
+from pitboss.cli.server import serve
 from pitboss.cli.watching import LiveLine, follow
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.runs.model import Run, RunQuery
@@ -36,6 +40,7 @@ parameters:
   fast_period: {default: 12, low: 5, high: 100}
   slow_period: {default: 48, low: 10, high: 400}
 """
+USUAL_PORT = 8000
 SYMBOLS = ("DEMO-A", "DEMO-B", "DEMO-C")
 GRID = {"fast_period": {"low": 5, "high": 50, "step": 5}, "slow_period": {"low": 60, "high": 240, "step": 20}}
 LARGE_GRID = {
@@ -44,7 +49,12 @@ LARGE_GRID = {
 }
 
 
-def demo(data_dir: DataDir = None) -> None:
+def demo(
+    data_dir: DataDir = None,
+    serves: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="End by serving the desk with these runs.")
+    ] = False,
+) -> None:
     """Make bars, run a backtest and a sweep, cancel a second sweep half-way, and show the history."""
     with platform_of(data_dir or Path("demo-data")) as platform:
         _say("Two years of synthetic 5-minute bars for three symbols")
@@ -60,7 +70,23 @@ def demo(data_dir: DataDir = None) -> None:
         _say("The history")
         list_runs(platform, platform.service.find(platform.who, RunQuery(limit=10)))
         folder = platform.settings.data_dir
-    print(f"\nThe API and its documentation: script/serve --data-dir {folder}, then http://127.0.0.1:8000/docs")
+    if not serves:
+        print(f"\nSee them in the browser: script/serve --data-dir {folder}, then http://127.0.0.1:8000/")
+        return
+    port = _free_port()
+    print(f"\nThe desk, with these runs: http://127.0.0.1:{port}/  (Ctrl-C ends it)", flush=True)
+    serve(port=port, data_dir=folder)
+
+
+def _free_port() -> int:
+    """Answer the usual port, or any where that is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", USUAL_PORT))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _say(text: str) -> None:

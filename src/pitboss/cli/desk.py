@@ -24,7 +24,8 @@ from pitboss.runs.service import CancelAnswer
 from pitboss.runs.submission import Submission
 
 CHANGES = (  # commands that change something and note it nowhere else
-    "backtest", "sweep", "run ", "strategy add", "runs cancel", "runs retry", "runs resume", "runs rerun",
+    "backtest", "sweep", "run ", "strategy add", "runs cancel", "runs priority", "runs retry", "runs resume",
+    "runs rerun",
 )  # fmt: skip
 
 
@@ -43,6 +44,8 @@ class Service(Protocol):
     def resolve(self, who: Principal, reference: str) -> Run: ...
 
     def cancel(self, who: Principal, run_id: str, keep_partial: bool, reason: str = "") -> CancelAnswer: ...
+
+    def prioritize(self, who: Principal, run_id: str, priority: str | int) -> Run: ...
 
     def unconfirmed(self, run: Run) -> str: ...
 

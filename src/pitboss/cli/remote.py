@@ -138,6 +138,9 @@ class RemoteRuns:
         told = self._client.cancel(run_id, keep_partial, reason)
         return CancelAnswer(self._run(told), told["message"])
 
+    def prioritize(self, _who: Principal, run_id: str, priority: str | int) -> Run:
+        return self._run(self._client.prioritize(run_id, priority))
+
     def unconfirmed(self, _run: Run) -> str:
         return ""
 

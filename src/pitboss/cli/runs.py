@@ -110,6 +110,21 @@ def cancel(
 
 
 @app.command()
+def priority(
+    run: Reference,
+    to: Annotated[str, typer.Argument(metavar="PRIORITY", help="low, normal, high, or -1000 to 1000.")] = "high",
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move a queued run forward or back."""
+    with desk_of(data_dir) as desk:
+        moved = desk.service.prioritize(desk.who, desk.service.resolve(desk.who, run).id, to)
+        place = desk.service.place(moved)
+        shown = f"place {place.position} in the queue" if place else moved.state.value
+        print_json(moved.as_dict(place)) if as_json else print(shown)
+
+
+@app.command()
 def retry(run: Reference, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Queue a failed or cancelled run again, as a new run."""
     with desk_of(data_dir) as desk:

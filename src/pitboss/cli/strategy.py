@@ -13,6 +13,7 @@ from pitboss.cli.render import short_time, table
 from pitboss.core.clock import to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.strategy.reader import read_document_file
+from pitboss.strategy.schema import document_schema
 
 app = typer.Typer(help="Check, store and show strategy documents.", no_args_is_help=True)
 
@@ -38,6 +39,11 @@ def validate(
         print(f"warning: '{name}' is defined and never used")
     warning = "" if document.has_entry else "  (it has no entry condition and cannot be run)"
     print(f"{document.name}: no mistakes, {len(document.parameters)} parameters{warning}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of strategy documents, for editors that check and complete by it."""
+    print_json(document_schema())
 
 
 @app.command()

@@ -137,6 +137,10 @@ class Client:
         """Ask a run to end; `message` of the answer says what that did."""
         return self._json("POST", f"/runs/{run_id}/cancel", json={"keep_partial": keep_partial, "reason": reason})
 
+    def prioritize(self, run_id: str, priority: str | int) -> dict[str, Any]:
+        """Move a queued run forward or back: low, normal, high, or -1000 to 1000."""
+        return self._json("POST", f"/runs/{run_id}/priority", json={"priority": priority})
+
     def retry(self, run_id: str) -> dict[str, Any]:
         """Queue a failed or cancelled run again, as a new run."""
         return self._json("POST", f"/runs/{run_id}/retry")

@@ -16,7 +16,7 @@ def read(value: Value | object, unit: Unit, digits: int | None = None) -> str:
         return str(value).replace("T", " ").removesuffix("Z")
     if is_infinite(value):
         return "∞"
-    if isinstance(value, bool | str) or not isinstance(value, int | float):
+    if unit is Unit.TEXT or isinstance(value, bool | str) or not isinstance(value, int | float):
         return str(value)
     if unit is Unit.SECONDS:
         return long_duration(value)

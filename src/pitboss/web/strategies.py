@@ -17,20 +17,14 @@ from pitboss.core.principal import Principal
 from pitboss.http.deps import Ask
 from pitboss.runs.model import RunQuery
 from pitboss.strategy.functions import CALENDAR, PRICES, function_names, lookup
-from pitboss.strategy.reader import KEYS, inspect_document, read_document
+from pitboss.strategy.reader import inspect_document, read_document
+from pitboss.strategy.schema import SECTIONS, TOP
 from pitboss.strategy.starters import starters
 from pitboss.web.pages import Desk, Visit
 
 router = APIRouter()
 MOST_TEXT = 64 * 1024
 CANDLES = 400
-_SECTIONS = {
-    "entry": ("long", "short", "order", "windows", "cooldown", "max_positions"),
-    "exit": ("long", "short", "at"),
-    "risk": ("stop_loss", "take_profit", "trailing_stop", "max_bars"),
-    "sizing": ("type", "value", "lot", "leverage", "maintenance", "when_short"),
-    "costs": ("commission", "slippage", "per_share", "per_order", "minimum", "borrow", "margin_interest"),
-}  # fmt: skip
 
 
 @cache
@@ -48,9 +42,13 @@ def completions() -> str:
         found.append({"label": name, "type": "function", "detail": shape, "info": meaning})
     found += [{"label": name, "type": "variable", "detail": "a price of the bar", "info": ""} for name in PRICES]
     found += [{"label": name, "type": "variable", "detail": "of the bar's clock", "info": ""} for name in CALENDAR]
-    found += [{"label": name, "type": "keyword", "detail": "a section of the document", "info": ""} for name in KEYS]
-    for section, names in _SECTIONS.items():
-        found += [{"label": name, "type": "property", "detail": f"of {section}", "info": ""} for name in names]
+    found += [{"label": name, "type": "keyword", "detail": "of the document", "info": TOP[name][0]} for name in TOP]
+    for section, fields in SECTIONS.items():
+        found.append({"label": section, "type": "keyword", "detail": ", ".join(fields), "info": ""})
+        found += [
+            {"label": name, "type": "property", "detail": f"of {section}", "info": meaning}
+            for name, (meaning, _) in fields.items()
+        ]
     return json.dumps(found)
 
 

@@ -10,6 +10,7 @@ from pitboss.backtesting.tables import (
     benchmark_frame,
     candles_frame,
     equity_frame,
+    hours_frame,
     monthly_frame,
     orders_frame,
     trades_frame,
@@ -74,14 +75,14 @@ def results(outcome: Outcome, doubts: list[str], context: RunContext) -> dict[st
     }
     artifacts = [save_frame(context, name, frame) for name, frame in frames.items()]
     for name, frame in (("monthly", monthly_frame(equity, outcome.cash)), ("candles", candles_frame(outcome)),
-                        ("benchmark", benchmark_frame(outcome))):  # fmt: skip
+                        ("benchmark", benchmark_frame(outcome)), ("hours", hours_frame(frames["trades"]))):  # fmt: skip
         save_frame(context, name, frame)
     return {
         "metrics": as_json(compute_metrics(outcome)),
         "trades": len(frames["trades"]),
         "final_equity": float(equity["equity"][-1]) if len(equity) else outcome.cash,
         "artifacts": artifacts,
-        "benchmark": "benchmark.parquet",
+        "charts": ["benchmark", "hours"],
         "gaps": gaps_of(outcome.universe),
         "doubts": doubts,
         "digits": digits_of(outcome.universe),

@@ -114,7 +114,7 @@ def _is_recent(result: Mapping[str, Any]) -> bool:
 def _charts(run: Run, result: Mapping[str, Any]) -> Iterator[Chart]:
     yield Chart(
         name="equity", title="Equity", type="line", artifact="equity.parquet", x="ts", y=["equity"], unit=Unit.MONEY,
-        is_equity=True, beside=[BENCHMARK] if "benchmark" in result else [],
+        is_equity=True, beside=[BENCHMARK] if "benchmark" in result.get("charts", ()) else [],
     )  # fmt: skip
     yield Chart(
         name="drawdown", title="Drawdown", type="area", artifact="drawdown.parquet", x="ts", y=["drawdown"],
@@ -133,3 +133,8 @@ def _charts(run: Run, result: Mapping[str, Any]) -> Iterator[Chart]:
         name="monthly", title="Monthly returns", type="heatmap", artifact="monthly.parquet", x="month", y=["year"],
         value="return", unit=Unit.PERCENT,
     )  # fmt: skip
+    if "hours" in result.get("charts", ()):
+        yield Chart(
+            name="hours", title="Profit by weekday and hour of entry, UTC", type="heatmap", artifact="hours.parquet",
+            x="hour", y=["weekday"], value="pnl", unit=Unit.MONEY,
+        )  # fmt: skip

@@ -1,6 +1,7 @@
 // Trades on a chart: a line from entry to exit, green or red by what it brought, all of them drawn in one go.
 import { colours } from "./units.js";
 
+const CROWD = 400; // trades in sight, beyond which they are only a shade
 const NEAR = 6; // pixels within which a mark is meant
 const MICROS = 1e6;
 
@@ -57,6 +58,8 @@ export class TradeMarks {
     const paint = (this.paint ??= colours());
     target.useBitmapCoordinateSpace(({ context, horizontalPixelRatio: across, verticalPixelRatio: down }) => {
       this.placed = [];
+      const isCrowded = this.trades.filter((trade) => trade.from <= range.to && (trade.to ?? trade.from) >= range.from).length > CROWD;
+      context.globalAlpha = isCrowded ? 0.25 : 1;
       for (const isGood of [true, false]) {
         context.beginPath();
         for (const trade of this.trades) {
@@ -64,17 +67,19 @@ export class TradeMarks {
           const [x, y] = [scale.logicalToCoordinate(trade.from), this.series.priceToCoordinate(trade.y)];
           if (x === null || y === null) continue;
           const head = trade.isLong ? 5 : -5;
-          context.moveTo(x * across, y * down);
-          context.lineTo((x - 4) * across, (y + head) * down);
-          context.lineTo((x + 4) * across, (y + head) * down);
-          context.closePath();
+          if (!isCrowded) {
+            context.moveTo(x * across, y * down);
+            context.lineTo((x - 4) * across, (y + head) * down);
+            context.lineTo((x + 4) * across, (y + head) * down);
+            context.closePath();
+          }
           let [toX, toY] = [x, y];
           if (trade.to !== null) {
             [toX, toY] = [scale.logicalToCoordinate(trade.to), this.series.priceToCoordinate(trade.end)];
             if (toX === null || toY === null) continue;
             context.moveTo(x * across, y * down);
             context.lineTo(toX * across, toY * down);
-            context.rect((toX - 2) * across, (toY - 2) * down, 4 * across, 4 * down);
+            if (!isCrowded) context.rect((toX - 2) * across, (toY - 2) * down, 4 * across, 4 * down);
           }
           this.placed.push([trade.row, x, y, toX, toY]);
         }
@@ -82,8 +87,9 @@ export class TradeMarks {
         context.fillStyle = context.strokeStyle;
         context.lineWidth = 1.2 * across;
         context.stroke();
-        if (this.placed.length < 1500) context.fill();
+        if (!isCrowded) context.fill();
       }
+      context.globalAlpha = 1;
       const chosen = this.placed.find(([row]) => row === this.chosen);
       if (chosen) {
         context.beginPath();
