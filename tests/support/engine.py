@@ -24,6 +24,7 @@ from pitboss.runs.service import Policy, Ports, RunService
 from pitboss.runs.submission import Submission
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
+from pitboss.storage.remarks import SqlRemarks
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
 from support.jobs import KINDS, MARK
@@ -60,7 +61,7 @@ class Engine:
         self.figures = SqlFigures(database)
         ports = Ports(
             store=self.store, log=SqlEventLog(database), registry=SqlWorkerRegistry(database), figures=self.figures,
-            launcher=NoLauncher(), kinds=ALL_KINDS, sources=self.platform.sources,
+            launcher=NoLauncher(), remarks=SqlRemarks(database), kinds=ALL_KINDS, sources=self.platform.sources,
         )  # fmt: skip
         policy = Policy(limits_of(self.settings), self.settings.max_queue_size, self.settings.lease_seconds)
         self.service = RunService(ports, policy)

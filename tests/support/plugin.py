@@ -32,10 +32,11 @@ class Environment:
         """Build a wheel from a copy of `source`, without a network; answer it."""
         copy = self.folder / f"build-{source.name}"
         copy.mkdir()
-        shutil.copytree(source / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copytree(source / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+        for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "script/assets"):
             if (source / name).exists():
-                shutil.copy(source / name, copy)
+                (copy / name).parent.mkdir(exist_ok=True)
+                shutil.copy(source / name, copy / name)
         before = set(self.wheels.glob("*.whl"))
         self.wheels.mkdir(exist_ok=True)
         code = f"import os, hatchling.build as b; os.chdir({str(copy)!r}); b.build_wheel({str(self.wheels)!r})"

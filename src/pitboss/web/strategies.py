@@ -84,11 +84,11 @@ def strategy(visit: Desk, name: str, version: int | None = None, against: int | 
     stored = shelf.get(me.name, name, version)
     changes = difference(shelf.get(me.name, name, against).text, stored.text) if against else []
     runs = visit.platform.service.find(me, RunQuery(subject=f"strategy/{name}", limit=20))
-    kinds = visit.platform.service.kinds
-    return visit.render(
-        "strategy.html", **_context(visit, stored.text), stored=stored, versions=versions[::-1], runs=runs,
-        outcomes={run.id: kinds.outcome(run) for run in runs}, about={}, changes=changes, against=against,
-    )  # fmt: skip
+    context = _context(visit, stored.text) | {
+        "changes": changes, "against": against,
+        "outcomes": {run.id: visit.platform.service.kinds.outcome(run) for run in runs},
+    }  # fmt: skip
+    return visit.render("strategy.html", **context, stored=stored, versions=versions[::-1], runs=runs)
 
 
 def _context(visit: Visit, text: str) -> dict[str, Any]:

@@ -25,11 +25,11 @@ def document_form(model: type[Params], given: Mapping[str, Any], sources: Source
     schema: dict[str, Any] = model.model_json_schema()
     fields = schema["properties"]
     names = sources.strategies.names()
-    chosen = str(given.get("strategy") or (names[0] if names else ""))
+    proposed = names[0] if names else next(iter(starters().values()))
+    chosen = str(given.get("strategy") or proposed)
     series = sources.bars.all()
-    fields["strategy"] |= {"choices": [{"value": name} for name in names], "refines": True, "is_text": True}
-    if not names:
-        fields["strategy"] |= {"default": next(iter(starters().values()))}
+    fields["strategy"] |= {"choices": [{"value": name} for name in names], "refines": True, "is_text": True,
+                           "default": proposed}  # fmt: skip
     fields["symbols"] |= {"choices": _symbols(series)}
     lengths = {each.timeframe: parse_timeframe(each.timeframe) for each in series}
     fields["timeframe"] |= {"suggestions": sorted(lengths, key=lambda text: lengths[text])}

@@ -24,6 +24,7 @@ def script_form(model: type[Params], given: Mapping[str, Any], sources: Sources)
     found, _ = sources.scripts.all()
     fields["script"] |= {
         "choices": [{"value": each.name, "about": each.declaration.title} for each in found], "refines": True,
+        **({"default": found[0].name} if found else {}),
     }  # fmt: skip
     chosen = str(given.get("script") or (found[0].name if found else ""))
     try:

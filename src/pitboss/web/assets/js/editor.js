@@ -53,7 +53,7 @@ function edit(area) {
       doc: area.value,
       extensions: [
         lineNumbers(), history(), drawSelection(), indentOnInput(), indentUnit.of("  "), bracketMatching(), closeBrackets(), highlightActiveLine(), highlightSelectionMatches(),
-        yaml(), syntaxHighlighting(ink), look, EditorView.lineWrapping,
+        yaml(), syntaxHighlighting(ink), look, EditorView.lineWrapping, EditorView.domEventHandlers({ beforeinput: replaced }),
         EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }),
         EditorState.readOnly.of(area.readOnly),
         area.dataset.check ? [lintGutter(), linter((view) => check(view, area), { delay: 250 })] : [],
@@ -73,6 +73,14 @@ function edit(area) {
   if (area.dataset.check) forceLinting(view);
   const symbol = document.querySelector("[data-preview]");
   if (symbol) follow(area, symbol);
+}
+
+// What is typed over a selection: a browser would carry the style of what stood there along, which the page's policy forbids.
+function replaced(event, view) {
+  if (event.inputType !== "insertText" || !event.data || view.state.selection.main.empty || /^[([{'"]$/.test(event.data)) return false;
+  event.preventDefault();
+  view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type" });
+  return true;
 }
 
 function completer(address) {

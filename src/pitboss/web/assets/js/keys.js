@@ -3,7 +3,7 @@ import { root } from "./page.js";
 
 const PLACES = { b: "/", l: "/library", s: "/strategies", d: "/data", q: "/queue", h: "/runs" };
 let chosen = null;
-let awaits = 0;
+let awaits = -Infinity; // when g was pressed
 
 export function startKeys() {
   document.addEventListener("keydown", pressed);
@@ -30,7 +30,7 @@ function pressed(event) {
   if (document.getElementById("palette")?.open) return within(event);
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector("dialog[open]")) return;
   if (performance.now() - awaits < 1200) {
-    awaits = 0;
+    awaits = -Infinity;
     if (PLACES[event.key]) location.href = root + PLACES[event.key];
     return;
   }

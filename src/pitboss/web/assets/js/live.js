@@ -265,7 +265,7 @@ async function moved(said) {
       told.clear();
       await htmx.swap({ target: page, sourceElement: page, text: fresh.outerHTML, swap: "outerMorph", transition: false });
       document.dispatchEvent(new CustomEvent("pitboss:changed"));
-      say(document.querySelector(".verdict")?.textContent.trim() ?? "");
+      say(document.querySelector(".verdict strong")?.textContent ?? "");
     }
     const question = document.querySelector(`#dialog[open] [data-question="${page.dataset.run}"]`);
     if (question) htmx.ajax("GET", `${root}/runs/${page.dataset.run}/cancel`, { target: "#dialog-body" });
