@@ -10,8 +10,8 @@ from playwright.sync_api import Page, expect
 from browser.conftest import NARROW, WIDE, address, watched
 from support.bars import random_bars
 from support.engine import until
+from support.kinds import python_with_slow_kind
 from support.server import Server
-from support.slow import python_with_slow_kind
 
 MISTAKEN = """\
 name: journey

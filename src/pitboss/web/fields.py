@@ -172,7 +172,8 @@ def read_form(form: Form, given: Given) -> dict[str, Any]:
         except InvalidInput as error:
             problems += [Problem(problem.message, problem.remedy, where=each.name) for problem in error.problems]
             continue
-        if value not in (None, "", [], {}):
+        is_default = value is False and not each.default
+        if value not in (None, "", [], {}) and not is_default:
             values[each.name] = value
     if problems:
         raise InvalidInput(problems)

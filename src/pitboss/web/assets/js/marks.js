@@ -104,10 +104,9 @@ export class TradeMarks {
   }
 
   hitTest(x, y) {
-    for (const [row, fromX, fromY, toX, toY] of this.placed || []) {
-      if (near(x, y, fromX, fromY) || near(x, y, toX, toY)) return { externalId: String(row), zOrder: "top", cursorStyle: "pointer" };
-    }
-    return null;
+    const placed = this.placed || []; // where one trade ends and the next begins, that one is meant
+    const hit = placed.find(([, fromX, fromY]) => near(x, y, fromX, fromY)) || placed.find(([, , , toX, toY]) => near(x, y, toX, toY));
+    return hit ? { externalId: String(hit[0]), zOrder: "top", cursorStyle: "pointer" } : null;
   }
 }
 

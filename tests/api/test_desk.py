@@ -1,0 +1,196 @@
+"""The desk's pages in process: who may open which, and what their forms refuse."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from api.test_access import BACKTEST, PASSWORD
+from pitboss.bootstrap import open_platform
+from pitboss.core.principal import Principal, Rights
+from pitboss.core.settings import load_settings
+from pitboss.core.timeframe import parse_timeframe
+from pitboss.http.access import ADMINISTER, OPEN, READ, RUN, operation_of
+from pitboss.runs.sharing import Shared
+from pitboss.runs.submission import Submission
+from pitboss.serving.app import create_app
+from pitboss.web.access import ACCESS
+from pitboss.web.fields import form_of, read_form
+from pitboss.web.routes import PAGES
+from support.server import pitboss
+
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("desk")
+    pitboss("data", "synth", "-s", "SYN", "-t", "5m", "--days", 9, data_dir=folder)
+    platform = open_platform(load_settings(data_dir=folder, min_free_disk_mb=0))
+    platform.accounts.begin("root", PASSWORD)
+    admin = platform.accounts.local()
+    for name, role in (("ann", "trader"), ("eve", "trader"), ("val", "viewer")):
+        platform.accounts.add(admin, name, PASSWORD, role)
+    bars = platform.catalog_of(admin)
+    bars.share("SYN", parse_timeframe("5m"), True)
+    app = create_app(platform, frozenset({"testserver"}))
+    with TestClient(app, base_url="https://testserver") as http:
+        yield platform, http
+    platform.close()
+
+
+def signed_in(http, name):
+    http.cookies.clear()
+    answer = http.post("/sign-in", data={"name": name, "password": PASSWORD, "next": "/runs"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/runs")
+    page = http.get("/settings", headers=HTML).text
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+def routes():
+    return [route for module in PAGES for route in module.router.routes if isinstance(route, APIRoute)]
+
+
+def test_every_page_has_a_level_and_no_level_is_left_over():
+    assert sorted({operation_of(route.endpoint) for route in routes()}) == sorted(ACCESS)
+
+
+def test_who_is_not_known_is_led_to_sign_in_and_changes_nothing(world):
+    platform, http = world
+    http.cookies.clear()
+    run = platform.service.submit(Principal("ann"), Submission(kind="backtest", params=BACKTEST))
+    for route in routes():
+        path = re.sub(r"{run_id}", run.id, route.path)
+        path = re.sub(r"{[^}]+}", "x", path)
+        level = ACCESS[operation_of(route.endpoint)]
+        for method in route.methods - {"HEAD"}:
+            answer = http.request(method, path, headers=HTML, follow_redirects=False)
+            if level is OPEN:
+                assert answer.status_code in (200, 303, 401, 404, 409), path
+            elif method == "GET":
+                assert answer.status_code == 303, path
+                assert answer.headers["location"].startswith("/sign-in?next="), path
+            else:
+                assert answer.status_code == 401, path
+
+
+def test_a_viewer_looks_and_an_account_that_is_no_administrator_administers_nothing(world):
+    _, http = world
+    for name, rights in (("val", Rights.READ), ("eve", Rights.RUN)):
+        csrf = signed_in(http, name)
+        for route in routes():
+            level = ACCESS[operation_of(route.endpoint)]
+            path = re.sub(r"{[^}]+}", "x", route.path)
+            for method in route.methods - {"HEAD"}:
+                if level in (READ, RUN, ADMINISTER) and level > rights:
+                    answer = http.request(method, path, headers=HTML | {"X-CSRF-Token": csrf}, follow_redirects=False)
+                    assert answer.status_code == 403, (name, path)
+
+
+def test_anothers_runs_are_not_there_on_any_page(world):
+    platform, http = world
+    ann = Principal("ann")
+    run = platform.service.submit(ann, Submission(kind="backtest", params=BACKTEST, tags=("anns own",)))
+    saved = platform.backtests.create(ann, "anns saved", BACKTEST)
+    platform.strategies.add("ann", "anns-strategy", "name: anns-strategy\ntimeframe: 1d\nentry: {long: 'close > 1'}\n")
+    csrf = signed_in(http, "eve")
+    for route in routes():
+        for method in route.methods - {"HEAD"}:
+            if not re.search(r"{(run_id|backtest_id|name)}", route.path) or route.path.startswith("/new"):
+                continue
+            path = re.sub("{run_id}", run.id, re.sub("{backtest_id}", saved.id, route.path))
+            path = re.sub("{name}", "trades" if "/tables/" in path else "anns-strategy", re.sub("{number}", "0", path))
+            path += "?seq=1" if path.endswith("/at") else ""
+            answer = http.request(method, path, headers=HTML | {"X-CSRF-Token": csrf}, follow_redirects=False)
+            assert answer.status_code == 404, (method, path, answer.text[:300])
+    for path in ("/", "/runs", "/library", "/strategies", "/queue", "/find?q=ann", "/compare", "/new/backtest"):
+        page = http.get(path, headers=HTML)
+        assert page.status_code == 200, path
+        assert not [word for word in (run.id, "anns") if word in page.text], path
+    assert http.get(f"/compare?run={run.id}&run={run.id}", headers=HTML).status_code == 404
+    for topics in (f"run:{run.id}@1", "nothing"):
+        assert http.get(f"/live?topics={topics}", headers={"Accept": "application/json"}).status_code == 404
+    assert platform.service.get(ann, run.id).state == "queued"
+
+
+def test_a_form_that_no_page_of_ours_sent_changes_nothing(world):
+    platform, http = world
+    csrf = signed_in(http, "eve")
+    eve = Principal("eve")
+    run = platform.service.submit(eve, Submission(kind="backtest", params=BACKTEST))
+    for given in ({}, {"csrf_token": "x" * 43}, {"csrf_token": ""}):
+        answer = http.post(f"/runs/{run.id}/cancel", data={"keep": "no", **given}, headers=HTML)
+        assert answer.status_code == 403, answer.text
+    assert http.post(f"/runs/{run.id}/cancel", content=b"a=1", headers=HTML).status_code == 403
+    assert platform.service.get(eve, run.id).state == "queued"
+    done = http.post(
+        f"/runs/{run.id}/cancel", data={"keep": "no", "csrf_token": csrf}, headers=HTML, follow_redirects=False
+    )
+    assert done.status_code == 303
+    assert platform.service.get(eve, run.id).state == "cancelled"
+
+
+def test_signing_in_leads_nowhere_else(world):
+    _, http = world
+    for there in ("https://evil.example/", "//evil.example", "/\\evil.example", "evil"):
+        http.cookies.clear()
+        form = {"name": "eve", "password": PASSWORD, "next": there}
+        assert http.post("/sign-in", data=form, follow_redirects=False).headers["location"] == "/"
+    http.cookies.clear()
+    wrong = http.post("/sign-in", data={"name": "eve", "password": "wrong wrong", "next": "/"})
+    assert (wrong.status_code, "Not signed in" in wrong.text) == (401, True)
+
+
+def test_a_link_shows_a_report_to_anybody_and_nothing_else(world):
+    platform, http = world
+    ann = Principal("ann")
+    run = platform.service.submit(ann, Submission(kind="backtest", params=BACKTEST))
+    _, key = platform.sharing.link(ann, Shared("run", run.id, "ann"), 3600)
+    http.cookies.clear()
+    page = http.get(f"/shared/{key}", headers=HTML)
+    assert (page.status_code, run.id in page.text) == (200, False)
+    assert http.get("/shared/nothing", headers=HTML).status_code == 404
+
+
+def test_a_token_is_shown_once_and_a_secret_never(world):
+    _, http = world
+    csrf = signed_in(http, "eve")
+    made = http.post(
+        "/settings/tokens", data={"name": "one", "scope": "read", "expires": "1d", "csrf_token": csrf}, headers=HTML
+    )
+    assert re.search(r"pb_[\w-]{20,}", made.text)
+    assert not re.search(r"pb_[\w-]{20,}", http.get("/settings", headers=HTML).text)
+    http.post("/settings/secrets", data={"name": "KEY", "value": "hush hush hush", "csrf_token": csrf}, headers=HTML)
+    page = http.get("/settings", headers=HTML).text
+    assert ("KEY" in page, "hush" in page) == (True, False)
+
+
+SCHEMA = {
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string"}, "count": {"type": "integer", "default": 3}, "share": {"type": "number"},
+        "is_on": {"type": "boolean"}, "side": {"enum": ["long", "short"]}, "level": {"enum": [1, 2]},
+        "prices": {"type": "array", "items": {"type": "number"}}, "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+        "costs": {"type": "object", "properties": {"fee": {"type": ["number", "string"]}}},
+        "free": {"type": "object", "additionalProperties": True},
+    },
+}  # fmt: skip
+
+
+def test_what_is_written_into_a_form_is_what_comes_out():
+    form = form_of(SCHEMA, {})
+    given = {"name": "a", "count": "12", "share": "0.5", "is_on": "true", "side": "short", "level": "2", "prices": "1, 2.5",
+             "costs.fee": "0.1%", "free": "a: 1\nb: [x]"}  # fmt: skip
+    assert read_form(form, {name: [text] for name, text in given.items()}) == {
+        "name": "a", "count": 12, "share": 0.5, "is_on": True, "side": "short", "level": 2, "prices": [1, 2.5],
+        "costs": {"fee": "0.1%"}, "free": {"a": 1, "b": ["x"]},
+    }  # fmt: skip
+    assert read_form(form, {}) == {}
+    assert read_form(form, {"share": ["nan"], "count": ["many"]}) == {"share": "nan", "count": "many"}
+    again = form_of(SCHEMA, read_form(form, {"prices": ["1,2"], "costs.fee": ["3"]}))
+    assert {field.name: field.text for field in again.fields}["prices"] == "1, 2"
