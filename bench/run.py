@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import accounts
 import cli
+import desk
 import engine
 import imports
 import kernels
@@ -28,6 +29,7 @@ PARTS = {
     "load": load,
     "accounts": accounts,
     "streams": streams,
+    "desk": desk,
     "queues": queues,
 }
 

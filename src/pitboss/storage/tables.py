@@ -74,6 +74,7 @@ runs = Table(
 )
 Index("ux_runs_serial", runs.c.serial, unique=True)
 Index("ix_runs_owner_serial", runs.c.owner, runs.c.serial)
+Index("ix_runs_state_serial", runs.c.state, runs.c.serial)
 Index("ix_runs_state", runs.c.state, runs.c.priority, runs.c.queued_at)
 Index("ix_runs_worker", runs.c.worker_id, runs.c.state)
 Index("ix_runs_subject_state", runs.c.subject, runs.c.state)

@@ -19,4 +19,6 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.Float, nullable=False),
         sa.PrimaryKeyConstraint("thing", "thing_id", name="pk_remarks"),
     )
+    # the latest runs of somebody, and the latest that completed, out of a hundred thousand
     op.create_index("ix_runs_owner_serial", "runs", ["owner", "serial"])
+    op.create_index("ix_runs_state_serial", "runs", ["state", "serial"])
