@@ -36,8 +36,8 @@ FRAMES = """async canvas => {
     const box = canvas.getBoundingClientRect();
     const [left, y] = [box.left + 600, box.top + 100];
     const mouse = (type, x) => canvas.dispatchEvent(new MouseEvent(type, {bubbles: true, clientX: x, clientY: y}));
-    const wheel = deltaY =>
-        canvas.dispatchEvent(new WheelEvent('wheel', {bubbles: true, cancelable: true, deltaY, clientX: left, clientY: y}));
+    const where = {bubbles: true, cancelable: true, clientX: left, clientY: y};
+    const wheel = deltaY => canvas.dispatchEvent(new WheelEvent('wheel', {...where, deltaY}));
     const times = [];
     const end = performance.now() + 6000;
     mouse('mousedown', left);

@@ -30,7 +30,8 @@ def document_form(model: type[Params], given: Mapping[str, Any], sources: Source
     series = sources.bars.all()
     fields["strategy"] |= {"choices": [{"value": name} for name in names], "refines": True, "is_text": True,
                            "default": proposed}  # fmt: skip
-    fields["symbols"] |= {"choices": _symbols(series)}
+    symbols = _symbols(series)
+    fields["symbols"] |= {"choices": symbols} | ({"default": [symbols[0]["value"]]} if len(symbols) == 1 else {})
     lengths = {each.timeframe: parse_timeframe(each.timeframe) for each in series}
     fields["timeframe"] |= {"suggestions": sorted(lengths, key=lambda text: lengths[text])}
     for name in ("start", "end"):

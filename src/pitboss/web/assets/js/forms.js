@@ -78,7 +78,7 @@ function filtered(event) {
   if (target.dataset.filter !== undefined) {
     const words = target.value.toLowerCase().split(/\s+/);
     const within = target.dataset.filter ? document.querySelector(target.dataset.filter) : target.parentElement;
-    for (const row of within.querySelectorAll("tbody tr, .choice")) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+    for (const row of within.querySelectorAll("tbody tr, .option")) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
   }
   if (target.dataset.output) document.getElementById(target.dataset.output).textContent = target.value;
 }
