@@ -15,10 +15,12 @@ from pitboss.core.ids import new_id
 from pitboss.runs import events as ev
 from pitboss.runs.model import Artifact, Checkpoint, Limits, NewRun, RunQuery, Serves, WorkerInfo
 from pitboss.runs.ports import Lost, Move, RunWrite
+from pitboss.runs.remarks import Remarks
 from pitboss.runs.states import TRANSITIONS, State
 from pitboss.storage.database import Database
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
+from pitboss.storage.remarks import SqlRemarks
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.workers import SqlWorkerRegistry
 from support.engine import until
@@ -540,3 +542,38 @@ def test_a_value_that_the_database_refuses_is_told_from_a_database_that_is_away(
         with pytest.raises(Unstorable):
             store.write([said])
     assert store.get(claimed.run.id).state is State.RUNNING
+
+
+def test_a_queued_run_is_moved_and_one_that_has_begun_is_not(store, log):
+    first, second = submit(store), submit(store)
+    assert store.prioritize(second.id, 10).priority == 10
+    assert [run.id for run in store.queue().queued] == [second.id, first.id]
+    assert [event.type for event in log.read(second.id)] == ["queued", "prioritized"]
+    assert store.prioritize(second.id, 10).last_seq == 2, "nothing has changed, and nothing is said"
+    assert store.prioritize("nothing", 1) is None
+    (claim,) = store.claim("w", 60.0, Limits(1, {}, 9, 60.0), Serves((first.kind,), {"default": 1}))
+    assert claim.run.id == second.id
+    assert store.prioritize(second.id, -5).priority == 10
+
+
+def test_parts_of_a_log_are_read_by_their_types(store, log):
+    run = submit(store)
+    for priority in range(1, 41):
+        store.prioritize(run.id, priority)
+    assert len(log.read(run.id, types=("prioritized",), limit=7)) == 7
+    latest = log.latest(run.id, 3, ("prioritized",))
+    assert [event.payload["priority"] for event in latest] == [38, 39, 40]
+    assert [event.payload["priority"] for event in log.latest(run.id, 2, ("prioritized",), until=21)] == [19, 20]
+    sampled = log.sample(run.id, 10, "prioritized", run.last_seq + 40)
+    assert (8 <= len(sampled) <= 20, sampled[-1].payload["priority"]) == (True, 40)
+
+
+def test_remarks_are_kept_replaced_and_removed(database):
+    remarks = SqlRemarks(database)
+    assert remarks.of("run", ["a"]) == {}
+    remarks.put("run", "a", Remarks(("x", "y"), "one"))
+    remarks.put("run", "a", Remarks((), "two"))
+    remarks.put("backtest", "a", Remarks(("z",)))
+    assert remarks.of("run", ["a", "b"]) == {"a": Remarks((), "two")}
+    remarks.remove("run", "a")
+    assert (remarks.of("run", ["a"]), remarks.of("backtest", ["a"])) == ({}, {"a": Remarks(("z",))})

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from pitboss.api.schemas import Problem as ProblemSchema
 from pitboss.core import errors
@@ -81,6 +82,7 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(UnicodeEncodeError, _half_a_character)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -159,6 +161,10 @@ def allowed_methods(request: Request) -> list[str]:
                 supported = {method.upper() for method in methods}
                 return sorted(supported | {"HEAD"} if "GET" in supported else supported)
     return []
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it: whoever asked has gone on meanwhile
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
