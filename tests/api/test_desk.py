@@ -170,6 +170,17 @@ def test_a_token_is_shown_once_and_a_secret_never(world):
     assert ("KEY" in page, "hush" in page) == (True, False)
 
 
+def test_a_run_is_shown_as_it_stood_at_each_of_its_events(world):
+    platform, http = world
+    signed_in(http, "eve")
+    eve = Principal("eve")
+    run = platform.service.submit(eve, Submission(kind="backtest", params=BACKTEST))
+    platform.service.cancel(eve, run.id, keep_partial=False)
+    for seq, said in ((1, "Waiting"), (2, "Cancelling"), (3, "Cancelled by you"), (99, "Cancelled by you")):
+        assert said in http.get(f"/runs/{run.id}/at?seq={seq}", headers=HTML).text
+    assert http.get(f"/runs/{run.id}/at?seq=0", headers=HTML).status_code == 422
+
+
 SCHEMA = {
     "required": ["name"],
     "properties": {

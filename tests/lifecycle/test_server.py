@@ -150,16 +150,28 @@ def test_saved_backtests_run_and_are_followed(server):
     saved = server.http.post("/backtests", json={"name": "mine", "params": params}).json()
     path = f"/backtests/{saved['id']}"
     assert server.http.get(f"{path}/progress").status_code == 404
-    runs = [server.http.post(f"{path}/run").json()["id"] for _ in range(2)]
+    started = [server.http.post(f"{path}/run").json() for _ in range(2)]
+    assert [(each["success"], each["message"], each["error"]) for each in started] == [
+        (True, f"backtest {number} is queued", None) for number in (1, 2)
+    ]
+    runs = [each["id"] for each in started]
     assert len(set(runs)) == 2
     for run in runs:
         assert server.wait(run)["state"] == "completed"
     assert [item["id"] for item in server.http.get(f"{path}/runs").json()["items"]] == runs[::-1]
     progress = server.http.get(f"{path}/progress").json()
     assert (progress["run_id"], progress["state"]) == (runs[1], "completed")
-    assert (
-        "already finished" in server.http.post(f"{path}/cancel", json={"keep_partial_results": True}).json()["message"]
-    )
+    bars = server.get(runs[1])["result"]["metrics"]["bars"]
+    earlier = ("status", "progress_percentage", "candles_processed", "total_candles", "trade_count", "error_message",
+               "estimated_seconds_remaining")  # fmt: skip
+    trades = server.get(runs[1])["result"]["trades"]
+    assert [progress[name] for name in earlier] == ["completed", 100.0, bars, bars, trades, None, None]
+    assert progress["current_date"].startswith("20")
+    late = server.http.post(f"{path}/cancel", json={"keep_partial_results": True}).json()
+    assert "already finished" in late["message"]
+    assert (late["success"], late["partial_results_saved"]) == (False, False)
+    tagged = server.http.patch(path, json={"tags": ["idea"], "notes": "remember"}).json()
+    assert (tagged["tags"], tagged["notes"]) == (["idea"], "remember")
     changed = server.http.patch(path, json={"params": {"cash": 5000}}).json()
     assert changed["params"]["cash"] == 5000
     assert server.http.delete(path).status_code == 204
