@@ -103,12 +103,13 @@ def is_right(desk: Desk, page: Page) -> bool:
 
 
 def waited(condition, seconds: float, what: str) -> float:
-    """Answer how long it took until something holds; fails after `seconds`."""
-    began = time.monotonic()
+    """Answer how long it took until something holds; fails when a look that began after `seconds` does not find it so."""
+    began = looked = time.monotonic()
     while not condition():
-        assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
+        assert looked - began < seconds, f"not within {seconds} s: {what}"
         time.sleep(0.02)
-    return time.monotonic() - began
+        looked = time.monotonic()
+    return looked - began
 
 
 def is_stale(page: Page) -> bool:

@@ -181,7 +181,7 @@ def test_an_answer_after_the_end_is_told_what_the_end_was(home):
 
 
 def test_control_c_leaves_a_run_alone_that_was_only_watched(home):
-    newest = json.loads(run(home, *sweeping(("2:41:1", "50:345:5")), "--detach", "--json").stdout)["id"]
+    newest = json.loads(run(home, *sweeping(("2:100:1", "110:400:1")), "--detach", "--json").stdout)["id"]
     with interrupted(home, "runs", "watch", newest) as (child, reply):
         assert "The run goes on without you" in reply("")
         assert child.wait(timeout=60) == 130

@@ -31,6 +31,10 @@ ASKED = {
     "find": lambda service, run: run.id not in [found.id for found in service.find(EVE, RunQuery(owner="ann"))],
     "resolve": lambda service, run: service.resolve(EVE, run.id[-12:]),
     "cancel": lambda service, run: service.cancel(EVE, run.id, True),
+    "prioritize": lambda service, run: service.prioritize(EVE, run.id, 9),
+    "notes": lambda service, run: service.notes(EVE, run.id),
+    "write_notes": lambda service, run: service.write_notes(EVE, run.id, "mine now"),
+    "settled": lambda service, run: service.settled(EVE, run.id),
     "retry": lambda service, run: service.retry(EVE, run.id),
     "resume": lambda service, run: service.resume(EVE, run.id),
     "rerun": lambda service, run: service.rerun(EVE, run.id),
@@ -102,11 +106,16 @@ def test_a_stranger_finds_nothing_over_http_whatever_the_route(tmp_path):
                     continue
                 address = path.replace("{name}", "steps.txt") if "artifacts" in path else path
                 for method in methods:
-                    body = {"account": "mallory"} if "shares" in path else {}
+                    bodies = {
+                        "shares": {"account": "mallory"},
+                        "priority": {"priority": 9},
+                        "notes": {"text": "mine now"},
+                    }
+                    body = bodies.get(path.rpartition("/")[2], {})
                     answer = http.request(
                         method,
                         address.format(**places, share_id="x"),
-                        json=body if method in ("post", "patch") else None,
+                        json=body if method in ("post", "patch", "put") else None,
                     )
                     assert answer.status_code == 404, (method, path, answer.status_code, answer.text)
                     asked += 1
