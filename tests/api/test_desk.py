@@ -114,7 +114,8 @@ def test_anothers_runs_are_not_there_on_any_page(world):
         assert not [word for word in (run.id, "anns") if word in page.text], path
     assert http.get(f"/compare?run={run.id}&run={run.id}", headers=HTML).status_code == 404
     for topics in (f"run:{run.id}@1", "nothing"):
-        assert http.get(f"/live?topics={topics}", headers={"Accept": "application/json"}).status_code == 404
+        told = http.get(f"/live?topics={topics}", headers={"Accept": "application/json"}).json()["messages"]
+        assert told == [{"topic": topics.partition("@")[0], "gone": True}]
     assert platform.service.get(ann, run.id).state == "queued"
 
 

@@ -556,6 +556,27 @@ def test_a_queued_run_is_moved_and_one_that_has_begun_is_not(store, log):
     assert store.prioritize(second.id, -5).priority == 10
 
 
+def test_what_bears_a_tag_is_found_and_seen_to_move(store):
+    first, second = submit(store, tags=("nightly",)), submit(store, tags=("nightly", "a%b"))
+    submit(store)
+    submit(store, tags=("nightly",), owner="eve")
+    found = [run.id for run in store.find(RunQuery(tag="nightly", owner=first.owner))]
+    assert found == [second.id, first.id]
+    assert [run.id for run in store.find(RunQuery(tag="nightly", owner=first.owner, limit=1))] == [second.id]
+    assert len(store.find(RunQuery(tag="nightly"))) == 3
+    assert store.find(RunQuery(tag="night")) == []
+    seen = [store.positions(first.owner, ["nightly", "a%b", "nothing"])]
+    for move in (
+        lambda: submit(store, tags=("nightly",)),
+        lambda: store.prioritize(first.id, 7),
+        lambda: store.request_cancel(first.id, False, ""),
+    ):
+        move()
+        seen.append(store.positions(first.owner, ["nightly", "a%b", "nothing"]))
+    assert len({position["nightly"] for position in seen}) == 4
+    assert len({position["a%b"] for position in seen}) == len({position["nothing"] for position in seen}) == 1
+
+
 def test_parts_of_a_log_are_read_by_their_types(store, log):
     run = submit(store)
     for priority in range(1, 41):
@@ -566,6 +587,10 @@ def test_parts_of_a_log_are_read_by_their_types(store, log):
     assert [event.payload["priority"] for event in log.latest(run.id, 2, ("prioritized",), until=21)] == [19, 20]
     sampled = log.sample(run.id, 10, "prioritized", run.last_seq + 40)
     assert (8 <= len(sampled) <= 20, sampled[-1].payload["priority"]) == (True, 40)
+    assert log.sample(run.id, 10, "log", run.last_seq) == []
+    both = log.latest(run.id, 40, ("queued", "prioritized"), until=39)
+    assert [event.seq for event in both] == list(range(1, 40)), "of several types, in the order of the log"
+    assert log.read(run.id, 0, 3, ("prioritized", "queued")) == both[:3]
 
 
 def test_remarks_are_kept_replaced_and_removed(database):

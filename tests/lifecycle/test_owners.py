@@ -30,6 +30,7 @@ ASKED = {
     "several": lambda service, run: isinstance(service.several(EVE, [run.id])[run.id], NotFound),
     "find": lambda service, run: run.id not in [found.id for found in service.find(EVE, RunQuery(owner="ann"))],
     "resolve": lambda service, run: service.resolve(EVE, run.id[-12:]),
+    "positions": lambda service, run: service.positions(EVE, ["nightly"]) == {"nightly": ()},
     "cancel": lambda service, run: service.cancel(EVE, run.id, True),
     "prioritize": lambda service, run: service.prioritize(EVE, run.id, 9),
     "notes": lambda service, run: service.notes(EVE, run.id),

@@ -6,7 +6,7 @@ backend cannot be reached; nothing is then changed. Each contract is held by one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -86,6 +86,10 @@ class RunStore(Protocol):
 
     def find(self, query: RunQuery) -> list[Run]:
         """Answer the runs that match, latest submitted first; none for a cursor that is no run's id."""
+
+    def positions(self, owner: str, tags: Collection[str]) -> dict[str, Hashable]:
+        """Answer for each tag what is another value whenever one of somebody's runs that bear it is added, moves on or
+        ends."""
 
     def request_cancel(self, run_id: str, keep_partial: bool, reason: str) -> Run | None:
         """Cancel: a queued run at once, an active one by moving it to cancelling; answers the run as it is

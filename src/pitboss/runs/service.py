@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -156,6 +156,10 @@ class RunService:
                 what = f"'{query.cursor[:64]}' is no cursor of this list"
                 raise InvalidInput(what, "send the next_cursor of the page before, or none", "cursor")
         return self._store.find(query)
+
+    def positions(self, who: Principal, tags: Collection[str]) -> dict[str, Hashable]:
+        """Answer for each tag what is another value whenever one of one's own runs that bear it has moved on."""
+        return self._store.positions(who.name, tags)
 
     def has_unfinished(self) -> bool:
         """Answer whether any run has not ended yet."""

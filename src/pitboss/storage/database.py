@@ -121,6 +121,11 @@ class Database:
         if self._file is not None:
             self._file.check()
 
+    def ping(self) -> None:
+        """Raise StorageUnavailable or Misplaced where nothing can be asked."""
+        with self.reading() as connection:
+            connection.execute(sa.select(1))
+
     def clock(self, connection: Connection) -> float:
         """Answer the time by the database's clock, seconds since 1970."""
         return float(connection.execute(sa.select(self.now())).scalar_one())

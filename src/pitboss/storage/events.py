@@ -24,22 +24,34 @@ class SqlEventLog:
     def read(self, run_id: str, after: int = 0, limit: int = 1000, types: Collection[str] = ()) -> list[StoredEvent]:
         statement = sa.select(*_COLUMNS).where(run_events.c.run_id == run_id, run_events.c.seq > after)
         if types:
-            statement = statement.where(run_events.c.type.in_(list(types)))
+            return self._read_of(types, statement.order_by(run_events.c.seq).limit(limit))[:limit]
         return self._read(statement.order_by(run_events.c.seq).limit(limit))
 
     def latest(self, run_id: str, count: int, types: Collection[str], until: int | None = None) -> list[StoredEvent]:
-        statement = sa.select(*_COLUMNS).where(run_events.c.run_id == run_id, run_events.c.type.in_(list(types)))
+        statement = sa.select(*_COLUMNS).where(run_events.c.run_id == run_id)
         if until is not None:
             statement = statement.where(run_events.c.seq <= until)
-        return self._read(statement.order_by(run_events.c.seq.desc()).limit(count))[::-1]
+        return self._read_of(types, statement.order_by(run_events.c.seq.desc()).limit(count))[-count:]
 
     def sample(self, run_id: str, count: int, type: str, until: int) -> list[StoredEvent]:
-        found = (run_events.c.run_id == run_id, run_events.c.type == type, run_events.c.seq <= until)
-        step = max(1, until // count)
-        statement = sa.select(*_COLUMNS).where(*found, run_events.c.seq % step == until % step)
-        return self._read(statement.order_by(run_events.c.seq).limit(2 * count))
+        seq, found = run_events.c.seq, (run_events.c.run_id == run_id, run_events.c.type == type)
+        ends = sa.select(sa.func.min(seq), sa.func.max(seq)).where(*found, seq <= until)
+        with self.database.reading() as connection:
+            first, last = connection.execute(ends).one()
+            if first is None:
+                return []
+            width = (last - first) // count + 1
+            picked = sa.select(sa.func.max(seq)).where(*found, seq <= last).group_by((last - seq) // width)
+            statement = sa.select(*_COLUMNS).where(run_events.c.run_id == run_id, seq.in_(picked)).order_by(seq)
+            return [StoredEvent(*row) for row in connection.execute(statement)]
 
-    def _read(self, statement: sa.Select[Any]) -> list[StoredEvent]:
+    def _read_of(self, types: Collection[str], statement: sa.Select[Any]) -> list[StoredEvent]:
+        """Answer in order what a limited statement finds of each type: a walk along the index for each, without a sort
+        of all that there is."""
+        each = [sa.select(statement.where(run_events.c.type == type).subquery()) for type in types]
+        return sorted(self._read(sa.union_all(*each)), key=lambda event: event.seq)
+
+    def _read(self, statement: sa.Executable) -> list[StoredEvent]:
         with self.database.reading() as connection:
             return [StoredEvent(*row) for row in connection.execute(statement)]
 

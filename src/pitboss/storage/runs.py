@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -31,11 +30,12 @@ from pitboss.runs.states import ACTIVE, State, is_legal
 from pitboss.storage.claiming import Tally, claiming_order
 from pitboss.storage.database import Database
 from pitboss.storage.moves import Fence, say_moved, write_run
-from pitboss.storage.tables import artifacts, checkpoints, run_events, runs, subjects
+from pitboss.storage.tables import artifacts, checkpoints, run_events, run_tags, runs, subjects
 from pitboss.storage.tables import workers as worker_table
 from pitboss.storage.workers import read_failed_starts, read_workers
 
 _ACTIVE = [state.value for state in ACTIVE]
+_UNFINISHED = [State.QUEUED.value, *_ACTIVE]
 _WAITING = (
     sa.select(runs.c.kind)
     .where(runs.c.kind.in_(sa.bindparam("kinds", expanding=True)), runs.c.state.in_([State.QUEUED, State.CANCELLING]))
@@ -72,6 +72,8 @@ class SqlRunStore:
             serial = (connection.execute(sa.select(sa.func.max(runs.c.serial))).scalar_one() or 0) + 1
             values = new_row(new, serial, self._next_number(connection, new.owner, new.subject), now)
             connection.execute(sa.insert(runs).values(**values))
+            for tag in set(new.tags):
+                connection.execute(sa.insert(run_tags).values(owner=new.owner, tag=tag, serial=serial))
             write_run(connection, new.id, now, [ev.Queued(priority=new.priority)], {})
             say_moved(connection, new.id, State.QUEUED, attempt=1)
             for checkpoint in new.checkpoints:
@@ -107,10 +109,26 @@ class SqlRunStore:
             cursor = sa.select(runs.c.serial).where(runs.c.id == query.cursor).scalar_subquery()
             statement = statement.where(runs.c.serial < cursor)
         if query.tag is not None:
-            find = sa.func.instr if self.database.is_sqlite else sa.func.strpos
-            statement = statement.where(find(sa.cast(runs.c.tags, sa.String), json.dumps(query.tag)) > 0)
+            bears = sa.and_(run_tags.c.owner == runs.c.owner, run_tags.c.serial == runs.c.serial)
+            statement = statement.join(run_tags, bears).where(run_tags.c.tag == query.tag)
+            if query.owner is not None:  # the same, said so that one index answers in order
+                statement = statement.where(run_tags.c.owner == query.owner).order_by(None)
+                statement = statement.order_by(run_tags.c.serial.desc())
         with self.database.reading() as connection:
             return [_run(row) for row in connection.execute(statement)]
+
+    def positions(self, owner: str, tags: Collection[str]) -> dict[str, Hashable]:
+        bears = sa.and_(run_tags.c.owner == owner, run_tags.c.tag.in_(list(tags)))
+        newest = sa.select(run_tags.c.tag, sa.func.max(run_tags.c.serial)).where(bears).group_by(run_tags.c.tag)
+        moving = sa.select(run_tags.c.tag, runs.c.serial, runs.c.last_seq).join(
+            run_tags, sa.and_(run_tags.c.owner == runs.c.owner, run_tags.c.serial == runs.c.serial)
+        )
+        moving = moving.where(bears, runs.c.state.in_(_UNFINISHED)).order_by(runs.c.serial)
+        found: dict[str, list[Any]] = {}
+        with self.database.reading() as connection:
+            for tag, *position in [*connection.execute(newest), *connection.execute(moving)]:
+                found.setdefault(tag, []).append(tuple(position))
+        return {tag: tuple(found.get(tag, ())) for tag in tags}
 
     def request_cancel(self, run_id: str, keep_partial: bool, reason: str) -> Run | None:
         with self.database.writing() as connection:

@@ -72,6 +72,16 @@ runs = Table(
     UniqueConstraint("owner", "subject", "number", name="uq_runs_owner_subject_number"),
     UniqueConstraint("owner", "idempotency_key", name="uq_runs_idempotency"),
 )
+# which runs bear a tag, newest first, without a walk through all of them
+run_tags = Table(
+    "run_tags",
+    metadata,
+    Column("owner", String(64), nullable=False),
+    Column("tag", String(200), nullable=False),
+    Column("serial", BigInteger, nullable=False),  # of a run
+    PrimaryKeyConstraint("owner", "tag", "serial", name="pk_run_tags"),
+)
+
 Index("ux_runs_serial", runs.c.serial, unique=True)
 Index("ix_runs_owner_serial", runs.c.owner, runs.c.serial)
 Index("ix_runs_state_serial", runs.c.state, runs.c.serial)
@@ -100,6 +110,7 @@ run_events = Table(
     Column("payload", JSON, nullable=False),
     PrimaryKeyConstraint("run_id", "seq", name="pk_run_events"),
     UniqueConstraint("run_id", "item_key", name="uq_run_events_item"),
+    Index("ix_run_events_type", "run_id", "type", "seq"),
 )
 
 artifacts = Table(

@@ -177,9 +177,6 @@ class BoardWatched:
     def whole(self, _position: int) -> Message:
         return self._message({"board": board_body(board_context(self._platform, self._who), self._root)})
 
-    def may_see(self, who: Principal) -> bool:
-        return who.owns(self._who.name)
-
     def _cards(self, context: Mapping[str, Any]) -> dict[str, str]:
         return {
             f"card-{run.id}": fragment("board_card.html", run=run, about=context["abouts"][run.id], root=self._root)

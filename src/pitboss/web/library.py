@@ -21,7 +21,7 @@ from pitboss.web.shown import told
 
 router = APIRouter()
 SAVABLE = ("backtest",)
-LATEST = 30  # runs of a configuration that its card looks at
+LATEST = 20  # runs of a configuration that its card looks at
 FIGURES = 4
 LONGEST_NAME = 64
 MOST_CHOSEN = 200
@@ -62,12 +62,28 @@ def save_as(platform: Platform, who: Principal, name: str, values: Mapping[str, 
         return platform.backtests.change(who, known.id, name, dict.fromkeys(known.params) | dict(values))
 
 
-def cards_of(platform: Platform, who: Principal) -> list[Card]:
-    """Answer the cards of somebody's library, those that run first, then by name."""
-    found = platform.backtests.all(who)
-    remarks = platform.backtests.remarks(found)
-    cards = [_card(platform, who, saved, remarks[saved.id]) for saved in found]
-    return sorted(cards, key=lambda card: (card.active is None, card.saved.name.casefold()))
+class Cards:
+    """The cards of somebody's library; one is made anew when it, or one of its runs, has changed."""
+
+    def __init__(self, platform: Platform, who: Principal) -> None:
+        self._platform = platform
+        self._who = who
+        self._made: dict[str, tuple[object, Card]] = {}
+
+    def all(self) -> list[Card]:
+        """Answer those that run first, then by name."""
+        backtests, before = self._platform.backtests, self._made
+        found = backtests.all(self._who)
+        remarks, positions = backtests.remarks(found), backtests.positions(self._who, found)
+        self._made = {}
+        for saved in found:
+            of = (saved.updated_at, remarks[saved.id], positions[saved.id])
+            known, card = before.get(saved.id, (None, None))
+            if card is None or known != of:
+                card = _card(self._platform, self._who, saved, remarks[saved.id])
+            self._made[saved.id] = of, card
+        cards = [card for _, card in self._made.values()]
+        return sorted(cards, key=lambda card: (card.active is None, card.saved.name.casefold()))
 
 
 def _card(platform: Platform, who: Principal, saved: Any, remarks: Remarks) -> Card:
@@ -79,7 +95,7 @@ def _card(platform: Platform, who: Principal, saved: Any, remarks: Remarks) -> C
     report = kinds.report(completed[0]) if completed else None
     good = [figure for figure in report.figures if figure.good and figure.value is not None] if report else []
     name = good[0].name if good else ""
-    past = [figure.value for run in reversed(completed) for figure in kinds.report(run).figures if figure.name == name]
+    past = [(run.result or {}).get("metrics", {}).get(name) for run in reversed(completed)]
     return Card(
         saved, remarks, str(saved.params.get("strategy", ""))[:60].partition("\n")[0], active, last,
         told(last, kinds, who).title if last else "", good[:FIGURES],
@@ -99,7 +115,7 @@ def library_body(cards: Sequence[Card], root: str, csrf: str = "") -> str:
 @router.get("/library")
 def library(visit: Desk, q: str = "", tag: str = "") -> Response:
     """Show the library."""
-    every = cards_of(visit.platform, visit.me)
+    every = Cards(visit.platform, visit.me).all()
     cards = [card for card in every if _fits(card, q[:200], tag[:64])]
     body = library_body(cards, visit.root, visit.csrf)
     tags = sorted({each for card in every for each in card.remarks.tags})
@@ -177,8 +193,7 @@ class LibraryWatched:
     """Somebody's library."""
 
     def __init__(self, platform: Platform, who: Principal, root: str) -> None:
-        self._platform = platform
-        self._who = who
+        self._cards = Cards(platform, who)
         self._root = root
         self._told = ""
 
@@ -189,11 +204,8 @@ class LibraryWatched:
     def whole(self, _position: int) -> Message:
         return {"parts": {"library": self._body()}}
 
-    def may_see(self, who: Principal) -> bool:
-        return who.owns(self._who.name)
-
     def _body(self) -> str:
-        return library_body(cards_of(self._platform, self._who), self._root)
+        return library_body(self._cards.all(), self._root)
 
 
 def open_library(platform: Platform, who: Principal, _which: str, root: str) -> LibraryWatched:

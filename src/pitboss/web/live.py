@@ -12,7 +12,6 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
@@ -30,25 +29,27 @@ logger = logging.getLogger("pitboss.web")
 router = APIRouter()
 LOOK_SECONDS = 0.2  # between two looks at the database, while it changes
 IDLE_SECONDS = 1.0  # while it does not: what depends on the clock
+LOOKS_AT_ONCE = 4
 BEAT_SECONDS = 0.5
 ALLOWED_SECONDS = 1.0
 MOST_TOPICS = 60
 MOST_BEHIND = 64  # messages that a browser may lag before it is cut off; it comes back and is told all
 BEAT = "beat"
 Message = dict[str, Any]
+GONE: Message = {"gone": True}  # of what is not, or is not for whoever asks
 
 
 class Watched(Protocol):
     """Something that pages show. One of it is kept for all who look at it; asked from one thread at a time."""
 
     def look(self) -> Message | None:
-        """Answer what has changed since the last look, None when nothing has. Raises StorageUnavailable."""
+        """Answer what has changed since the last look, all at the first, None when nothing has.
+
+        Raises StorageUnavailable, NotFound. One whose look failed is not asked again: another is opened in its place.
+        """
 
     def whole(self, position: int) -> Message:
         """Answer all of it for a page that knows it up to `position`. Raises StorageUnavailable, NotFound."""
-
-    def may_see(self, who: Principal) -> bool:
-        """Answer whether somebody may look at it still."""
 
 
 Opener = Callable[[Platform, Principal, str, str], Watched]
@@ -111,48 +112,61 @@ def read_topics(text: str) -> list[Topic]:
     return found
 
 
+@dataclass(eq=False)
+class Kept:
+    """A topic that pages show, and up to when what they were told of it is true."""
+
+    who: Principal
+    topic: Topic
+    watched: Watched | None = None  # None until it is opened, and again after it failed: then all of it is told anew
+    as_of: float = 0.0
+    is_due: bool = True
+    looked_at: float = 0.0
+    looking: asyncio.Task[None] | None = None
+
+
 class Live:
-    """Looks at the database for all pages that are open. Belongs to one event loop."""
+    """Looks at the database for all pages that are open. Belongs to one event loop.
+
+    Each topic is looked at by itself, so what takes long holds up nobody else, and has its own time up to which it is
+    true: a browser is told the oldest of those that it shows.
+    """
 
     def __init__(self, platform: Platform, openers: dict[str, Opener], root: str) -> None:
         self._platform = platform
         self._openers = openers
         self._root = root
         self._changes = platform.database.changes()
-        self._watched: dict[str, Watched] = {}
+        self._kept: dict[str, Kept] = {}
         self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
         self._wanted = asyncio.Event()
+        self._looks = asyncio.Semaphore(LOOKS_AT_ONCE)
         self._asked: Together[tuple[Principal, Topic], Said] = Together(self._answers)
-        self._as_of = time.time()
-        self._looked_at = 0.0
         self._allowed_at = 0.0
+        self._is_cut_off = False  # from the database
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="live")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        tasks = [self._task, *(kept.looking for kept in self._kept.values())]
+        running = [task for task in tasks if task is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         self._changes.close()
 
-    @property
-    def as_of(self) -> str:
-        return to_iso(self._as_of) or ""
-
     async def now(self, who: Principal, topics: Sequence[Topic]) -> list[Said]:
-        """Answer what each topic is now. Raises NotFound for one that is not somebody's to see."""
+        """Answer what each topic is now; of one that is not, or not somebody's to see, that it is gone."""
         return [await self._asked.ask((who, topic)) for topic in topics]
 
     async def listen(self, who: Principal, topics: Sequence[Topic]) -> AsyncIterator[Said]:
-        """Yield what each topic is, then what changes, until one of them may be seen no more."""
-        listener = Listener(who, {topic.text: self._key(who, topic) for topic in topics})
-        for topic in topics:  # before all of it is told: what happens from now on is told again rather than not at all
-            key = self._key(who, topic)
-            if key not in self._watched:
-                self._watched.setdefault(key, await asyncio.to_thread(self._begun, who, topic))
-        self._listeners.add(listener)
+        """Yield what each topic is, then what changes, and beats; it ends where who asks must sign in by now."""
+        listener = Listener(who, {topic.text: f"{topic.text} of {who.name}" for topic in topics})
+        for topic in topics:  # what pages say of a run depends on whose it is, so it is kept for each
+            self._kept.setdefault(listener.keys[topic.text], Kept(who, topic))
+        self._listeners.add(listener)  # before it is told all: what happens meanwhile is told twice rather than never
         self._wanted.set()
         try:
             for said in await self.now(who, topics):
@@ -162,106 +176,105 @@ class Live:
         finally:
             self._listeners.discard(listener)
 
-    def _key(self, who: Principal, topic: Topic) -> str:
-        """Answer under what a topic is kept: what pages say of a run depends on whose it is."""
-        return f"{topic.text} of {who.name}"
-
     def _opened(self, who: Principal, topic: Topic) -> Watched:
         opener = self._openers.get(topic.name)
         if opener is None:
             raise NotFound(f"there is no topic '{topic.name[:40]}'", f"there are {', '.join(self._openers)}")
         return opener(self._platform, who, topic.which, self._root)
 
-    def _begun(self, who: Principal, topic: Topic) -> Watched:
-        watched = self._opened(who, topic)
-        watched.look()
-        return watched
-
     def _answers(self, asked: Sequence[tuple[Principal, Topic]]) -> dict[tuple[Principal, Topic], Said | PitbossError]:
-        started = time.time()
         found: dict[tuple[Principal, Topic], Said | PitbossError] = {}
         for who, topic in asked:
             try:
-                found[who, topic] = self._whole(who, topic)
+                found[who, topic] = Said.of(topic.text, self._opened(who, topic).whole(topic.position))
+            except NotFound:
+                found[who, topic] = Said.of(topic.text, GONE)
             except PitbossError as error:
                 found[who, topic] = error
-        self._as_of = started
         return found
-
-    def _whole(self, who: Principal, topic: Topic) -> Said:
-        watched = self._opened(who, topic)
-        if not watched.may_see(who):
-            raise NotFound(f"there is no {topic.name} {topic.which[:64]} for you", "it may have been taken back")
-        return Said.of(topic.text, watched.whole(topic.position))
 
     async def _run(self) -> None:
         beat_at = 0.0
         while True:
             if not self._listeners:
+                self._kept.clear()
                 self._wanted.clear()
-                self._watched.clear()
                 await self._wanted.wait()
             try:
                 await self._turn()
+                self._is_cut_off = False
             except StorageUnavailable as error:
-                logger.warning("pages wait for the database", extra={"error": str(error)})
+                if not self._is_cut_off:
+                    logger.warning("pages wait for the database", extra={"error": str(error)})
+                self._is_cut_off = True
             except Exception as error:  # without this task every page would fall silent
                 logger.error("telling pages failed and goes on", exc_info=error)
             if time.monotonic() - beat_at >= BEAT_SECONDS:
                 beat_at = time.monotonic()
-                beat = Said.of(BEAT, {"as_of": self.as_of})
                 for listener in self._listeners:
-                    listener.put(beat)
+                    oldest = min((self._kept[key].as_of for key in listener.keys.values()), default=time.time())
+                    if oldest:
+                        listener.put(Said.of(BEAT, {"as_of": to_iso(oldest)}))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _turn(self) -> None:
-        """Look once, tell what has changed, and send those away who may not listen any more."""
-        used = {key: topic for listener in self._listeners for topic, key in listener.keys.items()}
-        for key in self._watched.keys() - used.keys():
-            del self._watched[key]
-        looked = await asyncio.to_thread(self._look, {key: self._watched[key] for key in used if key in self._watched})
-        found = {key: Said.of(used[key], message) for key, message in looked.items()}
-        for listener in list(self._listeners):
-            for key in listener.keys.values():
-                if key in found:
-                    listener.put(found[key])
-        if time.monotonic() - self._allowed_at > ALLOWED_SECONDS:
-            self._allowed_at = time.monotonic()
-            for listener in await asyncio.to_thread(self._unwelcome, list(self._listeners)):
-                listener.put(None)
-
-    def _look(self, watched: dict[str, Watched]) -> dict[str, Message]:
+        """Have each topic looked at that may have changed, and send those away whom nobody knows any more."""
+        used = {key for listener in self._listeners for key in listener.keys.values()}
+        for key in self._kept.keys() - used:
+            if self._kept[key].looking is None:
+                del self._kept[key]
         started = time.time()
-        is_due = time.monotonic() - self._looked_at >= IDLE_SECONDS
-        if not self._changes.poll() and not is_due:
-            self._as_of = started
-            return {}
-        self._looked_at = time.monotonic()
-        found = {}
-        for key, each in watched.items():
-            with suppress(NotFound):  # somebody may see it no more, and is sent away
-                message = each.look()
-                if message is not None:
-                    found[key] = message
-        self._as_of = started
-        return found
+        has_changed = await asyncio.to_thread(self._has_changed)
+        for key, kept in self._kept.items():
+            kept.is_due |= has_changed or time.monotonic() - kept.looked_at >= IDLE_SECONDS
+            if kept.looking is not None:
+                continue
+            if kept.is_due:
+                kept.looking = asyncio.create_task(self._look(key, kept))
+            else:
+                kept.as_of = started
+        strangers = [listener for listener in self._listeners if listener.who == LOCAL]
+        if strangers and time.monotonic() - self._allowed_at > ALLOWED_SECONDS:
+            self._allowed_at = time.monotonic()
+            if await asyncio.to_thread(self._platform.accounts.has_accounts):  # since lately: they must sign in
+                for listener in strangers:
+                    listener.put(None)
 
-    def _unwelcome(self, listeners: list[Listener]) -> list[Listener]:
-        has_accounts = self._platform.accounts.has_accounts()
-        asked: dict[tuple[str, str], bool] = {}
+    def _has_changed(self) -> bool:
+        """Answer whether somebody wrote. Raises StorageUnavailable: what cannot be asked is not as it was."""
+        if self._changes.poll():
+            return True
+        self._platform.database.ping()
+        return False
 
-        def may(listener: Listener, key: str) -> bool:
-            watched = self._watched.get(key)
-            pair = (listener.who.name, key)
-            if pair not in asked:
-                asked[pair] = watched is None or watched.may_see(listener.who)
-            return asked[pair]
+    async def _look(self, key: str, kept: Kept) -> None:
+        """Look at one topic, and tell all who show it what has changed."""
+        try:
+            async with self._looks:
+                kept.is_due, kept.looked_at, started = False, time.monotonic(), time.time()
+                message = await asyncio.to_thread(self._seen, kept)
+            kept.as_of = started
+        except Exception as error:
+            kept.watched, kept.is_due = None, isinstance(error, StorageUnavailable)
+            if not kept.is_due:
+                logger.error("looking at what pages show failed and is tried again", exc_info=error)
+            return
+        finally:
+            kept.looking = None
+        if message is not None:
+            said = Said.of(kept.topic.text, message)
+            for listener in list(self._listeners):
+                if key in listener.keys.values():
+                    listener.put(said)
 
-        return [
-            listener
-            for listener in listeners
-            if (has_accounts and listener.who == LOCAL) or not all(may(listener, key) for key in listener.keys.values())
-        ]
+    def _seen(self, kept: Kept) -> Message | None:
+        try:
+            if kept.watched is None:
+                kept.watched = self._opened(kept.who, kept.topic)
+            return kept.watched.look()
+        except NotFound:  # somebody may see it no more; should that change, all of it is told
+            kept.watched = None
+            return GONE
 
 
 @router.get("/live")
@@ -276,8 +289,9 @@ async def live(
     hub: Live = request.app.state.live
     asked = read_topics(last_event_id or topics)  # where a stream broke off it has told more than the page was made of
     if "application/json" in accept and "text/event-stream" not in accept:
+        started = to_iso(time.time())
         said = ",".join(each.data for each in await hub.now(who, asked))
-        return Response(f'{{"as_of":"{hub.as_of}","messages":[{said}]}}', media_type="application/json")
+        return Response(f'{{"as_of":"{started}","messages":[{said}]}}', media_type="application/json")
     if who == LOCAL and await asyncio.to_thread(request.app.state.platform.accounts.has_accounts):
         raise Unauthorized("this server must know who asks", "sign in")
     await hub.now(who, asked)  # what is wrong is told by the status, before a stream begins

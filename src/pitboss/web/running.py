@@ -21,6 +21,7 @@ from pitboss.web.shown import moment, plain, told
 MOST_LINES, MOST_ITEMS, MOST_POINTS = 200, 25, 300
 MOST_LINE = 2_000  # characters of a line of a log
 LOGGED, STAGES, ITEMS = ("log",), ("stage_completed",), ("item_completed", "trade")
+LEFT_OUT = '<li class="muted">… lines before these are left out here; search finds them</li>'
 FIRST = "equity"  # the metric whose curve is looked at first, where a run has it
 
 
@@ -142,15 +143,14 @@ class RunWatched:
     def whole(self, position: int) -> Message:
         return self._message(self._run(), position)
 
-    def may_see(self, who: Principal) -> bool:
-        return isinstance(self.platform.service.several(who, [self.run_id])[self.run_id], Run)
-
     def _run(self) -> Run:
         return self.platform.service.get(self.who, self.run_id)
 
     def _message(self, run: Run, position: int) -> Message:
         shown = shown_now(self.platform, run)
-        lines = [[event.seq, str(line_of(event))] for event in shown.lines if event.seq > position]
+        lines = [(event.seq, str(line_of(event))) for event in shown.lines if event.seq > position]
+        if len(lines) == MOST_LINES:  # there may be more that came meanwhile
+            lines[0] = (lines[0][0], LEFT_OUT + lines[0][1])
         return {
             "position": run.last_seq, "state": run.state.value,
             "parts": parts_of(shown, self.platform, self.root, self.who), "append": {"log": lines} if lines else {},

@@ -62,9 +62,6 @@ class QueueWatched:
     def whole(self, _position: int) -> Message:
         return {"parts": {"queue": self._body()}}
 
-    def may_see(self, who: Principal) -> bool:
-        return who.owns(self._who.name)
-
     def _body(self) -> str:
         return queue_body(self._platform, self._who, self._root)
 

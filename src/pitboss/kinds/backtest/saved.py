@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import Any, Protocol
 
 from pitboss.core.errors import InvalidInput, NotFound
@@ -125,6 +125,12 @@ class SavedBacktests:
         tags = (self.tag(saved.id), saved.name)
         request = Submission(kind=KIND.name, params=saved.params, tags=tags, idempotency_key=idempotency_key)
         return self._service.submit(who, request)
+
+    def positions(self, who: Principal, saved: Collection[Saved]) -> dict[str, Hashable]:
+        """Answer for each of one's own configurations, by id, what is another value whenever one of its runs is added,
+        moves on or ends."""
+        tags = {self.tag(each.id): each.id for each in saved}
+        return {tags[tag]: position for tag, position in self._service.positions(who, tags).items()}
 
     def runs(self, who: Principal, backtest_id: str, limit: int = 50, cursor: str | None = None) -> list[Run]:
         """Answer the past and present runs of a configuration, newest first. Raises NotFound."""

@@ -13,6 +13,7 @@ const topicsHere = new Map(); // topic -> position that this page knows
 const channel = "BroadcastChannel" in window ? new BroadcastChannel("pitboss") : null;
 const me = Math.random().toString(36).slice(2);
 const others = new Map(); // of tabs that are seen: their topics, and when they last said so
+const FORGOTTEN = 20000; // milliseconds after which a tab that says nothing is not counted
 let asOf = document.body.dataset.now;
 let beatAt = performance.now();
 let isLeader = false;
@@ -32,6 +33,7 @@ export function startLive() {
   window.addEventListener("pageshow", (event) => event.persisted && seen());
   window.addEventListener("online", () => stream?.again());
   setInterval(watch, 200);
+  setInterval(() => document.hidden || tell({ sort: "seen", from: me, topics: [...topicsHere] }), FORGOTTEN / 4);
   seen();
 }
 
@@ -69,8 +71,9 @@ function tell(message) {
 
 function heard(message) {
   if (message.sort === "seen") {
-    const isNew = JSON.stringify(others.get(message.from)) !== JSON.stringify(message.topics);
-    others.set(message.from, message.topics);
+    const names = (topics) => topics?.map(([topic]) => topic).join(" ");
+    const isNew = names(others.get(message.from)?.topics) !== names(message.topics);
+    others.set(message.from, { topics: message.topics, at: performance.now() });
     if (isLeader && isNew) stream?.again();
   } else if (message.sort === "gone") {
     others.delete(message.from);
@@ -85,7 +88,10 @@ function heard(message) {
 
 function wanted() {
   const all = new Map(topicsHere);
-  for (const topics of others.values()) for (const [topic, position] of topics) all.set(topic, Math.min(position, all.get(topic) ?? position));
+  for (const [tab, { topics, at }] of others) {
+    if (performance.now() - at > FORGOTTEN) others.delete(tab);
+    else for (const [topic, position] of topics) all.set(topic, Math.min(position, all.get(topic) ?? position));
+  }
   return [...all].map(([topic, position]) => `${topic}@${position}`).join(" ");
 }
 
@@ -140,7 +146,6 @@ class Stream {
       });
       if (this.isOver) return;
       if (answer.status === 401) return this.over();
-      if (answer.status === 404) return this.gone();
       if (!answer.ok) throw new Error(String(answer.status));
       const { as_of, messages } = await answer.json();
       if (this.isOver) return;
@@ -173,10 +178,6 @@ class Stream {
     tell({ sort: "ended" });
     signedOut();
   }
-
-  gone() {
-    for (const topic of topicsHere.keys()) if (topic.startsWith("run:")) location.reload();
-  }
 }
 
 function hand(said) {
@@ -191,7 +192,7 @@ function signedOut() {
   const note = document.getElementById("link");
   note.textContent = "You were signed out. ";
   const there = document.createElement("a");
-  there.href = `${root}/sign-in?said=ended&next=${encodeURIComponent(location.pathname + location.search)}`;
+  there.href = `${root}/sign-in?said=ended&next=${encodeURIComponent(location.pathname.slice(root.length) + location.search)}`;
   there.textContent = "Sign in again";
   note.append(there);
   note.hidden = false;
@@ -207,11 +208,15 @@ function take(said) {
     return;
   }
   if (!topicsHere.has(said.topic)) return;
+  if (said.gone) return location.reload(); // removed, or taken back: the server says which
   if ((said.position ?? 0) < topicsHere.get(said.topic)) return; // of before what is shown
   topicsHere.set(said.topic, said.position ?? 0);
   for (const [id, html] of Object.entries(said.parts || {})) put(id, html);
   for (const [id, lines] of Object.entries(said.append || {})) append(id, lines);
-  if (said.state) moved(said);
+  if (said.state) {
+    stateTold = said.state;
+    follow();
+  }
 }
 
 const told = new Map(); // what each part was made of last: what is the same is not touched
@@ -248,31 +253,47 @@ function append(id, lines) {
   if (isAtEnd) list.scrollTop = list.scrollHeight;
 }
 
-let reloading = false;
+let stateTold = ""; // of the run that this page shows
+let following = false;
 
-// A run came to another state: the rest of its page is another one.
-async function moved(said) {
-  const page = document.getElementById("run");
-  if (!page || said.topic !== `run:${page.dataset.run}` || said.state === page.dataset.state || reloading) return;
-  reloading = true;
+// A run came to another state: the rest of its page is another one. It is asked for until it is of what was told.
+async function follow() {
+  if (following || ended) return;
+  following = true;
+  const page = () => document.getElementById("run");
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
-    if (!answer.ok) throw new Error(String(answer.status));
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("run");
-    const form = document.getElementById("run-form");
-    if (fresh && !(form && form.contains(document.activeElement))) {
-      localise(fresh);
-      told.clear();
-      await htmx.swap({ target: page, sourceElement: page, text: fresh.outerHTML, swap: "outerMorph", transition: false });
-      document.dispatchEvent(new CustomEvent("pitboss:changed"));
-      say(document.querySelector(".verdict strong")?.textContent ?? "");
-    }
-    const question = document.querySelector(`#dialog[open] [data-question="${page.dataset.run}"]`);
-    if (question) htmx.ajax("GET", `${root}/runs/${page.dataset.run}/cancel`, { target: "#dialog-body" });
+    while (page() && page().dataset.state !== stateTold) await renew(page());
   } catch {
-    setTimeout(() => stream?.again(), 300);
+    setTimeout(follow, 500);
   } finally {
-    reloading = false;
+    following = false;
+  }
+}
+
+async function renew(page) {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal: AbortSignal.timeout(10000) });
+  if (!answer.ok) throw new Error(String(answer.status));
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("run");
+  const topic = `run:${page.dataset.run}`;
+  if (Number(fresh.dataset.seq) < topicsHere.get(topic)) return; // more was told meanwhile
+  topicsHere.set(topic, Number(fresh.dataset.seq));
+  stateTold = fresh.dataset.state;
+  localise(fresh);
+  keepTyped(page, fresh);
+  told.clear();
+  await htmx.swap({ target: page, sourceElement: page, text: fresh.outerHTML, swap: "outerMorph", transition: false });
+  document.dispatchEvent(new CustomEvent("pitboss:changed"));
+  say(document.querySelector(".verdict strong")?.textContent ?? "");
+  const question = document.querySelector(`#dialog[open] [data-question="${page.dataset.run}"]`);
+  if (question) htmx.ajax("GET", `${root}/runs/${page.dataset.run}/cancel`, { target: "#dialog-body" });
+}
+
+// What somebody is writing stays as it is.
+function keepTyped(page, fresh) {
+  for (const field of page.querySelectorAll("textarea")) {
+    if (field.value === field.defaultValue || !field.id) continue;
+    const place = fresh.querySelector(`#${CSS.escape(field.id)}`);
+    if (place) place.textContent = field.value;
   }
 }
 
