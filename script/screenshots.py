@@ -53,7 +53,7 @@ def compare(page, server):
 
 
 def editor(page, server):
-    page.goto(address(server, "/strategies/new"))
+    page.goto(address(server, "/strategies/_new"))
     text = page.locator(".editor-host").locator(".cm-content")
     page.locator("[data-ready]").wait_for()
     text.click()

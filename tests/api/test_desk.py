@@ -76,7 +76,8 @@ def test_who_is_not_known_is_led_to_sign_in_and_changes_nothing(world):
                 assert answer.status_code == 303, path
                 assert answer.headers["location"].startswith("/sign-in?next="), path
             else:
-                assert answer.status_code == 401, path
+                assert answer.headers["location"] == "/sign-in?said=ended", path
+                assert http.request(method, path, follow_redirects=False).status_code == 401, path
 
 
 def test_a_viewer_looks_and_an_account_that_is_no_administrator_administers_nothing(world):

@@ -111,7 +111,7 @@ def test_from_a_file_with_a_defect_to_the_second_run(browser, tmp_path, csv, siz
         expect(panel).to_contain_text("bars are stored")
         assert "WAVY" in server.http.get("/data").text
 
-        page.goto(address(server, "/strategies/new"))
+        page.goto(address(server, "/strategies/_new"))
         editor = page.locator(".editor-host").locator(".cm-content")
         editor.click()
         page.keyboard.press("Control+a")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from functools import partial
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -12,9 +11,10 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 
 from pitboss.api.schemas import BarModel, GapModel, ImportModel, ImportQuery, SeriesChange, SeriesModel
-from pitboss.core.errors import DiskFull, InvalidInput, NotFound
+from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.http.deps import Ask, Who, Whose, Wired
+from pitboss.http.deps import Ask, Importer, Who, Whose, Wired
+from pitboss.http.upload import uploaded
 
 router = APIRouter(tags=["data"])
 FILE_TYPE = "application/octet-stream"
@@ -75,7 +75,7 @@ def series(symbol: Symbol, timeframe: TimeframeName, platform: Wired, who: Whose
     openapi_extra={"requestBody": _FILE},
 )
 async def import_bars(
-    symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired, who: Who, ask: Ask,
+    symbol: Symbol, timeframe: TimeframeName, request: Request, platform: Wired, who: Who, ask: Importer,
     query: Annotated[ImportQuery, Query()],  # type: ignore[valid-type]
 ) -> Any:  # fmt: skip
     """Import the CSV or Parquet file that is the request's body, packed or not; with `preview` only tell what it is."""
@@ -84,19 +84,9 @@ async def import_bars(
         raise HTTPException(415, "the body is a form: send the file itself, as curl --data-binary @FILE does")
     if "json" in kind.lower():
         raise HTTPException(415, f"the content type is '{kind[:60]}'")
-    folder = platform.settings.data_dir / "uploads"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
-            async for chunk in request.stream():
-                file.write(chunk)
-            file.flush()
-            async with request.app.state.importing:
-                importing = partial(ask, "import_file", await run_in_threadpool(platform.home_of, who))
-                return await run_in_threadpool(_import, importing, FilePath(file.name), symbol, timeframe, query)
-    except OSError as error:
-        what = f"cannot keep the upload: {error.strerror or error}"
-        raise DiskFull(what, "free some disk space, then retry") from None
+    async with uploaded(request, platform.settings.data_dir) as path, request.app.state.importing:
+        importing = partial(ask, "import_file", await run_in_threadpool(platform.home_of, who))
+        return await run_in_threadpool(_import, importing, path, symbol, timeframe, query)
 
 
 def _import(ask: Ask, path: FilePath, symbol: str, timeframe: str, query: BaseModel) -> Any:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from pitboss.kernel.resampling import moments_of_draws
 
 Values = npt.NDArray[np.float64]
 DRAWS = 2_000
@@ -49,25 +52,28 @@ def luck_of(first: Values, second: Values, seed: int = 0, draws: int = DRAWS) ->
         return None
     difference = second - first
     block = block_length(difference)
-    chosen = _draws(days, block, np.random.default_rng(seed), draws)
-    means = difference[chosen].mean(axis=1) * DAYS_PER_YEAR
-    sharpes = _sharpe(second[chosen]) - _sharpe(first[chosen])
+    drawn = moments_of_draws(first, second, 1 / block, draws, np.random.default_rng(seed))
+    means = (drawn[:, 2] - drawn[:, 0]) * DAYS_PER_YEAR
+    sharpes = _sharpe(drawn[:, 2], drawn[:, 3]) - _sharpe(drawn[:, 0], drawn[:, 1])
     (mean_low, mean_high), (sharpe_low, sharpe_high) = (np.quantile(each, (0.025, 0.975)) for each in (means, sharpes))
     return Luck(
         days, block, float(difference.mean() * DAYS_PER_YEAR), float(mean_low), float(mean_high),
-        float(_sharpe(second[None])[0] - _sharpe(first[None])[0]), float(sharpe_low), float(sharpe_high),
+        float(_sharpe(second.mean(), second.std(ddof=1)) - _sharpe(first.mean(), first.std(ddof=1))),
+        float(sharpe_low), float(sharpe_high),
     )  # fmt: skip
 
 
-def daily_returns(ts: npt.NDArray[np.int64], equity: Values) -> tuple[npt.NDArray[np.int64], Values]:
-    """Answer days (since 1970, UTC) and the return of each, from equity at moments (microseconds)."""
+def daily_closes(ts: npt.NDArray[np.int64], equity: Values) -> tuple[npt.NDArray[np.int64], Values]:
+    """Answer days (since 1970, UTC) and the last equity of each, from equity at moments (microseconds)."""
     days = ts // DAY_MICROS
     lasts = np.flatnonzero(np.append(days[1:] != days[:-1], True))
-    closes = equity[lasts]
-    before = np.append(equity[:1], closes[:-1])
+    return days[lasts], equity[lasts]
+
+
+def returns_of(closes: Values) -> Values:
+    """Answer the return from each close to the next (fractions), one fewer than there are closes; 0 after ruin."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        returns = np.where(before > 0, closes / before - 1.0, 0.0)
-    return days[lasts], returns
+        return np.where(closes[:-1] > 0, closes[1:] / closes[:-1] - 1.0, 0.0)
 
 
 def block_length(values: Values) -> float:
@@ -86,28 +92,17 @@ def block_length(values: Values) -> float:
     is_small = np.abs(covariance[1:] / variance) < bound
     runs = [lag for lag in range(len(is_small) - quiet + 1) if is_small[lag : lag + quiet].all()]
     memory = max(1, runs[0]) if runs else len(is_small)
-    used = np.arange(1, min(2 * memory, len(covariance) - 1) + 1)
-    weights = np.clip(2 * (1 - used / (2 * memory)), 0, 1)  # Politis & Romano's flat top
+    width = min(2 * memory, len(covariance) - 1)
+    used = np.arange(1, width + 1)
+    weights = np.clip(2 * (1 - used / width), 0, 1)  # Politis & Romano's flat top
     spectrum = covariance[0] + 2 * float(weights @ covariance[used])
     slope = 2 * float(weights @ (used * covariance[used]))
-    if spectrum <= 0:
+    if spectrum == 0:
         return 1.0
     best = (slope**2 / spectrum**2) ** (1 / 3) * count ** (1 / 3)
     return float(min(max(1.0, best), math.ceil(min(3 * math.sqrt(count), count / 3))))
 
 
-def _draws(days: int, block: float, random: np.random.Generator, draws: int) -> npt.NDArray[np.int64]:
-    """Answer for each draw which days it holds, (draws, days): blocks of geometric length that wrap around."""
-    begins = random.random((draws, days)) < 1 / block
-    begins[:, 0] = True
-    starts = random.integers(0, days, (draws, days))
-    order = np.arange(days)
-    since = order - np.maximum.accumulate(np.where(begins, order, 0), axis=1)
-    last = np.take_along_axis(starts, np.maximum.accumulate(np.where(begins, order, 0), axis=1), axis=1)
-    return (last + since) % days
-
-
-def _sharpe(returns: Values) -> Values:
-    deviation = returns.std(axis=1, ddof=1)
+def _sharpe(mean: Any, deviation: Any) -> Any:
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(deviation > 0, returns.mean(axis=1) / deviation, 0.0) * math.sqrt(DAYS_PER_YEAR)
+        return np.where(deviation > 0, mean / deviation, 0.0) * math.sqrt(DAYS_PER_YEAR)

@@ -10,6 +10,7 @@ from pitboss.core.errors import InvalidInput, Problem
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MOST_DEPTH = 8
+_QUOTE = "put a text, or what only looks like a date, into quotes"
 
 
 def compose(text: str, most_depth: int = MOST_DEPTH) -> yaml.Node | None:
@@ -21,24 +22,27 @@ def compose(text: str, most_depth: int = MOST_DEPTH) -> yaml.Node | None:
         root: yaml.Node | None = yaml.compose(text, Loader=LOADER)
         return root
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise InvalidInput(
-            Problem(
-                f"not valid YAML: {error.problem}",
-                "check the indentation, and quote expressions with ': ', '#', or in braces ',' or '['",
-                mark.line + 1 if mark else None,
-                mark.column + 1 if mark else None,
-            )
-        ) from None
+        remedy = "check the indentation, and quote expressions with ': ', '#', or in braces ',' or '['"
+        raise InvalidInput(_problem(f"not valid YAML: {error.problem}", remedy, error.problem_mark)) from None
     except yaml.YAMLError as error:
         told = Problem(f"not valid YAML: {str(error).splitlines()[0]}", "remove control characters")
         raise InvalidInput(told) from None
 
 
 def load(text: str, most_depth: int = MOST_DEPTH) -> Any:
-    """Answer the values of a text. Raises InvalidInput as `compose` does."""
+    """Answer the values of a text. Raises InvalidInput as `compose` does, and for what is no value: a date that there
+    is not, a list for a key."""
     compose(text, most_depth)
-    return yaml.load(text, Loader=LOADER)
+    try:
+        return yaml.load(text, Loader=LOADER)
+    except yaml.MarkedYAMLError as error:
+        raise InvalidInput(_problem(f"this has no value: {error.problem}", _QUOTE, error.problem_mark)) from None
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(f"something has no value: {error}", _QUOTE) from None
+
+
+def _problem(message: str, remedy: str, mark: Any) -> Problem:
+    return Problem(message, remedy, mark.line + 1, mark.column + 1) if mark else Problem(message, remedy)
 
 
 def _unsafe(text: str, most_depth: int) -> Problem | None:

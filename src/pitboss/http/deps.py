@@ -37,9 +37,16 @@ class Streams(Protocol):
         """Yield the events beyond `positions` as they come, until the last of each run that has not `ended`."""
 
 
-async def asker(request: Request) -> Callable[..., Any]:
-    """Answer what asks the process that has the libraries of numbers loaded; see `reader.process`."""
-    ask: Callable[..., Any] = request.app.state.reader.ask
+async def asker(request: Request) -> AsyncIterator[Callable[..., Any]]:
+    """Answer what asks the process that has the libraries of numbers loaded; see `reader.process`. A few requests at a
+    time may: the others wait for that without holding a thread, of which all pages together have forty."""
+    async with request.app.state.reading:
+        yield request.app.state.reader.ask
+
+
+async def importer(request: Request) -> Callable[..., Any]:
+    """Answer what asks a process of its own, for what may take minutes: `import_file`, one at a time."""
+    ask: Callable[..., Any] = request.app.state.importer.ask
     return ask
 
 
@@ -80,6 +87,7 @@ async def whose(
 
 
 Ask = Annotated[Callable[..., Any], Depends(asker)]
+Importer = Annotated[Callable[..., Any], Depends(importer)]
 Wired = Annotated[Platform, Depends(platform_of)]
 Who = Annotated[Principal, Depends(principal_of)]
 Whose = Annotated[Principal, Depends(whose)]

@@ -13,26 +13,33 @@ from pitboss.core.errors import DiskFull, InvalidInput, NotFound, PitbossError, 
 from pitboss.core.python import NEUTRAL_FOLDER, command_of, own_environment
 
 IDLE_SECONDS = 60.0
+LONGEST_SECONDS = 60.0
 _ERRORS = {"NotFound": NotFound, "DiskFull": DiskFull, "StorageUnavailable": StorageUnavailable}
 
 
 class Reader:
     """Asks `reader.process`, one request at a time. It is started when it is first needed, and ends when nobody has
-    asked it for a minute. Safe to use from any thread."""
+    asked it for a minute, or when an answer takes longer than `longest_seconds`. Safe to use from any thread."""
 
-    def __init__(self, data_dir: Path, files_url: str) -> None:
+    def __init__(self, data_dir: Path, files_url: str, longest_seconds: float = LONGEST_SECONDS) -> None:
         self._command = command_of("pitboss.reader.process", str(data_dir), files_url)
         self._turn = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
+        self._longest_seconds = longest_seconds
         self._asked_at = 0.0
+        self._is_asked = False
 
     def ask(self, name: str, *arguments: object) -> Any:
         """Answer a request. Raises what it raised there, StorageUnavailable when the process ends under it."""
         with self._turn:
-            self._asked_at = time.monotonic()
+            self._asked_at, self._is_asked = time.monotonic(), True
             said = self._exchange(json.dumps([name, arguments]))
+            self._is_asked = False
         if not said:
-            raise StorageUnavailable("the process that reads bars has ended", "try again; see the server's log")
+            what = "the process that reads bars has ended"
+            if time.monotonic() - self._asked_at > self._longest_seconds:
+                what = f"reading took longer than {self._longest_seconds:g} seconds, and was given up"
+            raise StorageUnavailable(what, "try again; see the server's log")
         answer = json.loads(said)
         if "error" in answer:
             raise _error_of(answer)
@@ -66,9 +73,11 @@ class Reader:
         return self._process
 
     def _rest(self, process: subprocess.Popen[str]) -> None:
-        """End a process that nobody has asked for long."""
+        """End a process that nobody has asked for long, or that does not answer."""
         while process.poll() is None:
             time.sleep(1.0)
+            if self._is_asked and time.monotonic() - self._asked_at > self._longest_seconds:
+                process.kill()  # whoever waits for it reads its end
             with self._turn:
                 if self._process is process and time.monotonic() - self._asked_at > IDLE_SECONDS:
                     self._end()

@@ -33,6 +33,8 @@ from pitboss.web.live import Live
 from pitboss.web.pages import STATIC
 from pitboss.web.routes import OPENERS, desk_router
 
+READ_AT_ONCE = 6  # requests that wait for the one process that reads bars
+IMPORT_SECONDS = 3600.0
 MOST_WAITING = 64  # to have their passwords compared
 DESCRIPTION = """Backtests, sweeps and every other long job as durable, observable, cancellable **runs**.
 
@@ -55,6 +57,8 @@ def create_app(
         await asyncio.to_thread(lambda: list(platform.kinds))  # packages load before the first request waits for them
         app.state.questions = Questions(platform)
         app.state.reader = Reader(platform.settings.data_dir, platform.settings.files_url)
+        app.state.reading = asyncio.Semaphore(READ_AT_ONCE)
+        app.state.importer = Reader(platform.settings.data_dir, platform.settings.files_url, IMPORT_SECONDS)
         app.state.signing_in = Turns(AT_ONCE, MOST_WAITING)
         app.state.importing = asyncio.Semaphore(1)  # one file at a time: each may take half of the memory that is free
         app.state.tailer = Tailer(platform.log, platform.database.changes())
@@ -67,6 +71,7 @@ def create_app(
         await app.state.live.stop()
         await app.state.tailer.stop()
         app.state.reader.close()
+        app.state.importer.close()
 
     app = FastAPI(
         title="pitboss", version=VERSION, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,

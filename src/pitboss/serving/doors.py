@@ -10,25 +10,29 @@ from contextlib import suppress
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pitboss.accounts.keys import TOKEN, is_csrf_of
 from pitboss.accounts.ports import Entry
 from pitboss.accounts.service import AccountService
-from pitboss.core.errors import PitbossError
+from pitboss.core.errors import Forbidden, InvalidInput, PitbossError
 from pitboss.core.principal import LOCAL, Principal
 from pitboss.http.access import operation_of
 from pitboss.http.deps import unknown
 from pitboss.http.signing import CSRF_FIELD, CSRF_HEADER, SESSION_COOKIE
 from pitboss.http.together import Together
-from pitboss.serving.problems import problem, problem_of
+from pitboss.serving.guard import MAX_BODY
+from pitboss.serving.problems import problem, told
 
 logger = logging.getLogger("pitboss.api")
 LOOK_SECONDS = 1.0  # between two looks whether there are accounts, and whether those who listen are still welcome
 _READS = ("GET", "HEAD", "OPTIONS")
 # operations that note in the audit what they do themselves, or change nothing
-_OWN = ("accounts_", "secrets_", "shares_", "strategies_validate")
+_OWN = ("accounts_", "secrets_", "shares_", "strategies_validate", "strategies_check", "strategies_preview")
+# forms that also only look: they have changed something where they lead elsewhere, or say that something was made
+_BOTH = ("new_submit", "data_bring")
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 2_000
 Key = tuple[str, str]  # what somebody comes with, and from where
@@ -61,7 +65,9 @@ class Doors:
         try:
             await self._let_in(scope, receive, send)
         except PitbossError as error:
-            await problem_of(error)(scope, receive, send)
+            await told(Request(scope), error)(scope, receive, send)
+        except HTTPException as error:  # a body that is too large, found while it is read
+            await problem(error.status_code, error.detail)(scope, receive, send)
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.setdefault("state", {})
@@ -78,15 +84,14 @@ class Doors:
             if scope["method"] in _READS or _is_open(scope):
                 await self.app(scope, receive, send)
             else:  # before anything of its body is read
-                await problem_of(unknown())(scope, receive, send)
+                raise unknown()
             return
         if is_session:
             state["session"] = key
             given, receive = await _csrf_of(scope, headers, receive) if _is_change(scope) else ("", receive)
             if _is_change(scope) and not is_csrf_of(key, given):
                 what = f"a change that comes with a cookie needs the header {CSRF_HEADER}"
-                await problem(403, what, "send the csrf_token of GET /session")(scope, receive, send)
-                return
+                raise Forbidden(what, "send the csrf_token of GET /session; in a browser, load the page again")
         await self._watched(who, (key, address), scope, receive, send)
 
     async def _must_know(self) -> bool:
@@ -109,7 +114,8 @@ class Doors:
             nonlocal has_begun
             if message["type"] == "http.response.start":
                 if message["status"] < 400 and scope["method"] not in _READS:
-                    await self._note(who, scope, Headers(raw=message["headers"]).get("location", scope["path"]))
+                    where = Headers(raw=message["headers"]).get("location", scope["path"])
+                    await self._note(who, scope, where, message["status"])
                 has_begun = True
             await send(message)
 
@@ -144,10 +150,10 @@ class Doors:
         finally:
             self._watching = None
 
-    async def _note(self, who: Principal, scope: Scope, target: str) -> None:
+    async def _note(self, who: Principal, scope: Scope, target: str, status: int) -> None:
         endpoint = scope.get("endpoint")  # none where the answer leads elsewhere
         operation = operation_of(endpoint) if endpoint is not None else ""
-        if operation and not operation.startswith(_OWN):
+        if operation and not operation.startswith(_OWN) and (operation not in _BOTH or status in (201, 204, 303)):
             self._number += 1
             try:
                 await self._notes.ask((self._number, Entry.of(who, operation, target)))
@@ -176,8 +182,15 @@ async def _csrf_of(scope: Scope, headers: Headers, receive: Receive) -> tuple[st
     given = headers.get(CSRF_HEADER, "")
     if given or not headers.get("content-type", "").startswith(FORM):
         return given, receive
-    body = await Request(scope, receive).body()
-    fields = parse_qs(body.decode(errors="replace"), max_num_fields=MOST_FIELDS)
+    body = b""
+    async for chunk in Request(scope, receive).stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise HTTPException(413, f"the form is larger than {MAX_BODY:,} bytes")
+    try:
+        fields = parse_qs(body.decode(errors="replace"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        raise InvalidInput("the form has too many fields", f"at most {MOST_FIELDS:,}") from None
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def again() -> Message:

@@ -33,7 +33,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = MAX_UPLOAD if "/data/" in scope["path"] else MAX_BODY
+        limit = MAX_UPLOAD if _is_upload(scope) else MAX_BODY
         refusal = self._refused(scope, headers) or _unreadable(headers, limit)
         if refusal is not None:
             await refusal(scope, receive, send)
@@ -66,6 +66,12 @@ class Guard:
         path = scope["path"]
         full = path if path == root or path.startswith(f"{root}/") else root + path
         return {**scope, "root_path": root, "path": full, "raw_path": full.encode()}
+
+
+def _is_upload(scope: Scope) -> bool:
+    """Answer whether the body is a file of bars."""
+    method, path = scope["method"], scope["path"]
+    return (method == "PUT" and "/data/" in path) or (method == "POST" and path.endswith("/data/import"))
 
 
 def _parents(name: str) -> Iterable[str]:

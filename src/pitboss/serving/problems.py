@@ -88,6 +88,11 @@ def handle_errors(app: FastAPI) -> None:
 
 async def _pitboss_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.PitbossError)
+    return told(request, error)
+
+
+def told(request: Request, error: errors.PitbossError) -> Response:
+    """Answer the response that tells of an error to whoever asked: people or a program."""
     return refusal(request, error, status_of(error)) if is_page(request) else problem_of(error)
 
 

@@ -73,7 +73,8 @@ def _context(visit: Visit, **more: Any) -> dict[str, Any]:
         "tokens": platform.accounts.tokens(me) if has_accounts else [], "scopes": [scope.value for scope in Scope],
         "secrets": platform.vault.all(me) if visit.may_run else [], "new_token": "", "problem": None,
         "users": platform.accounts.all(me) if has_accounts and me.is_operator else [],
-        "roles": [role.value for role in Role], "described": describe_settings(platform.settings),
+        "roles": [role.value for role in Role],
+        "described": describe_settings(platform.settings) if me.is_operator else [],
     } | more  # fmt: skip
 
 

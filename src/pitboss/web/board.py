@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
@@ -17,13 +18,13 @@ from pitboss.core.version import VERSION
 from pitboss.runs.model import QueueSnapshot, Run, RunQuery
 from pitboss.runs.queue import obstacle
 from pitboss.runs.service import UNFINISHED
-from pitboss.runs.states import TERMINAL, State
+from pitboss.runs.states import ACTIVE, TERMINAL, State
 from pitboss.web.live import Message
 from pitboss.web.pages import Desk, Visit, fragment
 from pitboss.web.refusals import is_page
 
 router = APIRouter()
-MOST_RECENT, MOST_WAITING, MOST_STOPPED, MOST_CHOSEN = 20, 100, 1000, 200
+MOST_RECENT, MOST_WAITING, AT_ONCE, MOST_CHOSEN = 20, 100, 1000, 200
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,15 @@ async def board(visit: Desk) -> Response:
 @router.get("/stop")
 def ask_to_stop(visit: Desk) -> Response:
     """Ask whether all of somebody's runs are to be stopped."""
-    count = len(_unfinished(visit))
+    count = _unfinished(visit)
     if visit.is_partial:
         return visit.render("stop.html", count=count)
     return visit.render("question.html", title="Stop everything", body="stop.html", count=count)
 
 
-def _unfinished(visit: Visit) -> list[Run]:
-    return visit.platform.service.find(visit.me, RunQuery(states=UNFINISHED, limit=MOST_STOPPED))
+def _unfinished(visit: Visit) -> int:
+    by_state = visit.platform.service.statistics(visit.me)["by_state"]
+    return sum(by_state[state.value] for state in UNFINISHED)
 
 
 @router.post("/stop")
@@ -115,10 +117,14 @@ async def stop(visit: Desk) -> Response:
 
 
 def _stop(visit: Visit) -> int:
-    found = sorted(_unfinished(visit), key=lambda run: run.state is not State.QUEUED)  # or they would start meanwhile
-    for run in found:
-        visit.platform.service.cancel(visit.me, run.id, keep_partial=True, reason="everything was stopped")
-    return len(found)
+    service, stopped = visit.platform.service, 0
+    for states in ((State.QUEUED,), tuple(ACTIVE)):  # those that wait first, or they would start meanwhile
+        cursor = None
+        while found := service.find(visit.me, RunQuery(states=states, cursor=cursor, limit=AT_ONCE)):
+            for run in found:
+                service.cancel(visit.me, run.id, keep_partial=True, reason="everything was stopped")
+            stopped, cursor = stopped + len(found), found[-1].id
+    return stopped
 
 
 @router.post("/selection")
@@ -126,6 +132,8 @@ async def selection(visit: Desk) -> Response:
     """Do one thing with several runs."""
     form = await visit.form()
     chosen, what = form.get("run", [])[:MOST_CHOSEN], form.get("do", [""])[0]
+    if what == "compare":
+        return visit.go(f"/compare?{urlencode([('run', run_id) for run_id in chosen])}")
     done, refused = await run_in_threadpool(_each, visit, chosen, what)
     said = f"{done} of {len(chosen)} done" + (f"; {refused}" if refused else "")
     return visit.go("/", said if chosen else "Nothing is chosen: tick some runs first")

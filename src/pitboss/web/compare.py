@@ -14,7 +14,7 @@ from pitboss.http.deps import Ask
 from pitboss.runs.model import Run, RunQuery
 from pitboss.runs.report import Chart, Figure, Report
 from pitboss.web.pages import Desk, Visit
-from pitboss.web.results import path_of
+from pitboss.web.results import Bound, path_of
 from pitboss.web.shown import text_of
 from pitboss.web.strategies import difference
 
@@ -150,7 +150,7 @@ def _overlay(visit: Visit, runs: Sequence[Run], equity: Sequence[Chart | None]) 
 
 @router.get("/compare/equity")
 def equity_of(
-    visit: Desk, ask: Ask, run: Annotated[list[str], Query()], low: float | None = None, high: float | None = None,
+    visit: Desk, ask: Ask, run: Annotated[list[str], Query()], low: Bound = None, high: Bound = None,
     points: int = 1_000,
 ) -> Any:  # fmt: skip
     """Answer the equity curves of runs, as far as they are seen."""

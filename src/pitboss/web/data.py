@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 
-from pitboss.core.errors import DiskFull, InvalidInput, PitbossError, problems_of
+from pitboss.core.errors import InvalidInput, PitbossError, problems_of
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.http.deps import Ask
+from pitboss.http.deps import Ask, Importer
+from pitboss.http.upload import uploaded
 from pitboss.market.options import DATE_ORDERS, DECIMALS, PRICE_KINDS, STAMPS, ImportOptions
 from pitboss.web.pages import Desk, Visit
 
@@ -44,22 +44,12 @@ def ask_for_file(visit: Desk) -> Response:
 
 
 @router.post("/data/import")
-async def bring(visit: Desk, ask: Ask) -> Response:
+async def bring(visit: Desk, ask: Importer) -> Response:
     """Tell what a file is and what would be stored of it, or store that: the body is the file, the query how to read
     it. Nothing is written before `store` is asked for."""
     query = dict(visit.request.query_params)
-    folder = visit.platform.settings.data_dir / "uploads"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder) as file:
-            async for chunk in visit.request.stream():
-                file.write(chunk)
-            file.flush()
-            async with visit.request.app.state.importing:
-                return await run_in_threadpool(_brought, visit, ask, Path(file.name), query)
-    except OSError as error:
-        what = f"cannot keep the upload: {error.strerror or error}"
-        raise DiskFull(what, "free some disk space, then retry") from None
+    async with uploaded(visit.request, visit.platform.settings.data_dir) as path, visit.request.app.state.importing:
+        return await run_in_threadpool(_brought, visit, ask, path, query)
 
 
 def _brought(visit: Visit, ask: Any, path: Path, query: Mapping[str, str]) -> Response:

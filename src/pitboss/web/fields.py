@@ -172,8 +172,7 @@ def read_form(form: Form, given: Given) -> dict[str, Any]:
         except InvalidInput as error:
             problems += [Problem(problem.message, problem.remedy, where=each.name) for problem in error.problems]
             continue
-        is_default = value is False and not each.default
-        if value not in (None, "", [], {}) and not is_default:
+        if _is_given(value) or (value is False and each.default):
             values[each.name] = value
     if problems:
         raise InvalidInput(problems)
@@ -191,7 +190,8 @@ def _read(asked: Field, given: Given) -> Any:
         case "boolean":
             return text == "true"
         case "object":
-            return {part.name.rpartition(".")[2]: value for part in asked.parts if (value := _read(part, given))}
+            parts = {part.name.rpartition(".")[2]: _read(part, given) for part in asked.parts}
+            return {name: value for name, value in parts.items() if _is_given(value)}
         case "mapping":
             return _mapping(asked, text)
         case "document":
@@ -201,6 +201,23 @@ def _read(asked: Field, given: Given) -> Any:
         case "number" | "text" if asked.sort == "number" or asked.name.count("."):
             return _number(text)
     return text
+
+
+def _is_given(value: Any) -> bool:
+    """Answer whether something stands in a field: nought does."""
+    return value is not None and value is not False and value not in ("", [], {})
+
+
+def as_written(asked: Sequence[Field], given: Given) -> dict[str, Any]:
+    """Answer what was written into fields, unread, so that nothing has to be written again."""
+    found: dict[str, Any] = {}
+    for each in asked:
+        texts = given.get(each.name)
+        if each.sort == "object" and (parts := as_written(each.parts, given)):
+            found[each.name] = {name.rpartition(".")[2]: value for name, value in parts.items()}
+        elif texts:
+            found[each.name] = list(texts) if each.sort == "choices" else ", ".join(texts)
+    return found
 
 
 def _number(text: str) -> Any:
@@ -222,4 +239,7 @@ def _mapping(asked: Field, text: str) -> Any:
     found = load(text, MOST_DEPTH)
     if not isinstance(found, dict):
         raise InvalidInput(f"'{text[:40]}' is no mapping", "write name: value, one a line", asked.name)
-    return json.loads(json.dumps(found, default=str))
+    try:
+        return json.loads(json.dumps(found, default=str))
+    except TypeError:
+        raise InvalidInput("a name in it is no text", "write name: value, one a line", asked.name) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
@@ -171,7 +172,7 @@ async def selection(visit: Desk) -> Response:
 def _each(visit: Visit, chosen: Sequence[str], what: str) -> Response:
     if what == "compare":
         runs = [runs[0].id for each in chosen if (runs := visit.platform.backtests.runs(visit.me, each, 1))]
-        return visit.go(f"/compare?{'&'.join(f'run={run_id}' for run_id in runs)}")
+        return visit.go(f"/compare?{urlencode([('run', run_id) for run_id in runs])}")
     if what not in ("run", "delete"):
         raise InvalidInput("nothing is to be done", "run, delete or compare", "do")
     done, refused = 0, ""

@@ -20,7 +20,7 @@ from pitboss.runs.model import Run, RunQuery
 from pitboss.runs.states import State
 from pitboss.runs.submission import Submission
 from pitboss.runs.wording import long_duration
-from pitboss.web.fields import Form, form_of, read_form
+from pitboss.web.fields import as_written, form_of, read_form
 from pitboss.web.library import SAVABLE, proposed_name, save_as
 from pitboss.web.pages import Desk, Visit
 
@@ -68,16 +68,17 @@ def choose(visit: Desk) -> Response:
 @router.get("/new/{name}")
 def show(visit: Desk, name: str) -> Response:
     """Show the form of a kind; `?from=ID` fills it in as that run was asked, other fields as they are named."""
-    kind = kind_of(visit.platform, name)
+    platform, me = visit.platform, visit.me
+    kind = kind_of(platform, name)
     query = visit.request.query_params
     values: dict[str, Any] = {}
     if query.get("from"):
-        values = dict(visit.platform.service.get(visit.me, query["from"]).params)
+        values = dict(platform.service.get(me, query["from"]).params)
     elif query.get("saved"):
-        values = dict(visit.platform.backtests.get(visit.me, query["saved"]).params)
-    named = [key for key in query if key in kind.params.model_fields]
-    values |= {key: query.getlist(key) if len(query.getlist(key)) > 1 else query[key] for key in named}
-    context = form_context(visit.platform, visit.me, kind, values)
+        values = dict(platform.backtests.get(me, query["saved"]).params)
+    asked = form_of(kind.asked(values | dict(query), platform.sources(me)), values)
+    values |= as_written(asked.fields, {key: query.getlist(key) for key in query})
+    context = form_context(platform, me, kind, values)
     return visit.render("new_kind.html", **context, problems=(), prepared=None, values=values)
 
 
@@ -105,15 +106,10 @@ def _submitted(visit: Visit, kind: Kind, given: Mapping[str, Sequence[str]]) -> 
         problems = problems_of(error)
     if what == "check":
         return visit.render("new_check.html", **_unchecked(kind, problems, values))
-    values = values or _as_written(asked, given)
+    values = values or as_written(asked.fields, given)
     context = form_context(platform, me, kind, values, problems)
     template = "form.html" if visit.is_partial else "new_kind.html"
     return visit.render(template, 422 if problems else 200, **context, values=values, prepared=None)
-
-
-def _as_written(asked: Form, given: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Answer what was written where not all of it can be read, so that nothing has to be written again."""
-    return {field.name: given[field.name][0] for field in asked.fields if given.get(field.name)}
 
 
 def _done(visit: Visit, kind: Kind, values: Mapping[str, Any], chosen: Mapping[str, str], what: str) -> Response:

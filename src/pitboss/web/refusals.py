@@ -23,8 +23,9 @@ def is_page(request: Request) -> bool:
 def refusal(request: Request, error: PitbossError, status: int) -> Response:
     """Answer an error for people: where to sign in, the page of the error, or the part that says it."""
     visit = Visit(request, request.app.state.platform, getattr(request.state, "who", LOCAL))
-    if isinstance(error, Unauthorized) and status == 401 and request.method in ("GET", "HEAD"):
-        query = {"next": visit.request.url.path.removeprefix(visit.root)}
+    if isinstance(error, Unauthorized) and status == 401 and not visit.is_partial:
+        is_read = request.method in ("GET", "HEAD")
+        query = {"next": visit.request.url.path.removeprefix(visit.root)} if is_read else {"said": "ended"}
         return visit.go(f"/sign-in?{urlencode(query)}")
     problems = problems_of(error)
     if visit.is_partial:

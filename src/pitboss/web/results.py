@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote, urlencode
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from pitboss.core.clock import parse_date
@@ -20,6 +20,7 @@ from pitboss.web.pages import Desk, Visit
 from pitboss.web.runs import report_of
 
 router = APIRouter()
+Bound = Annotated[float | None, Query(allow_inf_nan=False)]  # of what is seen of a chart
 MOST_POINTS, LEAST_POINTS = 8_000, 50
 ROWS = 50
 
@@ -35,7 +36,7 @@ def path_of(visit: Visit, run: Run, name: str) -> str:
 
 @router.get("/runs/{run_id}/charts/{number}")
 def chart(
-    visit: Desk, ask: Ask, run_id: str, number: int, low: float | None = None, high: float | None = None,
+    visit: Desk, ask: Ask, run_id: str, number: int, low: Bound = None, high: Bound = None,
     points: int = 2_000,
 ) -> Response:  # fmt: skip
     """Answer the part of a chart that is seen, no finer than it can be seen."""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -102,29 +106,44 @@ def log_tail(platform: Platform, run: Run) -> str:
 @router.get("/runs/{run_id}/log")
 def log(visit: Desk, run_id: str, q: str = "") -> Response:
     """Show the last lines of what a run's process wrote that hold some words."""
-    found = visit.platform.service.get(visit.me, run_id)
-    lines, total = searched(visit.platform, found, q[:200])
+    run = visit.platform.service.get(visit.me, run_id)
+    found = searched(run_log(visit.platform.settings.data_dir, run.id), q[:200])
     template = "log.html" if visit.is_partial else "log_page.html"
-    return visit.render(template, run=found, lines=lines, total=total, q=q)
+    return visit.render(template, run=run, found=found, q=q)
 
 
-def searched(platform: Platform, run: Run, words: str) -> tuple[list[str], int]:
-    """Answer the last lines of a log that hold `words`, and how many there are."""
-    path, wanted = run_log(platform.settings.data_dir, run.id), words.casefold().encode()
-    kept: list[bytes] = []
-    total = 0
+@dataclass(frozen=True)
+class Searched:
+    """The last lines of a log that hold some words, how many do, and whether all of the log was looked at."""
+
+    lines: Sequence[str] = ()
+    total: int = 0
+    is_all: bool = True
+
+
+def searched(path: Path, words: str) -> Searched:
+    """Look for words in the end of a log, whatever their case."""
+    holds, kept, total = _holding(words.casefold()), deque[bytes](maxlen=FOUND_LINES), 0
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - MOST_SEARCHED))
+            beginning = max(0, path.stat().st_size - MOST_SEARCHED)
+            file.seek(beginning)
             for line in file:
-                if not wanted or wanted in line.lower():
+                if holds(line):
                     total += 1
                     kept.append(line)
-                    if len(kept) > 2 * FOUND_LINES:
-                        del kept[:-FOUND_LINES]
     except OSError:
-        return [], 0
-    return [plain(line.decode(errors="replace").rstrip("\n"), 2_000) for line in kept[-FOUND_LINES:]], total
+        return Searched()
+    lines = [plain(line.decode(errors="replace").rstrip("\n"), 2_000) for line in kept]
+    return Searched(lines, total, not beginning)
+
+
+def _holding(words: str) -> Callable[[bytes], bool]:
+    """Answer what tells whether a line holds words: bytes are compared faster than the letters that they stand for."""
+    wanted = words.encode()
+    if words.isascii():
+        return lambda line: wanted in line.lower()
+    return lambda line: words in line.decode(errors="replace").casefold()
 
 
 @router.get("/runs/{run_id}/at")

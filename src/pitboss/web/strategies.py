@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
@@ -23,6 +23,7 @@ from pitboss.strategy.starters import starters
 from pitboss.web.pages import Desk, Visit
 
 router = APIRouter()
+Version = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 MOST_TEXT = 64 * 1024
 CANDLES = 400
 
@@ -63,21 +64,21 @@ def strategies(visit: Desk) -> Response:
     return visit.render("strategies.html", strategies=found, runs=runs, starters=starters())
 
 
-@router.get("/strategies/new")
+@router.get("/strategies/_new")
 def new(visit: Desk, start: str = "trend") -> Response:
     """Show the editor with a document to start from."""
     text = starters().get(start) or next(iter(starters().values()))
     return visit.render("strategy.html", **_context(visit, text), stored=None, versions=(), runs=())
 
 
-@router.get("/strategies/completions")
+@router.get("/strategies/_completions")
 def complete(_visit: Desk) -> Response:
     """Answer what the editor can propose."""
     return Response(completions(), media_type="application/json", headers={"Cache-Control": "private, max-age=3600"})
 
 
 @router.get("/strategies/{name}")
-def strategy(visit: Desk, name: str, version: int | None = None, against: int | None = None) -> Response:
+def strategy(visit: Desk, name: str, version: Version = None, against: Version = None) -> Response:
     """Show a strategy in the editor, or what two versions differ in."""
     shelf, me = visit.platform.strategies, visit.me
     versions = shelf.versions(me.name, name)

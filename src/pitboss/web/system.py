@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
@@ -86,8 +87,8 @@ def _findable(platform: Platform, who: Principal) -> list[tuple[str, str, str]]:
     strategies = platform.strategies.all(who.name)
     stored = [(f"/strategies/{each.name}", f"strategy {each.name}", "code") for each in strategies]
     saved = [(f"/library/{each.id}", f"backtest {each.name}", "library") for each in platform.backtests.all(who)]
-    series = [(f"/data/series/{each.timeframe}/{each.symbol}", f"bars {each.symbol} {each.timeframe}", "database")
-              for each in platform.catalog_of(who).all()]  # fmt: skip
+    series = [(f"/data/series/{each.timeframe}/{quote(str(each.symbol))}", f"bars {each.symbol} {each.timeframe}",
+               "database") for each in platform.catalog_of(who).all()]  # fmt: skip
     runs = [(f"/runs/{run.id}", f"{run.kind} {run.subject.rpartition('/')[2]} #{run.number} {run.state}", "activity")
             for run in platform.service.find(who, RunQuery(limit=LOOKED_AT))]  # fmt: skip
     return [*NAVIGATION, ("/runs", "History", "archive"), ("/compare", "Compare", "git-compare"), *kinds, *stored,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pitboss.backtesting.luck import DAY_MICROS, block_length, daily_returns, luck_of
+from pitboss.backtesting.luck import DAY_MICROS, block_length, daily_closes, luck_of, returns_of
 
 
 def test_two_runs_of_the_same_skill_differ_by_luck_in_nineteen_of_twenty():
@@ -49,6 +49,17 @@ def test_blocks_are_as_long_as_a_series_remembers():
     assert block_length(walk) == pytest.approx(theory, rel=0.35)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_short_series_that_remembers_is_not_taken_for_noise(seed):
+    dice = np.random.default_rng(seed)
+    walk = np.empty(250)
+    walk[0] = 0.0
+    for at in range(1, 250):
+        walk[at] = 0.8 * walk[at - 1] + dice.normal()
+    assert 2 < block_length(walk) < 48
+    assert 1 <= block_length(np.sin(np.arange(250) / 5) + 0.01 * walk) <= 48
+
+
 def test_too_little_tells_nothing():
     assert luck_of(np.zeros(5), np.zeros(5)) is None
     assert luck_of(np.full(50, np.nan), np.zeros(50)) is None
@@ -59,6 +70,6 @@ def test_too_little_tells_nothing():
 
 def test_days_end_with_their_last_bar():
     ts = np.array([0, 1, 2, 26, 27]) * DAY_MICROS // 24
-    days, returns = daily_returns(ts, np.array([100.0, 110.0, 120.0, 60.0, 180.0]))
-    assert days.tolist() == [0, 1]
-    assert returns.tolist() == pytest.approx([0.2, 0.5])
+    days, closes = daily_closes(ts, np.array([100.0, 110.0, 120.0, 60.0, 180.0]))
+    assert (days.tolist(), closes.tolist()) == ([0, 1], [120.0, 180.0])
+    assert returns_of(closes).tolist() == pytest.approx([0.5])

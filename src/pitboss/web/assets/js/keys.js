@@ -45,7 +45,7 @@ function pressed(event) {
     g: () => (awaits = performance.now()),
     "?": () => document.getElementById("help")?.showModal(),
   }[event.key];
-  if (!act || (event.key === "Enter" && !chosen)) return;
+  if (!act || (event.key === "Enter" && (!chosen?.isConnected || ![chosen, document.body].includes(event.target)))) return;
   event.preventDefault();
   act();
 }
@@ -70,8 +70,17 @@ function within(event) {
     (found[Math.max(0, at + (event.key === "ArrowDown" ? 1 : -1))] || found[0])?.focus();
   } else if (event.key === "Enter" && event.target.matches("input")) {
     event.preventDefault();
-    if (found[0]) location.href = found[0].href;
+    first(event.target.value);
   }
+}
+
+// Goes to what is found first by all that was typed, which may be more than what the list shows yet.
+async function first(words) {
+  const answer = await fetch(`${root}/find?q=${encodeURIComponent(words)}`, { headers: { "HX-Request": "true" } });
+  const holder = document.createElement("template");
+  holder.innerHTML = await answer.text();
+  const link = holder.content.querySelector("a");
+  if (link) location.href = link.getAttribute("href");
 }
 
 function palette() {
