@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from api.test_access import BACKTEST, PASSWORD
 from pitboss.bootstrap import open_platform
+from pitboss.core.errors import InvalidInput
 from pitboss.core.principal import Principal, Rights
 from pitboss.core.settings import load_settings
 from pitboss.core.timeframe import parse_timeframe
@@ -18,7 +19,8 @@ from pitboss.runs.sharing import Shared
 from pitboss.runs.submission import Submission
 from pitboss.serving.app import create_app
 from pitboss.web.access import ACCESS
-from pitboss.web.fields import form_of, read_form
+from pitboss.web.fields import as_written, form_of, read_form
+from pitboss.web.library import Cards
 from pitboss.web.routes import PAGES
 from support.server import pitboss
 
@@ -207,3 +209,94 @@ def test_what_is_written_into_a_form_is_what_comes_out():
     assert read_form(form, {"share": ["nan"], "count": ["many"]}) == {"share": "nan", "count": "many"}
     again = form_of(SCHEMA, read_form(form, {"prices": ["1,2"], "costs.fee": ["3"]}))
     assert {field.name: field.text for field in again.fields}["prices"] == "1, 2"
+
+
+def test_noughts_and_lone_choices_stay_in_a_form():
+    form = form_of(SCHEMA, {})
+    given = {"count": ["0"], "costs.fee": ["0"], "share": ["0.0"], "name": [""], "is_on": []}
+    assert read_form(form, given) == {"count": 0, "costs": {"fee": 0}, "share": 0.0}
+    several = form_of({"properties": {"symbols": {"type": "array", "choices": [{"value": "S"}, {"value": "SYN"}]}}}, {})
+    assert as_written(several.fields, {"symbols": ["SYN"]}) == {"symbols": ["SYN"]}
+    assert as_written(form.fields, {"costs.fee": ["x"], "prices": ["1, y"]}) == {
+        "costs": {"fee": "x"},
+        "prices": "1, y",
+    }
+
+
+@pytest.mark.parametrize("text", ["a: 2020-13-45", "? [a]\n: b", "a: =", "<<: 3", "2020-01-01: x", "a: [", "- a"])
+def test_a_mapping_that_is_none_is_refused_at_its_field(text):
+    with pytest.raises(InvalidInput) as refused:
+        read_form(form_of(SCHEMA, {}), {"free": [text]})
+    assert [problem.where for problem in refused.value.problems] == ["free"]
+
+
+def test_what_is_no_form_is_refused_before_it_takes_memory(world):
+    _, http = world
+    signed_in(http, "eve")
+    kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+    many = http.post("/data/series/5m/SYN", content="&".join(f"a{n}=1" for n in range(3000)), headers=kind)
+    assert many.status_code == 422
+    for path in ("/data/series/5m/SYN", "/data/import"):
+        pieces = (b"a=" + b"x" * 300_000 for _ in range(8))
+        assert http.post(path, content=pieces, headers=kind).status_code == 413, path
+
+
+@pytest.mark.parametrize("path", ["/strategies/mine?version=99999999999999999999", "/runs/x/charts/0?low=nan",
+                                  "/compare/equity?run=x&high=inf", "/strategies/mine?against=0"])  # fmt: skip
+def test_a_number_that_nothing_has_is_refused(world, path):
+    _, http = world
+    signed_in(http, "eve")
+    assert http.get(path, headers=HTML).status_code == 422
+
+
+def test_the_audit_tells_of_changes_and_not_of_looks(world):
+    platform, http = world
+    csrf = signed_in(http, "eve")
+    before = len(platform.accounts.audit.read(limit=1000))
+    text = "name: mine\ntimeframe: 5m\nentry: {long: 'close > 1'}\n"
+    form = {"csrf_token": csrf, "strategy": text, "symbols": "SYN", "timeframe": "5m"}
+    for path, more in (("/strategies/check", {"text": text}), ("/new/backtest", {"do": "check"})):
+        assert http.post(path, data=form | more, headers=HTML).status_code == 200, path
+    assert len(platform.accounts.audit.read(limit=1000)) == before
+    assert http.post("/new/backtest", data=form, headers=HTML, follow_redirects=False).status_code == 303
+    after = platform.accounts.audit.read(limit=1000)
+    assert [entry["action"] for entry in after[before:]] == ["new_submit"]
+
+
+def test_how_the_server_is_set_is_for_administrators(world):
+    _, http = world
+    for name, is_shown in (("eve", False), ("root", True)):
+        signed_in(http, name)
+        assert ("database_url" in http.get("/settings", headers=HTML).text) is is_shown
+
+
+def test_everything_is_stopped_however_much_waits(world, monkeypatch):
+    platform, http = world
+    csrf = signed_in(http, "ann")
+    monkeypatch.setattr("pitboss.web.board.AT_ONCE", 2)
+    ann = Principal("ann")
+    for _ in range(5):
+        platform.service.submit(ann, Submission(kind="backtest", params=BACKTEST))
+    counts = platform.service.statistics(ann)["by_state"]
+    waiting = counts["queued"]
+    assert f"{waiting} runs" in http.get("/stop", headers=HTML).text
+    said = http.post("/stop", data={"csrf_token": csrf}, headers=HTML, follow_redirects=True).text
+    assert f"{waiting} runs are being stopped" in said
+    assert platform.service.statistics(ann)["by_state"]["queued"] == 0
+
+
+def test_a_card_of_the_library_is_made_anew_when_it_has_changed(world):
+    platform, http = world
+    signed_in(http, "eve")
+    eve = Principal("eve")
+    first, second = (platform.backtests.create(eve, name, BACKTEST) for name in ("first", "second"))
+    cards = Cards(platform, eve)
+    before = {card.saved.id: card for card in cards.all()}
+    run = platform.backtests.run(eve, first.id)
+    after = {card.saved.id: card for card in cards.all()}
+    assert after[second.id] is before[second.id]
+    assert (before[first.id].active, after[first.id].active.id) == (None, run.id)
+    platform.service.cancel(eve, run.id, keep_partial=False)
+    platform.backtests.remark(eve, second.id, ["best"], None)
+    last = {card.saved.id: card for card in cards.all()}
+    assert (last[first.id].active, last[first.id].last.id, last[second.id].remarks.tags) == (None, run.id, ("best",))
