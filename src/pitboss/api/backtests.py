@@ -6,18 +6,18 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from pitboss.api.deps import IdempotencyKey, Locate
-from pitboss.api.runs import queued
-from pitboss.api.schemas import (
+from pitboss.api.backtestmodels import (
     BacktestCancelRequest,
     BacktestChange,
     BacktestProgress,
     BacktestRequest,
     CancelledBacktest,
-    RunPage,
     SavedBacktestModel,
     StartedBacktest,
 )
+from pitboss.api.deps import IdempotencyKey, Locate
+from pitboss.api.runs import queued
+from pitboss.api.schemas import RunPage
 from pitboss.bootstrap import Platform
 from pitboss.core.clock import to_iso
 from pitboss.core.principal import Principal
