@@ -152,7 +152,7 @@ def test_saved_backtests_run_and_are_followed(server):
     assert server.http.get(f"{path}/progress").status_code == 404
     started = [server.http.post(f"{path}/run").json() for _ in range(2)]
     assert [(each["success"], each["message"], each["error"]) for each in started] == [
-        (True, f"backtest {number} is queued", None) for number in (1, 2)
+        (True, f"backtest {each['number']} is queued", None) for each in started
     ]
     runs = [each["id"] for each in started]
     assert len(set(runs)) == 2
