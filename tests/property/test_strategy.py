@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pitboss.calendars.sessions import parse_session
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kernel.bars import BarArrays, calendar_starts, resample
+from pitboss.kernel.series import at_extreme
 from pitboss.strategy import signals as computed
 from pitboss.strategy.binding import bind
 from pitboss.strategy.compute import apply as compute
@@ -173,6 +174,21 @@ def test_a_function_starts_again_after_a_gap(name, seed):
         for line, own in zip(found, alone if isinstance(alone, tuple) else (alone,), strict=True):
             assert np.array_equal(line[first:last], own.astype(float), equal_nan=True)
     assert all(np.isnan(line[gaps]).all() for line in found)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(st.integers(0, 4), st.just(float("nan"))), max_size=40), st.integers(1, 9), st.booleans())
+def test_the_place_of_an_extreme_is_the_earliest_of_equals(values, length, is_highest):
+    series = np.array(values, np.float64)
+    places = np.arange(len(series), dtype=np.float64)
+    found = at_extreme(series, places, length, 1 if is_highest else -1)
+    for i in range(len(series)):
+        window = values[i - length + 1 : i + 1] if i + 1 >= length else []
+        if not window or np.isnan(window).any():
+            assert np.isnan(found[i])
+        else:
+            extreme = max(window) if is_highest else min(window)
+            assert found[i] == i - length + 1 + window.index(extreme)
 
 
 @pytest.mark.parametrize("name", [n for n in function_names() if n not in ("on", "symbol")])

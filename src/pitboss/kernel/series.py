@@ -61,6 +61,39 @@ def bars_since(condition: BOOL) -> F64:
 
 
 @compiled
+def at_extreme(a: F64, b: F64, length: int, direction: int) -> F64:
+    """Answer `b` at the bar where `a` was highest (`direction` 1) or lowest (-1) of the last `length`, the earliest of
+    equals; NaN where one of those values of `a` is."""
+    out = np.full(len(a), np.nan)
+    at, first = -1, 0  # where the extreme lies, and where the numbers began
+    for i in range(len(a)):
+        if np.isnan(a[i]):
+            at, first = -1, i + 1
+            continue
+        if at < 0 or direction * a[i] > direction * a[at]:
+            at = i
+        elif at <= i - length:
+            at = i - length + 1
+            for j in range(at + 1, i + 1):
+                if direction * a[j] > direction * a[at]:
+                    at = j
+        if i - first + 1 >= length:
+            out[i] = b[at]
+    return out
+
+
+@compiled
+def sum_since(condition: BOOL, a: F64) -> F64:
+    """Answer the sum of `a` from the bar at which `condition` last held on, NaN before it first did."""
+    out = np.empty(len(a))
+    total = np.nan
+    for i in range(len(a)):
+        total = a[i] if condition[i] else total + a[i]
+        out[i] = total
+    return out
+
+
+@compiled
 def zscore(a: F64, length: int) -> F64:
     """Answer (a - mean) / standard deviation over the last `length` values (population; NaN when flat)."""
     out = np.full(len(a), np.nan)

@@ -70,6 +70,10 @@ def _rolling(function: Callable[..., Any], *more: Any) -> Own:
     return lambda _bars, _days, inputs, constants: function(inputs[0], int(constants[0]), *more)
 
 
+def _at_extreme(direction: int) -> Own:
+    return lambda _bars, _days, inputs, constants: series.at_extreme(inputs[0], inputs[1], int(constants[0]), direction)
+
+
 def _crosses(a: F64, b: F64) -> npt.NDArray[np.bool_]:
     return series.crossed(a, b, 1) | series.crossed(a, b, -1)
 
@@ -97,6 +101,9 @@ _OWN: dict[str, Own] = {
     "rising": _rolling(series.monotone, 1),
     "falling": _rolling(series.monotone, -1),
     "bars_since": _plain(series.bars_since),
+    "sum_since": _plain(series.sum_since),
+    "at_highest": _at_extreme(1),
+    "at_lowest": _at_extreme(-1),
     "change": _rolling(_change),
     "zscore": _rolling(series.zscore),
     "greater": _plain(np.maximum),

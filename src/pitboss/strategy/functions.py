@@ -84,6 +84,18 @@ def _own() -> list[Function]:
         ),
         Function(name="bars_since", summary="bars since the condition last held", inputs=(_CONDITION,)),
         Function(
+            name="sum_since", summary="sum of y from the bar at which the condition last held",
+            inputs=(_CONDITION, _REAL),
+        ),
+        Function(
+            name="at_highest", summary="y at the bar where x was highest of the last, the earliest of equals",
+            inputs=two, parameters=(_LENGTH,),
+        ),
+        Function(
+            name="at_lowest", summary="y at the bar where x was lowest of the last, the earliest of equals",
+            inputs=two, parameters=(_LENGTH,),
+        ),
+        Function(
             name="change", summary="x less x so many bars ago", inputs=one, parameters=(Parameter("length", 1),),
         ),
         Function(
