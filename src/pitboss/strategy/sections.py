@@ -10,33 +10,20 @@ import yaml
 
 from pitboss.core.errors import suggest
 from pitboss.strategy.binding import fold
+from pitboss.strategy.declared import Declarations
 from pitboss.strategy.document import COUNTS, DAY_MINUTES, LEVELS, PRICED, SIDES, SIZINGS, WHEN_SHORT, Costs, Sizing
 from pitboss.strategy.expression import ExpressionError, Name, Node, Number, parse, walk
-from pitboss.strategy.nodes import Nodes
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)")
 MOST_TARGETS = 16
 
 
-class Sections(Nodes):
-    """Reads settings. `sources` are the nodes of the document's expressions, by their place."""
+class Sections(Declarations):
+    """Reads settings."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.sources: dict[str, yaml.ScalarNode] = {}
         self.settings: dict[str, Node] = {}  # those of sizing and costs that parameters decide
-
-    def expression(self, node: yaml.Node, place: str) -> Node | None:
-        """Read one expression; None after a mistake."""
-        self.scalar(node, place)  # says what is no single value
-        if not isinstance(node, yaml.ScalarNode):
-            return None
-        self.sources[place] = node
-        try:
-            return parse(node.value)
-        except ExpressionError as error:
-            self.wrong(node, error.message, error.remedy, place, error.offset)
-            return None
 
     def constant(self, node: yaml.Node, where: str, values: dict[str, Number]) -> float | None:
         """Read a constant expression such as 10%, 12 or size_parameter."""
