@@ -5,7 +5,7 @@ Two bound expressions that compute the same are equal, so they can share one res
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Recursive, Unary
 
@@ -17,37 +17,44 @@ def fold(node: Node, parameters: Mapping[str, Number]) -> Node:
     return bind(node, parameters, {})
 
 
-def bind(node: Node, parameters: Mapping[str, Number], indicators: Mapping[str, Node]) -> Node:
+def bind(
+    node: Node, parameters: Mapping[str, Number], indicators: Mapping[str, Node], kept: Collection[str] = ()
+) -> Node:  # fmt: skip
     """Answer `node` with its parameters, its named indicators and its constant arithmetic put in.
 
-    `not` is moved down to the comparisons, so that a comparison with NaN is false either way.
+    `not` is moved down to the comparisons, so that a comparison with NaN is false either way. Indicators that are
+    `kept` go by their names still, but for what stands under `not`, and on another timeframe.
     """
     match node:
+        case Name() if node.name in kept:
+            return node
         case Name() if node.name in parameters:
             value = parameters[node.name]
             return Number(node.at, value.value, value.is_percent)
         case Name() if node.name in indicators:
-            return bind(indicators[node.name], parameters, indicators)
+            return bind(indicators[node.name], parameters, indicators, kept)
         case Unary(op="not"):
             return negated(bind(node.operand, parameters, indicators))
         case Unary():
-            operand = bind(node.operand, parameters, indicators)
+            operand = bind(node.operand, parameters, indicators, kept)
             if isinstance(operand, Number):
                 return Number(node.at, -operand.value, operand.is_percent)
             return Unary(node.at, node.op, operand)
         case Binary():
-            left = bind(node.left, parameters, indicators)
-            right = bind(node.right, parameters, indicators)
+            left = bind(node.left, parameters, indicators, kept)
+            right = bind(node.right, parameters, indicators, kept)
             return _arithmetic(node, left, right)
         case Offset():
-            return Offset(node.at, bind(node.base, parameters, indicators), bind(node.bars, parameters, indicators))
+            bars = bind(node.bars, parameters, indicators)
+            return Offset(node.at, bind(node.base, parameters, indicators, kept), bars)
         case Line():
-            return Line(node.at, bind(node.base, parameters, indicators), node.name)
+            return Line(node.at, bind(node.base, parameters, indicators, kept), node.name)
         case Recursive():
             start = bind(node.start, parameters, indicators)
             return Recursive(node.at, node.name, start, bind(node.following, parameters, indicators))
         case Call():
-            arguments = tuple(bind(argument, parameters, indicators) for argument in node.arguments)
+            kept = () if node.name == "on" else kept
+            arguments = tuple(bind(argument, parameters, indicators, kept) for argument in node.arguments)
             keywords = tuple((key, bind(value, parameters, indicators)) for key, value in node.keywords)
             return Call(node.at, node.name, arguments, keywords)
     return node

@@ -97,8 +97,72 @@ class Costs:
                 yield name, f"a {name} of {100 * getattr(self, name):g} % is all of the price", "write 0.0002 or 0.02%"
 
 
+class Parametrised:
+    """What every document with parameters and expressions can do."""
+
+    __slots__ = ()
+    timeframe: Timeframe | None
+    parameters: Mapping[str, ParameterSpec]
+    indicators: Mapping[str, Node]
+
+    def expressions(self) -> list[tuple[str, Node, tuple[ValueType, ...]]]:
+        """Answer every expression with its place and the kinds it may be, each after what it names."""
+        raise NotImplementedError
+
+    def checker(self, values: Mapping[str, Number]) -> Checker:
+        """Answer what checks its expressions with parameters at `values`."""
+        return Checker(values, self.indicators, self.timeframe)
+
+    def parameter_values(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Number]:
+        """Answer the parameters with `overrides` (numbers, or texts such as `3%`) put in.
+
+        Raises InvalidInput for unknown names, wrong types and values out of range, all at once.
+        """
+        values = {name: spec.default for name, spec in self.parameters.items()}
+        problems = []
+        for name, given in (overrides or {}).items():
+            outcome = self._override(name, given)
+            if isinstance(outcome, Problem):
+                problems.append(outcome)
+            else:
+                values[name] = outcome
+        if problems:
+            raise InvalidInput(problems)
+        return values
+
+    def _override(self, name: str, given: Any) -> Number | Problem:
+        where = f"parameters.{name}"
+        spec = self.parameters.get(name)
+        if spec is None:
+            return Problem(f"unknown parameter '{name}'", suggest(name, self.parameters), where=where)
+        value = read_number(given)
+        if value is None:
+            return Problem(f"'{str(given)[:40]}' is not a number", "write a number such as 12 or 3%", where=where)
+        if spec.is_whole and value.value != int(value.value):
+            return Problem(f"'{name}' is a whole number, not {value.value:g}", "round it", where=where)
+        if (spec.low is not None and value.value < spec.low) or (spec.high is not None and value.value > spec.high):
+            low, high = spec.low, spec.high
+            return Problem(f"'{name}' is {value.value:g}, outside {low:g} to {high:g}",
+                           "choose a value in the range, or widen it in the document", where=where)  # fmt: skip
+        return replace(value, is_percent=spec.default.is_percent)
+
+    def check(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Number]:
+        """Answer the parameter values with `overrides`, after type-checking every expression with them."""
+        values = self.parameter_values(overrides)
+        checker = self.checker(values)
+        problems = []
+        for where, node, _ in self.expressions():
+            checker.mistakes.clear()
+            kind = checker.kind(node)
+            remember(checker, where, node, kind)
+            problems += [Problem(mistake.message, mistake.remedy, where=where) for mistake in checker.mistakes]
+        if problems:
+            raise InvalidInput(problems)
+        return values
+
+
 @dataclass(frozen=True, slots=True)
-class Document:
+class Document(Parametrised):
     """A checked strategy document. Expressions are unbound: parameters and indicators still go by name."""
 
     name: str
@@ -149,53 +213,6 @@ class Document:
             what = f"strategy '{self.name}' has no entry condition"
             remedy = "add entry.long or entry.short: it would never trade"
             raise InvalidInput(Problem(what, remedy, where="strategy", code=NO_ENTRY))
-
-    def parameter_values(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Number]:
-        """Answer the parameters with `overrides` (numbers, or texts such as `3%`) put in.
-
-        Raises InvalidInput for unknown names, wrong types and values out of range, all at once.
-        """
-        values = {name: spec.default for name, spec in self.parameters.items()}
-        problems = []
-        for name, given in (overrides or {}).items():
-            outcome = self._override(name, given)
-            if isinstance(outcome, Problem):
-                problems.append(outcome)
-            else:
-                values[name] = outcome
-        if problems:
-            raise InvalidInput(problems)
-        return values
-
-    def _override(self, name: str, given: Any) -> Number | Problem:
-        where = f"parameters.{name}"
-        spec = self.parameters.get(name)
-        if spec is None:
-            return Problem(f"unknown parameter '{name}'", suggest(name, self.parameters), where=where)
-        value = read_number(given)
-        if value is None:
-            return Problem(f"'{str(given)[:40]}' is not a number", "write a number such as 12 or 3%", where=where)
-        if spec.is_whole and value.value != int(value.value):
-            return Problem(f"'{name}' is a whole number, not {value.value:g}", "round it", where=where)
-        if (spec.low is not None and value.value < spec.low) or (spec.high is not None and value.value > spec.high):
-            low, high = spec.low, spec.high
-            return Problem(f"'{name}' is {value.value:g}, outside {low:g} to {high:g}",
-                           "choose a value in the range, or widen it in the document", where=where)  # fmt: skip
-        return replace(value, is_percent=spec.default.is_percent)
-
-    def check(self, overrides: Mapping[str, Any] | None = None) -> dict[str, Number]:
-        """Answer the parameter values with `overrides`, after type-checking every expression with them."""
-        values = self.parameter_values(overrides)
-        checker = Checker(values, self.indicators, self.timeframe)
-        problems = []
-        for where, node, _ in self.expressions():
-            checker.mistakes.clear()
-            kind = checker.kind(node)
-            remember(checker, where, node, kind)
-            problems += [Problem(mistake.message, mistake.remedy, where=where) for mistake in checker.mistakes]
-        if problems:
-            raise InvalidInput(problems)
-        return values
 
     def settled(self, values: Mapping[str, Number]) -> tuple[Sizing, Costs]:
         """Answer sizing and costs with the parameters' `values` put in. Raises InvalidInput for what they cannot be."""

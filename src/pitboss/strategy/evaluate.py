@@ -100,6 +100,7 @@ class Scope:
         self.cache = cache or ArrayCache()
         self.times = times
         self._base = timeframe
+        self.named: dict[str, Array] = {}  # what is computed already, by names that expressions were left with
         self._scopes: dict[tuple[str, str], Scope] = {}
 
     @cached_property
@@ -127,10 +128,8 @@ class Scope:
         match node:
             case Number():
                 return node.value
-            case Name() if node.name in CALENDAR:
-                return self._kept(node, lambda: (self._calendar(node.name),))[0]
             case Name():
-                return getattr(self.bars, node.name)
+                return self._of_name(node)
             case Unary(op="not"):
                 return np.logical_not(self._value(node.operand))
             case Unary():
@@ -148,6 +147,14 @@ class Scope:
             case Call():
                 return self._call(node)[0]
         raise AssertionError(node)
+
+    def _of_name(self, node: Name) -> Array:
+        if node.name in self.named:
+            return self.named[node.name]
+        if node.name in CALENDAR:
+            return self._kept(node, lambda: (self._calendar(node.name),))[0]
+        prices: Array = getattr(self.bars, node.name)
+        return prices
 
     def _calendar(self, name: str) -> Array:
         if name == "session_open":

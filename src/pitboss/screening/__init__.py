@@ -1,0 +1,1 @@
+"""Screens: which of many symbols pass by a document's criteria, on a date or on every date of a range."""
