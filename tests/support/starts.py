@@ -76,9 +76,7 @@ FAULTS = {
     "a file where the logs of runs should be": Fault(
         in_the_way("logs/runs"), "runs cannot be started", out_of_the_way("logs/runs")
     ),
-    "a fork server that crashes": Fault(broken("forks", "kill -SEGV $$"), "killed by SIGSEGV"),
     "a fork server that ends without a word": Fault(broken("forks", "exit 7"), "exit code 7"),
-    "a fork server whose packages are gone": Fault(broken("forks", 'set -- -S "$@"'), "No module named"),
     "a fork server that hangs": Fault(broken("forks", "exec sleep 31337"), "takes long", mend_and_kill_the_hung),
     "a fork server without descriptors": Fault(broken("forks", "ulimit -n 8"), "Too many open files"),
     "a fork server without memory": Fault(broken("forks", "ulimit -v 300000"), "the fork server cannot start"),
