@@ -11,7 +11,12 @@ import pytest
 import pitboss as library
 from pitboss.core.settings import Settings
 from pitboss.kernel.account import EXIT_REASONS, INCIDENTS
+from pitboss.kinds.screen import ScreenParams
 from pitboss.market.frames import to_frame
+from pitboss.screening.builtin import builtin_screens
+from pitboss.screening.reader import KEYS as SCREEN_KEYS
+from pitboss.screening.reader import read_screen
+from pitboss.strategy.expression import Number
 from pitboss.strategy.functions import _OWN
 from pitboss.strategy.reader import KEYS
 from support.bars import random_bars
@@ -50,6 +55,21 @@ def test_links_lead_somewhere(page):
 def test_every_setting_is_documented():
     documented = set(re.findall(r"^\| `(\w+)` \|", reference("settings.md"), re.MULTILINE))
     assert documented == set(Settings.model_fields)
+
+
+def test_every_part_of_a_screen_is_documented():
+    page = reference("screens.md")
+    documented = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)))
+    assert set(documented) >= {*SCREEN_KEYS, *ScreenParams.model_fields}
+    for name, text in builtin_screens().items():
+        screen = read_screen(text)
+        section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+        rows = re.findall(r"^\| ([a-z0-9 ]+) \|.*?\| (.*?) \| .*? \|$", section, re.MULTILINE)
+        points = {each.name: each.points for each in (*screen.criteria, *screen.overlay)}
+        assert [row[0] for row in rows if row[0] != "criterion"] == list(points)
+        for criterion, given in rows[1:]:
+            if isinstance(points[criterion], Number):
+                assert float(given) == points[criterion].value
 
 
 def test_every_metric_is_documented():

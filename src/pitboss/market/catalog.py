@@ -92,12 +92,26 @@ class Catalog:
         found = [self.describe(name) for place in self.places for name in self.files.names(place)]
         return sorted((s for s in found if s), key=lambda s: (s.symbol, parse_timeframe(s.timeframe)))
 
+    def fitting(self, timeframe: Timeframe) -> dict[str, Series]:
+        """Answer for each symbol the series that `find` answers, where there is one."""
+        found: dict[str, Series] = {}
+        places = {place: at for at, place in enumerate(self.places)}
+        for each in self.all():  # by symbol, then by length
+            before = found.get(each.symbol)
+            if timeframe.is_made_of(parse_timeframe(each.timeframe)) and (
+                before is None or places[each.place] <= places[before.place]
+            ):
+                found[each.symbol] = each
+        return found
+
     def find(self, symbol: str, timeframe: Timeframe) -> Series:
         """Answer the series itself, else the longest shorter one that `timeframe` can be made of.
 
         Raises InvalidInput naming what exists.
         """
-        check_symbol(symbol)
+        itself = self.describe(name_of(symbol, timeframe, self.home))
+        if itself is not None:
+            return itself
         places = self.places
         folders = [f"{place}/{_named(symbol)}" for place in places]
         own = [s for folder in folders for name in self.files.names(folder) if (s := self.describe(name))]

@@ -51,7 +51,10 @@ class BarStore(Catalog):
 
     def load(self, symbol: str, timeframe: Timeframe) -> BarArrays:
         """Answer the bars of `symbol` at `timeframe`, made of shorter ones where they have to be."""
-        series = self.find(symbol, timeframe)
+        return self.rows(self.find(symbol, timeframe), timeframe)
+
+    def rows(self, series: Series, timeframe: Timeframe) -> BarArrays:
+        """Answer the bars of a series, joined where `timeframe` is longer than its own. Raises NotFound."""
         own = parse_timeframe(series.timeframe)
         arrays = to_arrays(read_parquet(self.fetch(series)), is_signed=True)
         return arrays if own == timeframe else joined(arrays, own, timeframe, session_of(series))

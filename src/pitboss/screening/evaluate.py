@@ -1,9 +1,8 @@
-"""A screen made runnable, and what it says of a symbol at the close of each of its bars."""
+"""What a screen says of a symbol at the close of each of its bars."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,13 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pitboss.kernel.bars import BarArrays
-from pitboss.screening.document import DERIVED, Criterion, ScreenDocument
-from pitboss.screening.reader import constant_of
-from pitboss.strategy.binding import bind
-from pitboss.strategy.document import remember
+from pitboss.screening.document import DERIVED
+from pitboss.screening.program import Graded, Screen
 from pitboss.strategy.evaluate import ArrayCache, Scope
-from pitboss.strategy.expression import Node, Number
-from pitboss.strategy.valuetype import ValueType
 
 F64 = npt.NDArray[np.float64]
 BOOL = npt.NDArray[np.bool_]
@@ -25,82 +20,9 @@ INSUFFICIENT = "insufficient"
 CACHE_BYTES = 8 << 20  # of one symbol
 
 
-@dataclass(frozen=True, slots=True)
-class Graded:
-    """A criterion with its numbers put in."""
-
-    name: str
-    points: Node
-    when: Node | None
-    least: float
-    most: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Screen:
-    """A screen document with one set of parameter values; immutable, safe to share between threads."""
-
-    document: ScreenDocument
-    values: Mapping[str, Number]
-    named: Mapping[str, Node]  # indicators that are computed once for each symbol, each after those that it names
-    least_bars: int
-    filters: Mapping[str, Node]
-    criteria: tuple[Graded, ...]
-    overlay: tuple[Graded, ...]
-    pass_mark: float
-    lowest: float
-    highest: float
-    labels: Mapping[str, tuple[tuple[str, Node | None], ...]]
-    measures: Mapping[str, Node]
-
-    def judge(self, bars: Mapping[str, BarArrays], symbol: str) -> Judged:
-        """Answer what the screen says of a symbol at the close of each bar; `bars` hold those that it looks at too."""
-        scope = Scope(bars, symbol, self.document.timeframe, ArrayCache(CACHE_BYTES))
-        return Judged(self, scope)
-
-
-def compile_screen(document: ScreenDocument, parameters: Mapping[str, Any] | None = None) -> Screen:
-    """Put `parameters` (numbers, or true and false as 1 and 0) into `document`. Raises InvalidInput for what does not
-    fit."""
-    given = {name: int(value) if isinstance(value, bool) else value for name, value in (parameters or {}).items()}
-    values = document.check(given)
-    kept = _kept(document, values)
-
-    def bound(node: Node) -> Node:
-        return bind(node, values, document.indicators, kept)
-
-    def graded(criterion: Criterion) -> Graded:
-        most = constant_of(criterion.most or criterion.points, values)
-        least = constant_of(criterion.least, values) if criterion.least is not None else min(0.0, most)
-        when = bound(criterion.when) if criterion.when is not None else None
-        return Graded(criterion.name, bound(criterion.points), when, least, most)
-
-    def number(node: Node | None, otherwise: float) -> float:
-        return otherwise if node is None else constant_of(node, values)
-
-    return Screen(
-        document=document, values=values,
-        named={name: bound(document.indicators[name]) for name in kept},
-        least_bars=int(number(document.least_bars, 1)),
-        filters={each.name: bound(each.keep) for each in document.filters},
-        criteria=tuple(map(graded, document.criteria)), overlay=tuple(map(graded, document.overlay)),
-        pass_mark=number(document.pass_mark, -np.inf),
-        lowest=number(document.lowest, -np.inf), highest=number(document.highest, np.inf),
-        labels={
-            name: tuple((label.word, None if label.when is None else bound(label.when)) for label in labels)
-            for name, labels in document.labels.items()
-        },
-        measures={name: bound(node) for name, node in document.measures.items()},
-    )  # fmt: skip
-
-
-def _kept(document: ScreenDocument, values: Mapping[str, Number]) -> list[str]:
-    """Answer the indicators that are series or conditions, in their order."""
-    checker = document.checker(values)
-    for where, node, _ in document.expressions():
-        if where.startswith("indicators."):
-            remember(checker, where, node, checker.kind(node))
-    return [name for name in document.indicators if checker.kinds[name] in (ValueType.SERIES, ValueType.CONDITION)]
+def judge(screen: Screen, bars: Mapping[str, BarArrays], symbol: str) -> Judged:
+    """Answer what a screen says of a symbol at the close of each bar; `bars` hold those that it looks at too."""
+    return Judged(screen, Scope(bars, symbol, screen.document.timeframe, ArrayCache(CACHE_BYTES)))
 
 
 class Judged:

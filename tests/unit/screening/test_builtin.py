@@ -8,7 +8,8 @@ import pytest
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel.bars import BarArrays
 from pitboss.screening.builtin import builtin_screens
-from pitboss.screening.evaluate import compile_screen
+from pitboss.screening.evaluate import judge
+from pitboss.screening.program import compile_screen
 from pitboss.screening.reader import read_screen
 from support.plainscreens import Days, bullish_breakout, leap_entry, rsi
 
@@ -42,7 +43,7 @@ def test_bullish_breakout_is_what_its_rules_say(parameters, named):
     seen = set()
     for seed in range(4):
         bars = walk(seed)
-        judged, days = screen.judge({"A": bars}, "A"), days_of(bars)
+        judged, days = judge(screen, {"A": bars}, "A"), days_of(bars)
         for at in range(190, COUNT):
             row, expected = judged.row(at), bullish_breakout(days.until(at + 1), **named)
             found = row | row["metrics"] | {"stop": row["metrics"].get("stop")}
@@ -56,7 +57,7 @@ def test_leap_entry_is_what_its_rules_say():
     market, seen = walk(99), set()
     for seed in range(4):
         bars = walk(seed)
-        judged, days = screen.judge({"A": bars, "SPY": market}, "A"), days_of(bars)
+        judged, days = judge(screen, {"A": bars, "SPY": market}, "A"), days_of(bars)
         for at in range(215, COUNT):
             row = judged.row(at)
             expected = leap_entry(days.until(at + 1), market.close[: at + 1].tolist())
@@ -71,9 +72,9 @@ def test_leap_entry_is_what_its_rules_say():
 def test_the_future_changes_nothing_of_the_past(name):
     screen = compile_screen(read_screen(builtin_screens()[name]))
     bars, market = walk(5), walk(99)
-    whole = screen.judge({"A": bars, "SPY": market}, "A")
+    whole = judge(screen, {"A": bars, "SPY": market}, "A")
     for count in (200, 221, 300, 419):
-        part = screen.judge({"A": bars.head(count), "SPY": market.head(count)}, "A")
+        part = judge(screen, {"A": bars.head(count), "SPY": market.head(count)}, "A")
         assert [part.row(at) for at in range(count)] == [whole.row(at) for at in range(count)]
 
 
@@ -87,5 +88,5 @@ def test_the_original_takes_a_pure_rise_for_neither_strong_nor_weak():
     bars = BarArrays(np.arange(240) * DAY_MICROS, *(np.array(closes),) * 4, np.full(240, 1e6))
     text = read_screen(builtin_screens()["bullish-breakout"])
     for is_faithful, strength in ((False, 100.0), (True, 50.0)):
-        row = compile_screen(text, {"faithful": is_faithful}).judge({"A": bars}, "A").row(239)
+        row = judge(compile_screen(text, {"faithful": is_faithful}), {"A": bars}, "A").row(239)
         assert row["metrics"]["rsi"] == rsi(closes, in_a_rise=strength)[-1] == strength

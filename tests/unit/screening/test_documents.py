@@ -8,7 +8,8 @@ import pytest
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel.bars import BarArrays
-from pitboss.screening.evaluate import compile_screen
+from pitboss.screening.evaluate import judge
+from pitboss.screening.program import compile_screen
 from pitboss.screening.reader import inspect_screen, read_screen
 
 TEXT = """name: cheap
@@ -42,7 +43,7 @@ def bars(*closes):
 
 
 def rows(text, *closes, **parameters):
-    judged = compile_screen(read_screen(text), parameters).judge({"A": bars(*closes)}, "A")
+    judged = judge(compile_screen(read_screen(text), parameters), {"A": bars(*closes)}, "A")
     return [judged.row(at) for at in range(len(closes))]
 
 

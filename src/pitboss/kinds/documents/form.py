@@ -38,7 +38,7 @@ def document_form(model: type[Params], given: Mapping[str, Any], sources: Source
         fields[name] |= {"format": "date"}
     document = _document(chosen, sources)
     if document is not None:
-        fields["parameters"] |= {"properties": {name: _parameter(spec) for name, spec in document.parameters.items()}}
+        fields["parameters"] |= {"properties": parameter_fields(document.parameters)}
         fields["timeframe"] |= {"placeholder": str(document.timeframe or "")}
         if "grid" in fields:
             ranges = {name: _range(spec) for name, spec in document.parameters.items()}
@@ -71,6 +71,11 @@ def _symbols(series: list[Series]) -> list[dict[str, Any]]:
             f"{', '.join(dict.fromkeys(symbol['timeframes']))} · {between} · {symbol['rows']:,} bars{kind}"
         )
     return list(found.values())
+
+
+def parameter_fields(specs: Mapping[str, ParameterSpec]) -> dict[str, Any]:
+    """Answer the schema of a field for each of a document's parameters."""
+    return {name: _parameter(spec) for name, spec in specs.items()}
 
 
 def _parameter(spec: ParameterSpec) -> dict[str, Any]:

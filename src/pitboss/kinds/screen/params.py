@@ -1,0 +1,78 @@
+"""What a screen is asked to do."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from pitboss.kinds.documents.params import Moment
+from pitboss.runs.kinds import Params, mistake
+
+MOST_TICKERS = 20_000
+EXAMPLE: JsonDict = {"screen": "bullish-breakout", "universe_source": "list", "tickers": ["AAPL", "MSFT"]}
+
+
+def _screen(given: Any) -> str:
+    if not isinstance(given, str) or not given.strip():
+        raise mistake("no screen is given", "give the name of a built-in screen, or a document's text")
+    return given
+
+
+def _tickers(given: Any) -> list[str]:
+    if isinstance(given, str):
+        given = given.replace(",", " ").split()
+    if not isinstance(given, list | tuple) or not all(isinstance(ticker, str) and ticker for ticker in given):
+        raise mistake("the tickers are no list of names", 'write ["AAPL", "MSFT"]')
+    if len(given) > MOST_TICKERS:
+        raise mistake(f"{len(given):,} tickers are too many", f"at most {MOST_TICKERS:,}")
+    return list(dict.fromkeys(given))
+
+
+class ScreenParams(Params):
+    """Which of many symbols pass by a screen document."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    screen: Annotated[str, BeforeValidator(_screen)] = Field(
+        title="Screen",
+        description="the name of a built-in screen, or a document's text",
+        examples=["bullish-breakout", "leap-entry"],
+    )
+    universe_source: Literal["catalog", "list"] | None = Field(
+        None,
+        title="Universe",
+        description="catalog: everything that there are bars of; list: the tickers; without, the list if there is one",
+        examples=["catalog"],
+    )
+    tickers: Annotated[list[str], BeforeValidator(_tickers)] = Field(
+        [], title="Tickers", description="what is screened, where the universe is a list", examples=[["AAPL", "MSFT"]]
+    )
+    date: Moment = Field(
+        None,
+        title="Date",
+        description="at whose close it is judged; the last session that is complete without",
+        examples=["2018-06-29"],
+    )
+    start: Moment = Field(None, title="Start", description="first of a range of dates", examples=["2018-01-01"])
+    end: Moment = Field(None, title="End", description="last of a range of dates, included", examples=["2018-12-31"])
+    min_score: float | None = Field(
+        None, ge=0, le=1000, title="Least score", description="the document's min_score", examples=[70]
+    )
+    min_volume_multiple: float | None = Field(
+        None, ge=0, le=1000, title="Least volume", description="the document's min_volume_multiple", examples=[1.5]
+    )
+    parameters: dict[str, float | bool | str] = Field(
+        {}, title="Parameters", description="values of the document's parameters", examples=[{"strict": True}]
+    )
+    max_workers: int | None = Field(
+        None, ge=1, le=64, title="Threads", description="at most so many tickers at once; those of the run without",
+        examples=[2],
+    )  # fmt: skip
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The document's parameters, those among them that have fields of their own."""
+        own = {"min_score": self.min_score, "min_volume_multiple": self.min_volume_multiple}
+        return dict(self.parameters) | {name: value for name, value in own.items() if value is not None}

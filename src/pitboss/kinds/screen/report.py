@@ -1,0 +1,121 @@
+"""A screen's report: what passed, and what became of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pitboss.runs.model import Run
+from pitboss.runs.report import Column, Download, Figure, Note, Report, Table, Unit
+
+SHOWN = 6  # metrics of an item while the screen runs
+
+
+def report_of(run: Run) -> Report:
+    """Answer the report of a screen that has ended, or of what a cancelled one has kept."""
+    result = run.result
+    if result is None:
+        return Report(title=title_of(run), notes=_source_notes(run))
+    classes = [
+        Figure(name=f"class {name}", label=name, value=count, unit=Unit.COUNT, meaning=f"tickers of the class {name}")
+        for name, count in result["classes"].items()
+        if name
+    ]
+    return Report(
+        title=title_of(run),
+        figures=[
+            Figure(
+                name="passed", label="Passed", value=result["passed"], unit=Unit.COUNT,
+                meaning="tickers that reach the pass mark, and that no filter rejects",
+            ),
+            Figure(name="tickers", label="Screened", value=result["tickers"], unit=Unit.COUNT),
+            *classes,
+        ],
+        notes=[*_source_notes(run), *_doubts(result)],
+        tables=[_passed(result), *_all(result), *_failed(result)],
+        downloads=[Download(artifact=name, title=name.removesuffix(".parquet")) for name in result["artifacts"]],
+    )  # fmt: skip
+
+
+def title_of(run: Run) -> str:
+    """Answer what a report is called: `bullish-breakout, 2018-06-29`."""
+    name, date = run.snapshot["screen"]["name"], run.snapshot["date"]
+    return f"{name}, {date or about_of(run)}"
+
+
+def about_of(run: Run) -> str:
+    """Answer how many tickers, and of when."""
+    count = run.snapshot["universe"]["tickers"].count(" ") + 1
+    when = run.snapshot["date"] or f"{run.params.get('start') or 'the first'} to {run.params.get('end') or 'the last'}"
+    return f"{count:,} tickers, {when}"
+
+
+def outcome_of(run: Run) -> str:
+    """Answer how many passed."""
+    result = run.result or {}
+    return f"{result['passed']} of {result['tickers']} passed" if "passed" in result else ""
+
+
+def item_of(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer what of a ticker is shown while the screen goes on."""
+    metrics = {name: value for name, value in item.get("metrics", {}).items() if isinstance(value, int | float | str)}
+    shown = dict(list(metrics.items())[:SHOWN])
+    reasons = "; ".join(item.get("reasons", ()))
+    return {"score": item.get("score"), "class": item.get("class", ""), **shown, "reasons": reasons}
+
+
+def _source_notes(run: Run) -> list[Note]:
+    notes = []
+    if run.snapshot.get("is_synthetic"):
+        notes.append(Note(message="on synthetic bars: it says nothing about a market", is_warning=True))
+    if run.snapshot["universe"]["source"] == "catalog" and not run.snapshot["date"]:
+        what = "the universe is what is stored today: those that were delisted are missing from earlier dates"
+        notes.append(Note(message=what, is_warning=True))
+    return notes
+
+
+def _doubts(result: Mapping[str, Any]) -> list[Note]:
+    if not result["unknown"]:
+        return []
+    what = f"{result['unknown']:,} of {result['tickers']:,} tickers could not be judged: see their reasons"
+    return [Note(message=what, is_warning=True)]
+
+
+def _passed(result: Mapping[str, Any]) -> Table:
+    best = result["best"]
+    numbers = [name for name, value in (best[0]["metrics"] if best else {}).items() if not isinstance(value, str)]
+    columns = [
+        Column(name="ticker", label="ticker", unit=Unit.TEXT), Column(name="score", label="score"),
+        Column(name="base", label="base"), Column(name="class", label="class", unit=Unit.TEXT),
+        *(Column(name=name, label=name.replace("_", " ")) for name in numbers),
+        Column(name="reasons", label="reasons", unit=Unit.TEXT),
+    ]  # fmt: skip
+    rows = [
+        [item["ticker"], item["score"], item["base"], item["class"], *(item["metrics"].get(name) for name in numbers),
+         "; ".join(item["reasons"])]
+        for item in best
+    ]  # fmt: skip
+    return Table(name="passed", title=f"{result['passed']:,} passed, best first", columns=columns, rows=rows, shown=20)
+
+
+def _all(result: Mapping[str, Any]) -> list[Table]:
+    if "rows.parquet" not in result["artifacts"]:
+        return []
+    columns = [
+        Column(name="ticker", label="ticker", unit=Unit.TEXT), Column(name="date", label="date", unit=Unit.MOMENT),
+        Column(name="score", label="score"), Column(name="base", label="base"),
+        Column(name="class", label="class", unit=Unit.TEXT),
+    ]  # fmt: skip
+    title = f"All {result['rows']:,} rows"
+    return [Table(name="rows", title=title, columns=columns, artifact="rows.parquet", sort="-score", shown=0)]
+
+
+def _failed(result: Mapping[str, Any]) -> list[Table]:
+    if not result["failed"]:
+        return []
+    columns = [
+        Column(name="ticker", label="ticker", unit=Unit.TEXT),
+        Column(name="reason", label="reason", unit=Unit.TEXT),
+    ]
+    rows = [[item["ticker"], "; ".join(item["reasons"])] for item in result["failed"]]
+    return [Table(name="failed", title="Not judged", columns=columns, rows=rows, shown=20)]

@@ -1,0 +1,45 @@
+"""What a screen says as tables: a row for each ticker and date."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from pitboss.screening.evaluate import Judged
+from pitboss.screening.program import Screen
+
+HEAD = ("ticker", "date", "score", "base", "passed", "class")
+POINTS = "points of "
+
+
+def rows_frame(judged: Judged, ticker: str, first: int, last: int) -> pl.DataFrame:
+    """Answer a row for each bar from `first` on and before `last`: HEAD, the metrics, then each criterion's points."""
+    here = slice(first, last)
+    words = dict(judged.labels)
+    kinds = words.pop("class", None)
+    columns: dict[str, object] = {
+        "ticker": [ticker] * (last - first),
+        "date": judged.ts[here],
+        "score": judged.score[here],
+        "base": judged.base[here],
+        "passed": judged.passed[here],
+        "class": pl.Series(kinds[here] if kinds is not None else [""] * (last - first), dtype=pl.String),
+    }
+    columns |= {name: values[here] for name, values in judged.measures.items()}
+    columns |= {name: pl.Series(values[here], dtype=pl.String) for name, values in words.items()}
+    columns |= {f"{POINTS}{name}": values[here] for name, values in (*judged.points.items(), *judged.extra.items())}
+    frame = pl.DataFrame(columns).with_columns(pl.col("date").cast(pl.Datetime("us", "UTC")))
+    return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def metric_names(screen: Screen) -> list[str]:
+    """Answer the columns between HEAD and the points, in their order."""
+    return [*screen.measures, *(name for name in screen.labels if name != "class")]
+
+
+def text_lines(frame: pl.DataFrame, title: str) -> str:
+    """Answer the rows that passed as the text that the scripts used to write: one ticker a line, best first."""
+    passed = frame.filter("passed").sort("score", "ticker", descending=[True, False])
+    lines = [
+        f"{row['ticker']:<8} {row['date']:%Y-%m-%d} {row['score']:7.2f} {row['class']}" for row in passed.to_dicts()
+    ]
+    return "\n".join([title, f"{len(passed)} of {len(frame)} passed", "", *lines]) + "\n"

@@ -1,0 +1,167 @@
+"""A screen as a run: checked before it is queued, judged ticker by ticker, stopped and gone on with."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import polars as pl
+import pytest
+
+from pitboss.core import panel as cells
+from pitboss.core.errors import InvalidInput, RunCancelled
+from pitboss.core.files import LocalFiles
+from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
+from pitboss.kinds.screen import KIND
+from pitboss.kinds.screen.job import run
+from pitboss.market.frames import to_frame
+from pitboss.market.store import BarStore, Nature
+from pitboss.runs import messages as said
+from pitboss.runs.context import memory_context
+from support.bars import START, random_bars
+
+SCREEN = """\
+name: rising
+least_bars: 5
+criteria:
+  - {name: above, when: "close > sma(close, 5)", points: 60}
+  - {name: up, when: "close > close[1]", points: 40}
+pass_mark: 50
+metrics: {gap: "close / sma(close, 5) - 1"}
+"""
+TICKERS = [f"T{at:02}" for at in range(30)]
+DAYS = 60
+LAST = "2020-02-29"  # START is 2020-01-01
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Thirty tickers of sixty days, one that ended earlier, and one whose file is torn."""
+    folder = tmp_path_factory.mktemp("data")
+    store = BarStore(LocalFiles(folder))
+    day = parse_timeframe("1d")
+    for seed, ticker in enumerate([*TICKERS, "ENDED"]):
+        bars = random_bars(DAYS if ticker != "ENDED" else 40, seed, step=DAY_MICROS)
+        store.store(to_frame(bars), ticker, day, Nature("made"))
+    return folder
+
+
+def submitted(folder, **params):
+    sources = SimpleNamespace(bars=BarStore(LocalFiles(folder)))
+    return KIND.ready({"screen": SCREEN, **params}, sources)
+
+
+def context_of(folder, prepared, params, **fields):
+    return memory_context(params, folder, snapshot=prepared.snapshot, resources=KIND.resources, **fields)
+
+
+def screened(folder, **params):
+    """Answer the result of a screen and what it said."""
+    params = {"screen": SCREEN, **params}
+    context, messages = context_of(folder, submitted(folder, **params), params)
+    return run(KIND.params(**params), context), messages
+
+
+def items_of(messages):
+    return {each.key: each.item for each in messages if isinstance(each, said.ItemCompleted)}
+
+
+def test_every_ticker_is_a_row_the_moment_it_is_known(folder):
+    result, messages = screened(folder)
+    items = items_of(messages)
+    assert list(items) == ["ENDED", *TICKERS]
+    for ticker in TICKERS:
+        assert items[ticker].keys() == {"ticker", "date", "score", "base", "passed", "class", "reasons", "metrics"}
+        assert items[ticker]["date"] == LAST
+        assert items[ticker]["passed"] == (items[ticker]["base"] >= 50)
+    assert items["ENDED"]["reasons"] == ["there is no bar on 2020-02-29: its last is of 2020-02-09"]
+    assert (result["tickers"], result["unknown"], result["date"]) == (31, 1, LAST)
+    assert result["passed"] == sum(item["passed"] for item in items.values()) > 0
+    stages = [each.stage for each in messages if isinstance(each, said.StageBegun)]
+    assert stages == ["data", "analysis", "ranking"]
+    scores = [item["score"] for item in result["best"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_range_gives_a_row_for_each_ticker_and_session_that_a_screen_of_that_date_gives(folder):
+    result, _ = screened(folder, start="2020-02-01", end="2020-02-20")
+    rows = pl.read_parquet(folder / "artifacts" / "run-in-memory" / "rows.parquet")
+    assert result["rows"] == len(rows) == 30 * 20 + 9
+    of_date, messages = screened(folder, date="2020-02-11")
+    items = {ticker: item for ticker, item in items_of(messages).items() if item["date"]}
+    same = {row["ticker"]: row for row in rows.to_dicts() if f"{row['date']:%Y-%m-%d}" == "2020-02-11"}
+    assert same.keys() == items.keys() == set(TICKERS)
+    for ticker, item in items.items():
+        assert {name: same[ticker][name] for name in ("score", "base", "passed")} == {
+            name: item[name] for name in ("score", "base", "passed")
+        }
+        assert same[ticker]["gap"] == pytest.approx(item["metrics"]["gap"])
+    assert of_date["date"] == "2020-02-11"
+
+
+def test_one_tickers_failure_is_its_row(folder, tmp_path):
+    result, messages = screened(folder, tickers="T01, NOPE T02 ../x")
+    items = items_of(messages)
+    assert list(items) == ["T01", "NOPE", "T02", "../x"]
+    assert items["NOPE"]["reasons"] == ["there are no 1d bars of it"]
+    assert items["../x"]["passed"] is False
+    assert (result["tickers"], result["unknown"]) == (4, 2)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_cancelled_screen_keeps_its_rows_or_discards_them(folder, keeps):
+    params = {"screen": SCREEN, "max_workers": 1}
+    context, messages = context_of(folder, submitted(folder, **params), params)
+    panel = context.memory.cast("q")
+
+    def stop(message):
+        messages.append(message)
+        if isinstance(message, said.ItemCompleted) and message.key == "T05":
+            panel[cells.CANCEL], panel[cells.KEEP_PARTIAL] = 1, keeps
+
+    context.send = stop
+    if not keeps:
+        with pytest.raises(RunCancelled):
+            run(KIND.params(**params), context)
+        return
+    result = run(KIND.params(**params), context)
+    assert (result["tickers"], result["total"]) == (7, 31)
+    saved = [each.checkpoint for each in messages if isinstance(each, said.CheckpointSaved)]
+    again, later = context_of(folder, submitted(folder, **params), params, checkpoints=tuple(reversed(saved)))
+    whole, _ = screened(folder, **params)
+    assert run(KIND.params(**params), again) == whole
+    assert list(items_of(later))[:1] == ["T06"], "what was done is not done again"
+
+
+@pytest.mark.parametrize(("params", "message"), [
+    ({"screen": "bullish-breakot"}, "there is no screen 'bullish-breakot'"),
+    ({"screen": "leap_entry"}, "the screen looks at SPY, of which there are no 1d bars"),
+    ({"tickers": ["NOPE", "NEITHER"]}, "none of the tickers is known"),
+    ({"universe_source": "list"}, "the universe is a list without tickers"),
+    ({"universe_source": "catalog", "tickers": ["T01"]}, "there are tickers, and the universe is the catalog"),
+    ({"date": "2020-01-31", "end": "2020-02-01"}, "there is a date and a range of dates"),
+    ({"date": "2020-03-01"}, "none of the tickers has a bar on 2020-03-01"),
+    ({"start": "2021-01-01"}, "none of the tickers has a bar from 2021-01-01 to the last"),
+    ({"start": "2020-02-01", "end": "2020-01-01"}, "is empty or reversed"),
+    ({"min_score": 70}, "unknown parameter 'min_score'"),
+    ({"parameters": {"fast": 3}}, "unknown parameter 'fast'"),
+    ({"screen": SCREEN.replace("pass_mark: 50", "pass_mark: 101")}, "the criteria give 100 points at most"),
+    ({"screen": SCREEN.replace("close > close[1]", "close > clsoe[1]")}, "unknown name 'clsoe'"),
+    ({"screen": SCREEN.replace("close[1]", "close[-1]")}, "would look into the future"),
+    ({"screen": SCREEN.replace("pass_mark", "passmark")}, "passmark"),
+    ({"screen": " "}, "no screen is given"),
+    ({"max_workers": 0}, "input should be greater than or equal to 1"),
+])  # fmt: skip
+def test_what_is_wrong_is_told_before_anything_is_queued(folder, params, message):
+    with pytest.raises(InvalidInput) as told:
+        submitted(folder, **params)
+    assert any(message in problem.message for problem in told.value.problems), told.value.problems
+    assert all(problem.remedy for problem in told.value.problems)
+
+
+def test_a_run_names_its_screen_by_the_text_and_its_date(folder):
+    prepared = submitted(folder, tickers="T01 T02")
+    assert prepared.subject == "screen/rising"
+    again = KIND.pinned({"screen": "rising"}, prepared.snapshot)
+    assert again == {"screen": SCREEN, "universe_source": "list", "tickers": ["T01", "T02"], "date": LAST}
+    assert submitted(folder, **again).identity == prepared.identity
+    assert START < START + DAYS * DAY_MICROS
