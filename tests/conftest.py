@@ -19,6 +19,23 @@ from support.servers import PostgresServer, make_user
 logging.getLogger("pitboss").setLevel(logging.ERROR)
 
 
+ORDER = (  # long files early, and never two browsers at once: they share two cores
+    "browser/test_truth.py", "faults", "lifecycle/test_fork_servers.py", "lifecycle/test_starts.py", "lifecycle",
+    "property", "browser/test_pages.py", "contract", "docs", "api", "browser", "unit",
+)  # fmt: skip
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests in that order, which is the one in which several processes take up their files."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(TESTS).as_posix()
+        return next(at for at, start in enumerate(ORDER) if path.startswith(start))
+
+    items.sort(key=place)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make PostgreSQL's user, who is needed as root, before several processes want to at once."""
     if os.geteuid() == 0 and not hasattr(config, "workerinput"):
