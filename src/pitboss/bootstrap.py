@@ -24,8 +24,10 @@ from pitboss.launch.local import LocalLauncher, WorkerKeeper
 from pitboss.launch.reconciler import Reconciler
 from pitboss.market.catalog import LOCAL as LOCAL_BARS
 from pitboss.market.catalog import Catalog, home_of
+from pitboss.routine.scheduler import Scheduler
+from pitboss.routine.schedules import Schedules
 from pitboss.runs.kinds import Family, Kinds
-from pitboss.runs.model import Limits, Run
+from pitboss.runs.model import Limits, Run, RunQuery
 from pitboss.runs.ports import Launcher
 from pitboss.runs.service import Policy, Ports, RunService
 from pitboss.runs.sharing import Sharing
@@ -39,6 +41,7 @@ from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.remarks import SqlRemarks
 from pitboss.storage.runs import SqlRunStore
+from pitboss.storage.schedules import SqlSchedules
 from pitboss.storage.secrets import SqlSecrets
 from pitboss.storage.shares import SqlShares
 from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from pitboss.worker.worker import Worker
 
 SETTLE_SECONDS = 2.0
+MOST_EARLIER = 1000
 _NUMERIC = ("numpy", "polars", "pitboss.backtesting.warming", "pitboss.kinds.documents.bars")
 FAMILIES: dict[Family, tuple[str, ...]] = {
     Family.BARE: (),
@@ -92,6 +96,7 @@ class Sources:
     bars: Catalog
     scripts: Scripts
     secrets: OwnSecrets
+    earlier: Callable[[str], list[Run]]
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,15 @@ class Platform:
         if isinstance(self.launcher, LocalLauncher) and self.settings.local_worker:
             return WorkerKeeper(self.launcher)
         return Reconciler(self.service, self.launcher)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        return Schedules(SqlSchedules(self.database), self.service)
+
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        """What a server runs beside itself, so that schedules are kept."""
+        return Scheduler(SqlSchedules(self.database), self.service, self.accounts.owner)
 
     @cached_property
     def log(self) -> SqlEventLog:
@@ -216,7 +230,12 @@ class Platform:
 
         scripts = Scripts(self.settings.script_folders, who)
         secrets = OwnSecrets(self.vault, who)
-        return Sources(Strategies(self.strategies, who), self.catalog_of(who), scripts, secrets)
+        return Sources(
+            Strategies(self.strategies, who), self.catalog_of(who), scripts, secrets, partial(self._earlier, who)
+        )
+
+    def _earlier(self, who: Principal, subject: str) -> list[Run]:
+        return self.service.find(who, RunQuery(subject=subject, limit=MOST_EARLIER))
 
     @cached_property
     def kinds(self) -> Kinds:

@@ -17,6 +17,7 @@ from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal, Rights
 from pitboss.core.settings import load_settings
 from pitboss.http.access import READ, RUN
+from pitboss.routine.schedules import Asked
 from pitboss.runs.model import Artifact, Limits, NewRun, Serves
 from pitboss.runs.ports import Move, RunWrite
 from pitboss.runs.sharing import Shared
@@ -69,6 +70,9 @@ class Things:
         part = path.removeprefix("/api/v1").split("/")[1]
         if part == "strategies" and "{name}" in path:
             self.platform.strategies.add("ann", name, DOCUMENT.format(name=name))
+        elif part == "schedules" and "{name}" in path:
+            asked = Asked(name=name, when="0 18 * * 1-5", kind="backtest", params=BACKTEST)
+            self.platform.schedules.add(self.ann, asked)
         elif part == "users" and "{name}" in path:
             self.platform.accounts.add(self.admin, name, PASSWORD, "trader")
         elif part == "secrets":
@@ -119,6 +123,14 @@ class Things:
             "runs_submit": {"kind": "backtest", "params": BACKTEST},
             "runs_prioritize": {"priority": "high"},
             "runs_write_notes": {"text": "remember this"},
+            "executions_execute": {"strategy_code": "ema-cross", "parameters": {"tickers": ["SYN"], "timeframe": "5m"}},
+            "schedules_add": {
+                "name": f"other {self.count}",
+                "when": "0 18 * * 1-5",
+                "kind": "backtest",
+                "params": BACKTEST,
+            },
+            "schedules_change": {"is_paused": True},
             "strategies_add": {"text": STRATEGY},
             "strategies_validate": {"text": STRATEGY},
             "backtests_create": {"name": f"other {self.count}", "params": BACKTEST},

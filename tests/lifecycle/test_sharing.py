@@ -371,9 +371,8 @@ def test_control_c_keeps_discards_or_leaves_a_run_there(apart, answer, code):
         said = reply(answer)
         assert child.wait(timeout=60) == code, said
     newest = client.newest()
-    assert (newest["state"], newest["partial"]) == (
-        ("running", False) if answer == "l" else ("cancelled", answer == "k")
-    )
+    assert newest["partial"] == (answer == "k")
+    assert newest["state"] in (("running", "completing", "completed") if answer == "l" else ("cancelled",))
     client.run("runs", "cancel", newest["id"])
 
 

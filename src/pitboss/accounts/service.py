@@ -89,6 +89,15 @@ class AccountService:
         entry = Entry.of(who, "users.add", name, role=role_of(role).value)
         return self._store.add(name, role_of(role), self._passwords.hashed(password), entry)
 
+    def owner(self, name: str) -> Principal | None:
+        """Answer as whom what somebody has planned is done, None when their account is not enabled any more."""
+        if name == LOCAL.name:
+            return LOCAL
+        account = self._store.get(name)
+        if account is None or not account.is_enabled:
+            return None
+        return Principal(name, account.role.rights, "schedule")
+
     def is_enabled(self, name: str) -> bool:
         """Answer whether what somebody has shared still holds; whoever was there before accounts never ends."""
         account = self._store.get(name)

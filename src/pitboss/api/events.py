@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
+from operator import attrgetter
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -16,7 +18,7 @@ from pitboss.api.schemas import EventPage
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.principal import LOCAL, Principal
-from pitboss.http.deps import RunId, Streams, Who, Wired
+from pitboss.http.deps import RunId, Streams, Told, Who, Wired, platform_of
 from pitboss.runs.model import StoredEvent
 
 router = APIRouter(tags=["events"])
@@ -120,15 +122,26 @@ def page(events: list[StoredEvent], cursor: str) -> Response:
 
 
 def stream(
-    request: Request, positions: dict[str, int], ended: Collection[str] = (), allowed: Callable[[], bool] = lambda: True
-) -> Response:
-    """Answer a stream of the events beyond `positions` that ends with the last run, or when it is `allowed` no more."""
+    request: Request, positions: dict[str, int], ended: Collection[str] = (),
+    allowed: Callable[[], bool] = lambda: True, told: Callable[[Told], bytes] = attrgetter("body"),
+) -> Response:  # fmt: skip
+    """Answer a stream of the events beyond `positions` as they are `told`, those told as nothing left out.
+
+    It ends with the last run, when it is `allowed` no more, and when it has lasted as long as a stream may.
+    """
     tailer: Streams = request.app.state.tailer
     asked_at = time.monotonic()
+    longest = platform_of(request).settings.stream_seconds
+    ends_at = asked_at + longest if longest else math.inf
 
     async def messages() -> AsyncIterator[bytes]:
         nonlocal asked_at
-        async for batch in tailer.listen(positions, ended):
+        batches = aiter(tailer.listen(positions, ended))
+        while (now := time.monotonic()) < ends_at:
+            try:
+                batch = await asyncio.wait_for(anext(batches), ends_at - now if longest else None)
+            except (StopAsyncIteration, TimeoutError):
+                return
             if time.monotonic() - asked_at > ALLOWED_SECONDS:
                 asked_at = time.monotonic()
                 if not await asyncio.to_thread(allowed):
@@ -136,7 +149,9 @@ def stream(
             pieces: list[bytes] = []
             for event in batch:
                 positions[event.run_id] = event.seq
-                pieces += (b"id: ", ".".join(map(str, positions.values())).encode(), b"\r\n", event.body)
-            yield b"".join(pieces)
+                if body := told(event):
+                    pieces += (b"id: ", ".".join(map(str, positions.values())).encode(), b"\r\n", body)
+            if pieces:
+                yield b"".join(pieces)
 
     return EventSourceResponse(messages(), ping=PING_SECONDS, send_timeout=SEND_SECONDS)

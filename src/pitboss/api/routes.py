@@ -6,7 +6,21 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from pitboss.api import accounts, backtests, data, events, kinds, runs, scripts, secrets, shares, strategies, system
+from pitboss.api import (
+    accounts,
+    backtests,
+    data,
+    events,
+    executions,
+    kinds,
+    runs,
+    schedules,
+    scripts,
+    secrets,
+    shares,
+    strategies,
+    system,
+)
 from pitboss.api.access import ACCESS
 from pitboss.http.access import admitting
 
@@ -14,7 +28,21 @@ from pitboss.http.access import admitting
 def api_router(responses: dict[int | str, dict[str, Any]]) -> APIRouter:
     """Answer the routes of the API, probes included; `responses` describes the errors that any of them may answer."""
     router = APIRouter(responses=responses, dependencies=[Depends(admitting(ACCESS))])
-    for module in (runs, events, kinds, scripts, backtests, strategies, data, shares, accounts, secrets, system):
+    for module in (
+        runs,
+        events,
+        executions,
+        kinds,
+        schedules,
+        scripts,
+        backtests,
+        strategies,
+        data,
+        shares,
+        accounts,
+        secrets,
+        system,
+    ):
         router.include_router(module.router)
     router.include_router(system.probes)
     return router

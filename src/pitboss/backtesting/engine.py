@@ -36,7 +36,6 @@ from pitboss.strategy.evaluate import ArrayCache
 from pitboss.strategy.expression import Call, Node, Number
 from pitboss.strategy.functions import lookup
 from pitboss.strategy.program import Program
-from pitboss.strategy.signals import signals_of
 
 PIECE = 1 << 18  # bars of all symbols between two looks at what the caller wants
 LEAST_PIECE = 1 << 10
@@ -130,7 +129,7 @@ def rules_of(program: Program, sizing: Sizing, costs: Costs) -> Rows:
 def signals_and_levels(program: Program, universe: Universe, cache: ArrayCache) -> tuple[Any, Levels]:
     """Answer the signals and levels of every traded symbol on the timeline."""
     scopes = [universe.scope(symbol, cache) for symbol in universe.symbols]
-    signals = universe.spread([signals_of(program, scope) for scope in scopes], 0)
+    signals = universe.spread([universe.signals(program, symbol, cache) for symbol in universe.symbols], 0)
     rows = rows_of(program)
     nodes: list[Node | None] = [*rows]
     for kind in PRICED:

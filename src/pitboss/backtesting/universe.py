@@ -10,24 +10,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pitboss.backtesting.membership import Members, held_to
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS, Timeframe, parse_timeframe
 from pitboss.kernel.account import Bars
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.series import day_ends
 from pitboss.strategy.evaluate import ArrayCache, Scope
+from pitboss.strategy.program import Program
+from pitboss.strategy.signals import signals_of
 from pitboss.strategy.times import UTC_DAYS, Times
 
 
 @dataclass(frozen=True)
 class Universe:
     """`symbols` are traded, in that order; `bars` may hold further symbols that the strategy looks at. `times` says
-    whose days and clocks it follows."""
+    whose days and clocks it follows. Where there are `members` a symbol is entered while it is one, and left after."""
 
     symbols: tuple[str, ...]
     bars: Mapping[str, BarArrays]
     timeframe: Timeframe
     times: Times = UTC_DAYS
+    members: Members | None = None
 
     def __post_init__(self) -> None:
         empty = [symbol for symbol in self.symbols if not len(self.bars[symbol].ts)]
@@ -78,6 +82,11 @@ class Universe:
                 if out.dtype.kind == "f":
                     out[row] = np.nan
                 out[row, places] = column
+
+    def signals(self, program: Program, symbol: str, cache: ArrayCache) -> npt.NDArray[np.uint8]:
+        """Answer the signals of a traded symbol, as far as it is a member."""
+        found = signals_of(program, self.scope(symbol, cache))
+        return found if self.members is None else held_to(found, self.bars[symbol].ts, self.members.get(symbol, ()))
 
     def scope(self, symbol: str, cache: ArrayCache) -> Scope:
         """Answer where a traded symbol's expressions are computed."""

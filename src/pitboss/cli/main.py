@@ -28,6 +28,7 @@ COMMANDS = {
     "run": ("kinds:run", "Run any kind: submit, watch, and show what came of it."),
     "kinds": ("kinds:app", "List and describe the kinds of run."),
     "scripts": ("scripts:app", "List, show and check the scripts that can be run."),
+    "schedules": ("schedules:app", "Have runs start by themselves."),
     "runs": ("runs:app", "List, watch, cancel, retry and export runs."),
     "queue": ("runs:queue", "Show what waits and why, what runs, and who works."),
     "strategy": ("strategy:app", "Check, store and show strategy documents."),

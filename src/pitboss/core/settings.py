@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -80,6 +82,13 @@ _HINTS = {
 }
 
 
+# variables of the system that pitboss takes the place of, and what they are here
+FORMER_NAMES = {
+    "MAX_CONCURRENT_EXECUTIONS": "max_concurrent", "EXECUTION_QUEUE_SIZE": "max_queue_size",
+    "EXECUTION_TIMEOUT": "max_execution_seconds", "SSE_TIMEOUT": "stream_seconds",
+}  # fmt: skip
+
+
 class Settings(BaseSettings):
     """Everything an operator can set. Durations are seconds, sizes megabytes."""
 
@@ -136,6 +145,7 @@ class Settings(BaseSettings):
     ageing_seconds: float = Field(60.0, gt=0, description="waiting time that raises a priority by one")
     max_execution_seconds: float = Field(0.0, ge=0, description="time limit of a run unless it sets one; 0 is none")
     memory_limit_mb: int = Field(0, ge=0, description="memory limit of a run unless it sets one; 0 is none")
+    stream_seconds: float = Field(0.0, ge=0, description="a stream of events ends after this long; 0 is never")
     thin_seconds: float = Field(
         3600.0, ge=0, description="after its end a run's progress is thinned to each stage's last"
     )
@@ -182,7 +192,8 @@ class Settings(BaseSettings):
         given = init_settings().get("data_dir") or env_settings().get("data_dir") or DEFAULT_DATA_DIR
         place = folder(at_home(given) if isinstance(given, str) else given, "data_dir")
         toml = TomlConfigSettingsSource(settings_cls, place / "pitboss.toml")
-        return init_settings, env_settings, toml
+        former = {new: os.environ[old] for old, new in FORMER_NAMES.items() if os.environ.get(old)}
+        return init_settings, env_settings, InitSettingsSource(settings_cls, former), toml
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -27,6 +27,9 @@ class Told(Protocol):
     seq: int
     body: bytes
 
+    def document(self) -> dict[str, Any]:
+        """Answer the event as `StoredEvent.as_dict` does."""
+
 
 class Streams(Protocol):
     """What reads the event log aloud for every stream of this server; the host has one as `app.state.tailer`."""

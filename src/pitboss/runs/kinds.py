@@ -99,7 +99,9 @@ class Kind:
     are told at once. `report(run)` is data for people; `about(run)` says in a few words what a run was asked for, and
     `outcome(run)` what came of it. `pinned` answers the params that do again exactly what a snapshot says.
 
-    `item(payload)` answers what of an item is shown while the run goes on, by the names of its columns.
+    `stages` names the stages of a run in their order, each with its share of the time: how far the run is as a whole
+    is told by them. `item(payload)` answers what of an item is shown while the run goes on, by the names of its
+    columns.
 
     `form(model, given, sources)` answers the JSON Schema of the params as a form asks for them, after `given` was
     chosen: a property's `choices` are what it may be (`value`, `label`, `about`, and for what covers a time `from` and
@@ -114,6 +116,7 @@ class Kind:
     resource: str = DEFAULT_RESOURCE
     preload: Family = Family.BARE
     is_resumable: bool = False
+    stages: Mapping[str, float] = field(default_factory=dict)
     resources: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Any, Any], Prepared] = prepare_plainly
     report: Callable[[Run], Report] = plain_report

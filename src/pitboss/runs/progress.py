@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from pitboss.core.clock import to_iso
@@ -11,6 +13,16 @@ from pitboss.core.clock import to_iso
 WINDOW_SECONDS = 15.0
 HONEST_AFTER_SECONDS = 1.0
 HONEST_FRACTION = 0.01
+
+
+def percent_of_run(stages: Mapping[str, float], progress: Mapping[str, Any]) -> float:
+    """Answer how far a run is as a whole, by its progress and by the share of the time that each of its stages takes,
+    in their order; where a stage has no known share, how far that stage is."""
+    name, percent = str(progress.get("stage") or ""), progress.get("percent") or 0.0
+    if name not in stages:
+        return float(percent) if name and not stages else 0.0
+    before = sum(share for _, share in takewhile(lambda each: each[0] != name, stages.items()))
+    return round(100 * (before + stages[name] * percent / 100) / sum(stages.values()), 2)
 
 
 @dataclass

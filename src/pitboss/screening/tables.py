@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pitboss.screening.evaluate import Judged
@@ -11,18 +13,17 @@ HEAD = ("ticker", "date", "score", "base", "passed", "class")
 POINTS = "points of "
 
 
-def rows_frame(judged: Judged, ticker: str, first: int, last: int) -> pl.DataFrame:
-    """Answer a row for each bar from `first` on and before `last`: HEAD, the metrics, then each criterion's points."""
-    here = slice(first, last)
+def rows_frame(judged: Judged, ticker: str, here: npt.NDArray[np.int64]) -> pl.DataFrame:
+    """Answer a row for each of some bars, by their places: HEAD, the metrics, then each criterion's points."""
     words = dict(judged.labels)
     kinds = words.pop("class", None)
     columns: dict[str, object] = {
-        "ticker": [ticker] * (last - first),
+        "ticker": [ticker] * len(here),
         "date": judged.ts[here],
         "score": judged.score[here],
         "base": judged.base[here],
         "passed": judged.passed[here],
-        "class": pl.Series(kinds[here] if kinds is not None else [""] * (last - first), dtype=pl.String),
+        "class": pl.Series(kinds[here] if kinds is not None else [""] * len(here), dtype=pl.String),
     }
     columns |= {name: values[here] for name, values in judged.measures.items()}
     columns |= {name: pl.Series(values[here], dtype=pl.String) for name, values in words.items()}

@@ -42,7 +42,7 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     if not is_private:
         require_accounts(platform, host)
     listening = bind(host, port)
-    keeper = platform.keeper
+    beside = (platform.keeper, platform.scheduler)
     hosts = LOOPBACK.union(names_of(host), settings.allowed_hosts)
     app = create_app(platform, hosts, settings.root_path, is_private)
     trusted = settings.behind_proxy or settings.trusted_proxies
@@ -56,7 +56,8 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     server = uvicorn.Server(config)
     for number in (signal.SIGTERM, signal.SIGINT):  # also before uvicorn listens to them, and when it raises them again
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    keeper.start()
+    for each in beside:
+        each.start()
     address = listening.getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     url = f"{'https' if settings.tls_cert else 'http'}://{shown}:{address[1]}"
@@ -71,7 +72,8 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     try:
         server.run(sockets=[listening])
     finally:
-        keeper.stop()
+        for each in beside:
+            each.stop()
         platform.close()
 
 

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pitboss.core.errors import StorageUnavailable
 from pitboss.runs.events import TERMINAL_TYPES
@@ -42,6 +43,10 @@ class Told:
     seq: int
     body: bytes
     is_last: bool
+
+    def document(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body.partition(b"data: ")[2])
+        return found
 
 
 def told(event: StoredEvent) -> Told:

@@ -17,18 +17,7 @@ from pitboss.core.errors import Conflict, Duplicate
 from pitboss.core.principal import LOCAL
 from pitboss.storage.audit import note
 from pitboss.storage.database import Database
-from pitboss.storage.tables import (
-    accounts,
-    devices,
-    guesses,
-    runs,
-    saved_backtests,
-    secrets,
-    sessions,
-    strategies,
-    subjects,
-    tokens,
-)
+from pitboss.storage.tables import OWNED, accounts, devices, guesses, sessions, tokens
 
 _ACCOUNT = [column for column in accounts.c if column.name != "removed_at"]
 _TOKEN = [column for column in tokens.c if column.name != "digest"]
@@ -82,7 +71,7 @@ class SqlAccountStore:
                 connection.execute(sa.insert(accounts).values(**asdict(made)))
                 if adopts:
                     _refuse_two(connection)
-                    for table in (runs, subjects, strategies, saved_backtests, secrets):
+                    for table in OWNED:
                         own = table.c.owner == LOCAL.name
                         connection.execute(sa.update(table).where(own).values(owner=name))
                 note(self.database, connection, entry)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pitboss.core.errors import SchemaMismatch, StorageUnavailable
 from pitboss.storage.database import Database
 
-HEAD = "0007"
+HEAD = "0008"
 KNOWN = (
     "0001",
     "0002",
@@ -21,6 +21,7 @@ KNOWN = (
     "0004",
     "0005",
     "0006",
+    "0007",
     HEAD,
 )  # oldest first; a test holds this against the migration scripts
 

@@ -306,3 +306,40 @@ remarks = Table(
     Column("updated_at", Float, nullable=False),
     PrimaryKeyConstraint("thing", "thing_id", name="pk_remarks"),
 )
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("when", String(200), nullable=False),
+    Column("zone", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("catch_up", String(8), nullable=False),
+    Column("overlap", String(8), nullable=False),
+    Column("jitter_seconds", Float, nullable=False),
+    Column("is_paused", Boolean, nullable=False, server_default=false()),
+    Column("seen_until", Float, nullable=False),  # up to when its times have become ticks
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("owner", "name", name="uq_schedules_owner_name"),
+)
+
+# one row for each time of a schedule, whoever found it due
+ticks = Table(
+    "ticks",
+    metadata,
+    Column("schedule_id", String(36), ForeignKey("schedules.id"), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("run_id", String(36)),
+    Column("note", String(500), nullable=False),
+    PrimaryKeyConstraint("schedule_id", "at", name="pk_ticks"),
+)
+Index("ix_ticks_state", ticks.c.state, ticks.c.at)
+
+OWNED = tuple(table for table in metadata.sorted_tables if "owner" in table.c)

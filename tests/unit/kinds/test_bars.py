@@ -29,7 +29,13 @@ def test_prices_below_0_are_kept_but_not_traded(tmp_path):
 
     def request(start):
         return SimpleNamespace(
-            document=read_document(DAILY), symbols=("S",), all_symbols=("S",), timeframe=daily, start=start, end=None
+            document=read_document(DAILY),
+            symbols=("S",),
+            all_symbols=("S",),
+            timeframe=daily,
+            start=start,
+            end=None,
+            universe=None,
         )
 
     with pytest.raises(InvalidInput, match="prices of 0 or less in that range"):

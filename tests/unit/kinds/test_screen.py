@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 
 def submitted(folder, **params):
-    sources = SimpleNamespace(bars=BarStore(LocalFiles(folder)))
+    sources = SimpleNamespace(bars=BarStore(LocalFiles(folder)), earlier=lambda _subject: [])
     return KIND.ready({"screen": SCREEN, **params}, sources)
 
 
@@ -165,3 +165,19 @@ def test_a_run_names_its_screen_by_the_text_and_its_date(folder):
     assert again == {"screen": SCREEN, "universe_source": "list", "tickers": ["T01", "T02"], "date": LAST}
     assert submitted(folder, **again).identity == prepared.identity
     assert START < START + DAYS * DAY_MICROS
+
+
+def test_members_are_judged_while_they_are_members(folder):
+    (folder / "universes").mkdir(exist_ok=True)
+    (folder / "universes" / "dated.csv").write_text(
+        "ticker,from,to\nT01,,2020-02-10\nT02,2020-02-05,\nT03,,2020-01-31\nGONE,,\n"
+    )
+    asked = {"universe_source": "file", "universe_file": "dated", "start": "2020-02-01", "end": "2020-02-20"}
+    prepared = submitted(folder, **asked)
+    assert prepared.snapshot["universe"]["tickers"] == "T01 T02 GONE"
+    assert submitted(folder, **KIND.pinned(asked, prepared.snapshot)).identity == prepared.identity
+    result, messages = screened(folder, **asked)
+    assert result["rows"] == 10 + 16
+    assert items_of(messages)["T01"]["date"] == "2020-02-10"
+    rows = pl.read_parquet(folder / "artifacts" / "run-in-memory" / "rows.parquet")
+    assert rows.filter(pl.col("ticker") == "T02")["date"].min().day == 5

@@ -14,6 +14,7 @@ KIND = Kind(
     entry="pitboss.kinds.backtest.job:run",
     preload=Family.NUMERIC,
     is_resumable=True,
+    stages={"loading bars": 0.2, "simulating": 0.8},
     resources={"bars": "pitboss.kinds.documents.bars:bars_of"},
     prepare=prepare_document,
     report=report_of,

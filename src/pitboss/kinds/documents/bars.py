@@ -38,9 +38,10 @@ def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore
     """
     store = store.at(snapshot.get("places", ()))
     promised = {described["symbol"]: described["digest"] for described in snapshot["data"]}
-    bars = {}
+    bars, whole = {}, {}
     for symbol in request.all_symbols:
-        bars[symbol] = between(store.load(symbol, request.timeframe), request.start, request.end)
+        whole[symbol] = store.load(symbol, request.timeframe)
+        bars[symbol] = between(whole[symbol], request.start, request.end)
         # asked after they were read: whatever is imported meanwhile shows here
         if store.find(symbol, request.timeframe).digest != promised.get(symbol):
             raise InvalidInput(f"the bars of {symbol} have changed since the run was submitted", "rerun it", "symbols")
@@ -50,7 +51,10 @@ def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore
         if bars[symbol].low.min() <= 0:
             what = f"{symbol} has prices of 0 or less in that range: shares of an account cannot be counted in them"
             raise InvalidInput(what, "choose a range without them", "start")
-    return Universe(request.symbols, bars, request.timeframe, _times(request, store))
+    times, members = _times(request, store), None
+    if request.universe is not None:
+        members = request.universe.spans(whole, request.symbols, request.timeframe, times)
+    return Universe(request.symbols, bars, request.timeframe, times, members)
 
 
 def _times(request: Request, store: BarStore) -> Times:

@@ -84,6 +84,26 @@ class DocumentParams(Params):
     timeframe: Annotated[str | None, BeforeValidator(_timeframe)] = Field(
         None, title="Timeframe", description="length of a bar; the document's own without", examples=["5m", "1h", "1d"]
     )
+    universe: Annotated[
+        dict[str, Any] | None,
+        _mapping("universe"),
+        WithJsonSchema(
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "screen": {"type": "string", "description": "a screen's name or text, by which it is chosen"},
+                    "top": {"type": "integer", "description": "how many of the best are members"},
+                    "rebalance": {"enum": ["daily", "weekly", "monthly"], "description": "how often it is chosen"},
+                    "parameters": {"type": "object", "description": "of the screen"},
+                    "members": {"type": "object", "description": "instead, symbols with pairs of dates"},
+                },
+            }
+        ),
+    ] = Field(
+        {}, title="Universe", description="which of the symbols may be held when; all of them, always, without",
+        examples=[{"screen": "bullish-breakout", "top": 10, "rebalance": "weekly"}],
+    )  # fmt: skip
     start: Moment = Field(None, title="Start", description="first date, UTC", examples=["2018-01-01"])
     end: Moment = Field(None, title="End", description="last date, included, UTC", examples=["2018-12-31"])
     cash: Annotated[float, BeforeValidator(_cash)] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -14,10 +14,12 @@ from pitboss.backtesting.options import RULES, resolve
 from pitboss.core.clock import micros_to_iso, parse_date
 from pitboss.core.errors import InvalidInput, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.kinds.documents.membership import Choice, read_choice
 from pitboss.kinds.documents.params import DocumentParams
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import range_of
 from pitboss.runs.kinds import Prepared
+from pitboss.runs.model import Run
 from pitboss.strategy.document import Costs, Document, Sizing
 from pitboss.strategy.program import Program, compile_document
 from pitboss.strategy.reader import read_document
@@ -37,6 +39,10 @@ class Sources(Protocol):
     @property
     def bars(self) -> Catalog: ...
 
+    def earlier(self, subject: str) -> Iterable[Run]:
+        """Answer the runs of a subject that there are, the latest ones."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -52,11 +58,13 @@ class Request:
     end: str | None
     cash: float
     work: Mapping[str, float]
+    universe: Choice | None = None
 
     @property
     def all_symbols(self) -> tuple[str, ...]:
-        """The traded symbols, then those that the strategy only looks at."""
-        return self.symbols + tuple(sorted(self.document.symbols - set(self.symbols)))
+        """The traded symbols, then those that the strategy and the screen of its universe only look at."""
+        others = self.document.symbols | (self.universe.symbols if self.universe else frozenset())
+        return self.symbols + tuple(sorted(others - set(self.symbols)))
 
 
 Check = Callable[[Document], Mapping[str, float]]
@@ -102,6 +110,9 @@ def read_request(params: DocumentParams, text: str, check: Check = _nothing_more
     timeframe = mistakes.attempt(partial(_timeframe, params.timeframe, document))
     document = replace(document, timeframe=timeframe)  # what on("1h", …) is made of
     program = mistakes.attempt(lambda: compile_document(document, params.parameters))
+    universe = mistakes.attempt(lambda: read_choice(params.universe, tuple(params.symbols or ())))
+    if universe is not None and timeframe is not None and universe.screen is not None:
+        mistakes.attempt(partial(_check_length, universe.screen.document.timeframe, timeframe))
     resolved = mistakes.attempt(lambda: resolve(document, params.sizing, params.costs, params.parameters))
     mistakes.tell()
     assert program is not None
@@ -109,7 +120,7 @@ def read_request(params: DocumentParams, text: str, check: Check = _nothing_more
     assert timeframe is not None
     return Request(
         document=document, program=program, sizing=resolved[0], costs=resolved[1], symbols=tuple(params.symbols),
-        timeframe=timeframe, start=params.start, end=params.end, cash=params.cash, work=work or {},
+        timeframe=timeframe, start=params.start, end=params.end, cash=params.cash, work=work or {}, universe=universe,
     )  # fmt: skip
 
 
@@ -119,6 +130,12 @@ def _timeframe(given: str | None, document: Document) -> Timeframe:
     if document.timeframe is None:
         raise InvalidInput("no timeframe is given", "write one such as 5m, here or in the document", "timeframe")
     return document.timeframe
+
+
+def _check_length(own: Timeframe, timeframe: Timeframe) -> None:
+    if not own.is_made_of(timeframe):
+        what = f"the screen of the universe is of {own} bars, which are not made of {timeframe} ones"
+        raise InvalidInput(what, f"trade bars of {own}, or shorter ones", "universe")
 
 
 def prepare_document(params: DocumentParams, sources: Sources, check: Check = _nothing_more) -> Prepared:
@@ -161,8 +178,11 @@ def cautions_of(request: Request) -> Iterator[str]:
 
 
 def pinned(params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the strategy by the text that was run, not by a name that may mean another by now."""
-    return {**params, "strategy": snapshot["strategy"]["text"]}
+    """Name the strategy and the screen of its universe by the texts that were run, not by names that may mean others
+    by now."""
+    text = snapshot.get("universe", {}).get("text")
+    universe = {"universe": {**params["universe"], "screen": text}} if text else {}
+    return {**params, **universe, "strategy": snapshot["strategy"]["text"]}
 
 
 def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
@@ -188,8 +208,9 @@ def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
         "strategy": {
             "name": request.document.name,
             "text": text,
-            "digest": hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
+            "digest": _digest(text),
         },
+        **_universe_of(request),
         "timeframe": str(request.timeframe),
         "data": data,
         "places": list(catalog.places),
@@ -199,10 +220,28 @@ def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
     }
 
 
+def _universe_of(request: Request) -> dict[str, Any]:
+    """Answer what a snapshot says of a universe that changes."""
+    if request.universe is None:
+        return {}
+    choice, screen = request.universe, request.universe.screen
+    if screen is None:
+        return {"universe": {"digest": _digest(repr(sorted(choice.members.items())))}}
+    text, values = screen.document.text, {name: value.value for name, value in screen.values.items()}
+    described = {"screen": screen.document.name, "text": text, "top": choice.top, "rebalance": choice.rebalance}
+    return {"universe": described | {"digest": _digest(f"{text} {values} {choice.top} {choice.rebalance}")}}
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 def identity_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
     """Answer what decides a result: digests of strategy and bars, and the versions installed now."""
+    universe = snapshot.get("universe")
     return {
         "the strategy's text": snapshot["strategy"]["digest"],
+        **({"the universe": universe["digest"]} if universe else {}),
         **{f"the bars of {series['symbol']}": series["digest"] for series in snapshot["data"]},
         **{name: found for name, found in versions() if name in DECISIVE},
     }

@@ -13,6 +13,7 @@ KIND = Kind(
     entry="pitboss.kinds.screen.job:run",
     preload=Family.NUMERIC,
     is_resumable=True,
+    stages={"data": 0.05, "analysis": 0.9, "ranking": 0.05},
     resources={"bars": "pitboss.kinds.documents.bars:bars_of"},
     prepare=prepare,
     report=report_of,

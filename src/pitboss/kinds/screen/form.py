@@ -8,9 +8,8 @@ from typing import Any
 from pitboss.core.errors import InvalidInput
 from pitboss.kinds.documents.form import parameter_fields
 from pitboss.kinds.documents.prepare import Sources
-from pitboss.kinds.screen.prepare import text_of
 from pitboss.runs.kinds import Params
-from pitboss.screening.builtin import builtin_screens
+from pitboss.screening.builtin import builtin_screens, screen_text
 from pitboss.screening.document import ScreenDocument
 from pitboss.screening.reader import inspect_screen
 
@@ -39,6 +38,6 @@ def screen_form(model: type[Params], given: Mapping[str, Any], _sources: Sources
 
 def _document(chosen: str) -> ScreenDocument | None:
     try:
-        return inspect_screen(text_of(chosen))[0]
+        return inspect_screen(screen_text(chosen))[0]
     except InvalidInput:
         return None

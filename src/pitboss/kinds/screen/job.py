@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pitboss.core.clock import micros_to_iso
@@ -21,8 +22,9 @@ from pitboss.kinds.screen.params import ScreenParams
 from pitboss.kinds.screen.prepare import Request, identity_of, read_request
 from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext
-from pitboss.screening.evaluate import INSUFFICIENT, judge
+from pitboss.screening.evaluate import INSUFFICIENT, Judged, judge
 from pitboss.screening.tables import rows_frame, text_lines
+from pitboss.screening.worth import COMPARED, GROUPS, forward_names, forward_returns, worth_of
 
 Item = dict[str, Any]
 BEST = 50
@@ -38,28 +40,52 @@ def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
     store = context.resource("bars").at(snapshot["places"])
     timeframe = request.screen.document.timeframe
     others = {symbol: store.load(symbol, timeframe) for symbol in request.screen.document.symbols}
-    tickers = snapshot["universe"]["tickers"].split(" ")
+    universe = snapshot["universe"]
+    tickers = universe["tickers"].split(" ")
     context.end_stage()
-    screening = _Screening(request, store, others, set(snapshot["universe"]["absent"].split(" ")))
+    screening = _Screening(request, store, others, set(universe["absent"].split(" ")), universe["spans"])
     screening.restore(context)
     context.begin_stage("analysis", len(tickers), len(screening.items))
     threads = min(context.threads, params.max_workers or context.threads)
     for item in screening.judge([t for t in tickers if t not in screening.items], threads, context):
         context.item(item["ticker"], item)
-        context.report(len(screening.items), current_item=item["ticker"], passed=screening.passed)
+        context.report(len(screening.items), current_item=item["ticker"], passed_count=screening.passed)
         if context.is_checkpoint_due:
             context.checkpoint(screening.state())
     if len(screening.items) < len(tickers) and not context.is_cancelled:
         context.checkpoint(screening.state())  # it was stopped to go on later: this raises RunSuspended
     context.end_stage(len(screening.items))
-    if len(screening.items) == len(tickers):
-        context.begin_stage("ranking")
-        context.begin_results()
+    is_whole = len(screening.items) == len(tickers)
+    if is_whole:
+        context.begin_stage("ranking", len(tickers))
     elif context.keeps_partial:
         context.checkpoint_at_cancel(screening.state())
     else:
         raise RunCancelled("the screen was cancelled")
-    return results(screening, len(tickers), context)
+    ranking = screening.ranked(snapshot["tried"])
+    if is_whole:
+        context.report(len(tickers), passed_count=screening.passed)
+        context.end_stage()
+        context.begin_results()
+    return results(ranking, len(tickers), context)
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """All items, those that passed first, the best of them before; all rows; and what became of them."""
+
+    items: list[Item]
+    rows: pl.DataFrame | None
+    worth: pl.DataFrame | None
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    """A ticker's item, of the last date that is judged; its rows; and what became of it after each of them."""
+
+    item: Item
+    rows: pl.DataFrame | None = None
+    returns: pl.DataFrame | None = None
 
 
 @dataclass
@@ -70,54 +96,88 @@ class _Screening:
     store: BarStore
     others: Mapping[str, BarArrays]
     absent: Collection[str]
+    spans: Mapping[str, Sequence[tuple[int, int]]]  # in which some of the tickers were members
     items: dict[str, Item] = field(default_factory=dict)
     frames: list[pl.DataFrame] = field(default_factory=list)
+    returns: list[pl.DataFrame] = field(default_factory=list)
+    passed: int = 0
 
-    @property
-    def passed(self) -> int:
-        return sum(item["passed"] for item in self.items.values())
+    def ranked(self, tried: int) -> _Ranking:
+        """Answer what there is by now in its order; `tried` is how many variants of the screen were."""
+        items = sorted(
+            self.items.values(), key=lambda item: (not item["passed"], -(item["score"] or 0.0), item["ticker"])
+        )
+        rows = pl.concat(self.frames) if self.frames else None
+        return _Ranking(
+            items,
+            None if rows is None else rows.sort("date", "score", "ticker", descending=[True, True, False]),
+            worth_of(pl.concat(self.returns), self.request.horizons, tried) if self.returns else None,
+        )
 
     def judge(self, tickers: list[str], threads: int, context: RunContext) -> Iterator[Item]:
         """Yield the item of each ticker in turn, until somebody asks the run to end."""
-        waiting, running = iter(tickers), deque[Future[tuple[Item, pl.DataFrame | None]]]()
+        waiting, running = iter(tickers), deque[Future[_Judgement]]()
         with ThreadPoolExecutor(threads, "screen") as pool:
             while not (context.is_cancelled or context.is_suspended):
                 while len(running) < AHEAD * threads and (ticker := next(waiting, None)) is not None:
                     running.append(pool.submit(self._judged, ticker))
                 if not running:
                     break
-                item, frame = running.popleft().result()
-                self.items[item["ticker"]] = item
-                if frame is not None:
-                    self.frames.append(frame)
-                yield item
+                judgement = running.popleft().result()
+                self.items[judgement.item["ticker"]] = judgement.item
+                self.passed += judgement.item["passed"]
+                if judgement.rows is not None:
+                    self.frames.append(judgement.rows)
+                if judgement.returns is not None:
+                    self.returns.append(judgement.returns)
+                yield judgement.item
             for future in running:
                 future.cancel()
 
-    def _judged(self, ticker: str) -> tuple[Item, pl.DataFrame | None]:
-        """Answer a ticker's item, of the last date that is judged, and its rows. What goes wrong with one ticker is
-        said in its row."""
+    def _judged(self, ticker: str) -> _Judgement:
+        """Judge a ticker. What goes wrong with one is said in its row."""
         screen, request = self.request.screen, self.request
         if ticker in self.absent:
-            return _unknown(ticker, f"there are no {screen.document.timeframe} bars of it"), None
+            return _Judgement(_unknown(ticker, f"there are no {screen.document.timeframe} bars of it"))
         try:
             bars = self.store.load(ticker, screen.document.timeframe)
         except (PitbossError, OSError, pl.exceptions.PolarsError) as error:
-            return _unknown(ticker, f"its bars cannot be read: {error}".splitlines()[0][:LONGEST_REASON]), None
+            return _Judgement(_unknown(ticker, f"its bars cannot be read: {error}".splitlines()[0][:LONGEST_REASON]))
         first, last = (int(np.searchsorted(bars.ts, bound)) for bound in (request.low, request.high))
         if first == last:
             seen = f"its last is of {micros_to_iso(int(bars.ts[last - 1]))[:10]}" if last else "all are later"
-            return _unknown(ticker, f"there is no bar {request.when}: {seen}"), None
+            return _Judgement(_unknown(ticker, f"there is no bar {request.when}: {seen}"))
+        rows = np.arange(first, last)
+        if ticker in self.spans:
+            rows = rows[
+                np.logical_or.reduce(
+                    [(bars.ts[rows] >= low) & (bars.ts[rows] < high) for low, high in self.spans[ticker]]
+                )
+            ]
+            if not len(rows):
+                return _Judgement(_unknown(ticker, f"it was no member {request.when}"))
         judged = judge(screen, {**self.others, ticker: bars.head(last)}, ticker)
-        item = {"ticker": ticker, "date": micros_to_iso(int(bars.ts[last - 1]))[:10], **judged.row(last - 1)}
-        return item, rows_frame(judged, ticker, first, last)
+        at = int(rows[-1])
+        item = {"ticker": ticker, "date": micros_to_iso(int(bars.ts[at]))[:10], **judged.row(at)}
+        return _Judgement(item, rows_frame(judged, ticker, rows), self._returns(bars, judged, rows))
+
+    def _returns(self, bars: BarArrays, judged: Judged, rows: npt.NDArray[np.int64]) -> pl.DataFrame | None:
+        """Answer what became of a ticker after each of its rows that is known enough to be judged."""
+        request = self.request
+        if not request.is_range:
+            return None
+        rows = rows[judged.is_known[rows]]
+        found = forward_returns(bars, rows, request.horizons, request.cost)
+        columns = {"date": judged.ts[rows], "passed": judged.passed[rows], "score": judged.score[rows]}
+        names = forward_names(request.horizons)
+        return pl.DataFrame(columns | {name: found[:, at] for at, name in enumerate(names)})
 
     def state(self) -> dict[str, bytes]:
         """Answer what is done, to go on from."""
-        rows = io.BytesIO()
-        if self.frames:
-            pl.concat(self.frames).write_ipc(rows, compression="zstd")
-        return {"items": json.dumps(list(self.items.values())).encode(), "rows": rows.getvalue()}
+        return {
+            "items": json.dumps(list(self.items.values())).encode(), "rows": _packed(self.frames),
+            "returns": _packed(self.returns),
+        }  # fmt: skip
 
     def restore(self, context: RunContext) -> None:
         """Take up what was done before; in the log of a run that takes up another's it stands too."""
@@ -125,10 +185,22 @@ class _Screening:
         if state is None:
             return
         self.items = {item["ticker"]: item for item in json.loads(state["items"])}
-        self.frames = [pl.read_ipc(io.BytesIO(state["rows"]))] if state["rows"] else []
+        self.passed = sum(item["passed"] for item in self.items.values())
+        self.frames, self.returns = _unpacked(state["rows"]), _unpacked(state["returns"])
         if not context.has_own_checkpoint:
             for ticker, item in self.items.items():
                 context.item(ticker, item)
+
+
+def _packed(frames: list[pl.DataFrame]) -> bytes:
+    packed = io.BytesIO()
+    if frames:
+        pl.concat(frames).write_ipc(packed, compression="zstd")
+    return packed.getvalue()
+
+
+def _unpacked(packed: bytes) -> list[pl.DataFrame]:
+    return [pl.read_ipc(io.BytesIO(packed))] if packed else []
 
 
 def _unknown(ticker: str, reason: str) -> Item:
@@ -138,30 +210,31 @@ def _unknown(ticker: str, reason: str) -> Item:
     }  # fmt: skip
 
 
-def results(screening: _Screening, total: int, context: RunContext) -> dict[str, Any]:
-    """Write the table and the text, and answer the result of a screen."""
-    items = sorted(
-        screening.items.values(), key=lambda item: (not item["passed"], -(item["score"] or 0.0), item["ticker"])
-    )
-    artifacts = []
-    if screening.frames:
-        frame = pl.concat(screening.frames).sort("date", "score", "ticker", descending=[True, True, False])
-        artifacts.append(save_frame(context, "rows", frame))
-        name = context.snapshot["screen"]["name"]
-        text = text_lines(frame.filter(pl.col("date") == frame["date"].max()), name)
+def results(ranking: _Ranking, total: int, context: RunContext) -> dict[str, Any]:
+    """Write the tables and the text, and answer the result of a screen."""
+    items, rows, worth = ranking.items, ranking.rows, ranking.worth
+    snapshot, artifacts = context.snapshot, []
+    if rows is not None:
+        artifacts.append(save_frame(context, "rows", rows))
+        text = text_lines(rows.filter(pl.col("date") == rows["date"].max()), snapshot["screen"]["name"])
         context.save_artifact("passed.txt", lambda path: path.write_text(text), "text/plain")
+    if worth is not None:
+        artifacts.append(save_frame(context, "worth", worth))
     known = [item for item in items if item["date"] is not None]
+    passed = [item for item in items if item["passed"]]
     return {
         "tickers": len(items),
         "total": total,
-        "passed": screening.passed,
+        "passed": len(passed),
         "unknown": len(items) - len(known),
         "classes": dict(Counter(item["class"] for item in items)),
         "date": max((item["date"] for item in known), default=None),
-        "rows": sum(map(len, screening.frames)),
-        "best": [item for item in items if item["passed"]][:BEST],
+        "rows": 0 if rows is None else len(rows),
+        "worth": [] if worth is None else worth.filter(pl.col("group").is_in([*GROUPS, *COMPARED])).to_dicts(),
+        "tried": snapshot["tried"],
+        "best": passed[:BEST],
         "failed": [item for item in items if item["date"] is None][:BEST],
         "artifacts": artifacts,
-        "source": {"screen": {name: context.snapshot["screen"][name] for name in ("name", "digest")},
-                   "data_digest": context.snapshot["data_digest"], "is_synthetic": context.snapshot["is_synthetic"]},
+        "source": {"screen": {name: snapshot["screen"][name] for name in ("name", "digest")},
+                   "data_digest": snapshot["data_digest"], "is_synthetic": snapshot["is_synthetic"]},
     }  # fmt: skip

@@ -40,11 +40,15 @@ class ScreenParams(Params):
         description="the name of a built-in screen, or a document's text",
         examples=["bullish-breakout", "leap-entry"],
     )
-    universe_source: Literal["catalog", "list"] | None = Field(
+    universe_source: Literal["catalog", "list", "sp500", "dow30", "nasdaq100", "file"] | None = Field(
         None,
         title="Universe",
-        description="catalog: everything that there are bars of; list: the tickers; without, the list if there is one",
-        examples=["catalog"],
+        description="what is screened: everything that there are bars of (catalog), the tickers (list), an index's "
+        "members, or those of a file; without, the list if there is one, else the catalog",
+        examples=["sp500"],
+    )
+    universe_file: str | None = Field(
+        None, title="Universe file", description="the name of a file in the data folder's universes", examples=["mine"]
     )
     tickers: Annotated[list[str], BeforeValidator(_tickers)] = Field(
         [], title="Tickers", description="what is screened, where the universe is a list", examples=[["AAPL", "MSFT"]]
@@ -66,6 +70,14 @@ class ScreenParams(Params):
     parameters: dict[str, float | bool | str] = Field(
         {}, title="Parameters", description="values of the document's parameters", examples=[{"strict": True}]
     )
+    horizons: list[Annotated[int, Field(ge=1, le=1000)]] = Field(
+        [1, 5, 20, 60], title="Horizons", max_length=10, examples=[[1, 5, 20, 60]],
+        description="of a range: after how many bars it is asked what became of what passed",
+    )  # fmt: skip
+    cost: float = Field(
+        0.0005, ge=0, lt=1, title="Cost", description="fraction of the price, paid when buying and when selling",
+        examples=[0.0005],
+    )  # fmt: skip
     max_workers: int | None = Field(
         None, ge=1, le=64, title="Threads", description="at most so many tickers at once; those of the run without",
         examples=[2],

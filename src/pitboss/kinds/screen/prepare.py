@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pitboss.core.clock import micros_to_iso
-from pitboss.core.errors import InvalidInput, suggest
+from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kinds.documents.prepare import DECISIVE, Mistakes, Sources, versions
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import range_of
-from pitboss.runs.kinds import Prepared
-from pitboss.screening.builtin import builtin_screens
-from pitboss.screening.document import ScreenDocument
+from pitboss.market.universes import EVER, Members, members_of
+from pitboss.runs.kinds import Prepared, read_params
+from pitboss.runs.model import Run
+from pitboss.screening.builtin import screen_text
 from pitboss.screening.program import Screen, compile_screen
 from pitboss.screening.reader import read_screen
-
-EVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -32,28 +32,29 @@ class Request:
     screen: Screen
     low: int
     high: int
-    when: str = ""
+    when: str
+    is_range: bool
+    horizons: tuple[int, ...]
+    cost: float
 
 
 def prepare(params: ScreenParams, sources: Sources) -> Prepared:
     """Check a screen and fix its sources. Raises InvalidInput with every mistake."""
     mistakes = Mistakes()
-    text = mistakes.attempt(lambda: text_of(params.screen)) or ""
+    text = mistakes.attempt(lambda: screen_text(params.screen)) or ""
     request = mistakes.attempt(lambda: read_request(params, text, params.date)) if text else None
-    document = request.screen.document if request else ScreenDocument(name="", text="")
-    universe = mistakes.attempt(lambda: Universe.of(params, document, sources.bars))
+    universe = mistakes.attempt(lambda: Universe.of(params, request, sources.bars)) if request else None
     mistakes.tell()
     assert request is not None
     assert universe is not None
+    document = request.screen.document
     universe.check_time(request, sources.bars)
     is_range = bool(params.start or params.end)
+    subject = f"screen/{document.name}"
     snapshot = {
+        "tried": 1 if not is_range else tried(params, text, sources.earlier(subject)),
         "screen": {"name": document.name, "text": text, "digest": _digest(text)},
-        "universe": {
-            "source": universe.source,
-            "tickers": " ".join(universe.tickers),
-            "absent": " ".join(universe.absent),
-        },
+        "universe": universe.as_dict(),
         "date": None if is_range else params.date or universe.last_session(),
         "timeframe": str(document.timeframe),
         "data_digest": _digest(*(f"{name} {series.digest}" for name, series in sorted(universe.series.items()))),
@@ -63,27 +64,32 @@ def prepare(params: ScreenParams, sources: Sources) -> Prepared:
     }
     rows = sum(universe.series[ticker].rows for ticker in universe.tickers if ticker in universe.series)
     work = {"bars": float(rows)}
-    return Prepared(
-        f"screen/{document.name}", snapshot | {"work": work}, identity_of(snapshot), work, universe.cautions
-    )  # fmt: skip
+    return Prepared(subject, snapshot | {"work": work}, identity_of(snapshot), work, universe.cautions)
+
+
+def tried(params: ScreenParams, text: str, earlier: Iterable[Run]) -> int:
+    """Answer how many variants of a screen, by text and parameters, were tried over ranges of dates, this one among
+    them."""
+    variants = {_variant(params.values, text)}
+    for run in earlier:
+        known, problems = read_params(ScreenParams, run.params)
+        if not problems and run.snapshot["date"] is None:
+            variants.add(_variant(known.values, run.snapshot["screen"]["text"]))
+    return len(variants)
+
+
+def _variant(values: Mapping[str, Any], text: str) -> str:
+    return _digest(text, json.dumps(values, sort_keys=True))
 
 
 def pinned(params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
     """Name the screen by the text that was run, the date and the tickers as they were found."""
-    fixed: dict[str, Any] = {"screen": snapshot["screen"]["text"], "universe_source": "list"}
-    fixed["tickers"] = snapshot["universe"]["tickers"].split(" ")
-    return {**params, **fixed, **({"date": snapshot["date"]} if snapshot["date"] else {})}
-
-
-def text_of(given: str) -> str:
-    """Answer the text of a screen by its name, dash and underscore alike, or as it was given. Raises InvalidInput."""
-    if "\n" in given or ":" in given:
-        return given
-    known = builtin_screens()
-    text = known.get(given.strip().replace("_", "-"))
-    if text is None:
-        raise InvalidInput(f"there is no screen '{given[:60]}'", suggest(given, known), "screen")
-    return text
+    fixed: dict[str, Any] = {"screen": snapshot["screen"]["text"]}
+    universe = snapshot["universe"]
+    if not universe["spans"]:
+        fixed |= {"universe_source": "list", "tickers": universe["tickers"].split(" ")}
+    kept = {name: value for name, value in params.items() if name != "universe_file" or universe["spans"]}
+    return {**kept, **fixed, **({"date": snapshot["date"]} if snapshot["date"] else {})}
 
 
 def read_request(params: ScreenParams, text: str, date: str | None) -> Request:
@@ -96,7 +102,13 @@ def read_request(params: ScreenParams, text: str, date: str | None) -> Request:
     mistakes.tell()
     assert screen is not None
     assert bounds is not None
-    return Request(screen, *bounds)
+    return Request(
+        screen, *bounds, is_range=date is None, horizons=tuple(params.horizons or ()), cost=params.cost or 0.0
+    )
+
+
+def _called(source: str) -> str:
+    return {"catalog": "the catalog", "file": "a file"}.get(source, source)
 
 
 def _bounds(params: ScreenParams, date: str | None) -> tuple[int, int, str]:
@@ -104,7 +116,7 @@ def _bounds(params: ScreenParams, date: str | None) -> tuple[int, int, str]:
         raise InvalidInput("there is a date and a range of dates", "give one of them", "date")
     low, high = range_of(date or params.start, date or params.end)
     when = f"on {date}" if date else f"from {params.start or 'the first'} to {params.end or 'the last'}"
-    return low or 0, EVER if high is None else high, when
+    return EVER[0] if low is None else low, EVER[1] if high is None else high, when
 
 
 @dataclass(frozen=True)
@@ -112,28 +124,49 @@ class Universe:
     """What is screened, in its order, and the series of all that a screen looks at, by symbol."""
 
     source: str
-    tickers: tuple[str, ...]
+    members: Members
     series: Mapping[str, Series]
 
     @classmethod
-    def of(cls, params: ScreenParams, document: ScreenDocument, catalog: Catalog) -> Universe:
+    def of(cls, params: ScreenParams, request: Request, catalog: Catalog) -> Universe:
         """Find the tickers and their bars. Raises InvalidInput where none of them is known."""
+        document = request.screen.document
         stored = catalog.fitting(document.timeframe)
         source = params.universe_source or ("list" if params.tickers else "catalog")
         if source == "list" and not params.tickers:
             raise InvalidInput("the universe is a list without tickers", 'write tickers: ["AAPL"]', "tickers")
-        if source == "catalog" and params.tickers:
-            raise InvalidInput("there are tickers, and the universe is the catalog", "leave one of them out", "tickers")
-        tickers = params.tickers or [symbol for symbol in stored if symbol not in document.symbols]
-        if not any(ticker in stored for ticker in tickers):
-            what = "none of the tickers is known" if params.tickers else "there is nothing to screen"
+        if source != "list" and params.tickers:
+            what = f"there are tickers, and the universe is {_called(source)}"
+            raise InvalidInput(what, "leave one of them out", "tickers")
+        if (source == "file") != bool(params.universe_file):
+            what = "the universe is a file without a name" if source == "file" else "there is a file, and no use for it"
+            raise InvalidInput(what, "write universe_source: file and universe_file: mine", "universe_file")
+        if source in ("list", "catalog"):
+            tickers = params.tickers or [symbol for symbol in stored if symbol not in document.symbols]
+            members = Members(dict.fromkeys(tickers, (EVER,)), is_dated=False)
+        else:
+            members = members_of(catalog.files, params.universe_file or source).between(request.low, request.high)
+        if not any(ticker in stored for ticker in members.spans):
+            what = "there is nothing to screen" if source == "catalog" else "none of the tickers is known"
             raise InvalidInput(f"{what}: there are no {document.timeframe} bars of them",
                                "import some with 'pitboss data import'", "tickers")  # fmt: skip
         for symbol in sorted(document.symbols - set(stored)):
             what = f"the screen looks at {symbol}, of which there are no {document.timeframe} bars"
             raise InvalidInput(what, f"import {symbol} with 'pitboss data import'", "screen")
-        found = {symbol: stored[symbol] for symbol in {*tickers, *document.symbols} if symbol in stored}
-        return cls(source, tuple(tickers), found)
+        found = {symbol: stored[symbol] for symbol in {*members.spans, *document.symbols} if symbol in stored}
+        return cls(params.universe_file or source, members, found)
+
+    @property
+    def tickers(self) -> tuple[str, ...]:
+        return tuple(self.members.spans)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Answer what a snapshot says of it: texts, for there may be thousands of names."""
+        dated = {name: spans for name, spans in self.members.spans.items() if spans != (EVER,)}
+        return {
+            "source": self.source, "tickers": " ".join(self.tickers), "absent": " ".join(self.absent),
+            "is_dated": self.members.is_dated, "spans": dated,
+        }  # fmt: skip
 
     @property
     def absent(self) -> list[str]:
@@ -170,7 +203,7 @@ def identity_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
     return {
         "the screen's text": snapshot["screen"]["digest"],
         "the bars": snapshot["data_digest"],
-        "the tickers": _digest(snapshot["universe"]["tickers"]),
+        "the tickers": _digest(snapshot["universe"]["tickers"], json.dumps(snapshot["universe"]["spans"])),
         "the date": str(snapshot["date"]),
         **{name: found for name, found in versions() if name in DECISIVE},
     }

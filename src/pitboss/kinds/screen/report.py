@@ -8,6 +8,7 @@ from typing import Any
 from pitboss.runs.model import Run
 from pitboss.runs.report import Column, Download, Figure, Note, Report, Table, Unit
 
+COMPARED = "passed less universe"
 SHOWN = 6  # metrics of an item while the screen runs
 
 
@@ -32,7 +33,7 @@ def report_of(run: Run) -> Report:
             *classes,
         ],
         notes=[*_source_notes(run), *_doubts(result)],
-        tables=[_passed(result), *_all(result), *_failed(result)],
+        tables=[*_worth(result), _passed(result), *_all(result), *_failed(result)],
         downloads=[Download(artifact=name, title=name.removesuffix(".parquet")) for name in result["artifacts"]],
     )  # fmt: skip
 
@@ -68,17 +69,59 @@ def _source_notes(run: Run) -> list[Note]:
     notes = []
     if run.snapshot.get("is_synthetic"):
         notes.append(Note(message="on synthetic bars: it says nothing about a market", is_warning=True))
-    if run.snapshot["universe"]["source"] == "catalog" and not run.snapshot["date"]:
-        what = "the universe is what is stored today: those that were delisted are missing from earlier dates"
+    universe = run.snapshot["universe"]
+    if (
+        not universe["is_dated"]
+        and universe["source"] != "list"
+        and (universe["source"] != "catalog" or not run.snapshot["date"])
+    ):
+        of_whom = "what is stored" if universe["source"] == "catalog" else f"the members of {universe['source']}"
+        what = f"survivorship: the universe is {of_whom} today; those that left before are missing from earlier dates"
         notes.append(Note(message=what, is_warning=True))
     return notes
 
 
 def _doubts(result: Mapping[str, Any]) -> list[Note]:
+    return [*_verdict(result), *_unknown(result)]
+
+
+def _verdict(result: Mapping[str, Any]) -> list[Note]:
+    """Answer whether what passed did better than the universe, horizon by horizon."""
+    found = []
+    for line in result.get("worth", ()):
+        if line["group"] != COMPARED or line["mean"] is None:
+            continue
+        what = f"{line['horizon']} bars after, what passed did {100 * line['mean']:+.2f} % against the universe"
+        if line["low"] is None:
+            found.append(f"{what}: too few dates to tell whether that is more than luck")
+        elif line["low"] <= 0 <= line["high"]:
+            found.append(f"{what}, which may be luck")
+        else:
+            found.append(f"{what}, which is more than luck")
+    return [Note(message=message) for message in found]
+
+
+def _unknown(result: Mapping[str, Any]) -> list[Note]:
     if not result["unknown"]:
         return []
     what = f"{result['unknown']:,} of {result['tickers']:,} tickers could not be judged: see their reasons"
     return [Note(message=what, is_warning=True)]
+
+
+def _worth(result: Mapping[str, Any]) -> list[Table]:
+    """Answer what became of those that passed, against the others: of a screen over a range of dates."""
+    if not result.get("worth"):
+        return []
+    columns = [
+        Column(name="group", label="group", unit=Unit.TEXT),
+        Column(name="horizon", label="bars after", unit=Unit.COUNT),
+        Column(name="dates", label="dates", unit=Unit.COUNT),
+        *(Column(name=name, label=name, unit=Unit.PERCENT) for name in ("mean", "low", "high")),
+    ]
+    rows = [[line[column.name] for column in columns] for line in result["worth"]]
+    variants = f", for {result['tried']:,} variants tried" if result["tried"] > 1 else ""
+    return [Table(name="worth", title=f"Does it work? Mean returns with intervals of 95 %{variants}", columns=columns,
+                  rows=rows, shown=20)]  # fmt: skip
 
 
 def _passed(result: Mapping[str, Any]) -> Table:

@@ -15,6 +15,7 @@ KIND = Kind(
     entry="pitboss.kinds.sweep.job:run",
     preload=Family.NUMERIC,
     is_resumable=True,
+    stages={"loading bars": 0.02, "sweeping": 0.98},
     resources={"bars": "pitboss.kinds.documents.bars:bars_of"},
     prepare=prepare,
     report=report_of,

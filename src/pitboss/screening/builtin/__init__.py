@@ -5,6 +5,19 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from pitboss.core.errors import InvalidInput, suggest
+
+
+def screen_text(given: str) -> str:
+    """Answer the text of a screen by its name, dash and underscore alike, or as it was given. Raises InvalidInput."""
+    if "\n" in given or ":" in given:
+        return given
+    known = builtin_screens()
+    text = known.get(given.strip().replace("_", "-"))
+    if text is None:
+        raise InvalidInput(f"there is no screen '{given[:60]}'", suggest(given, known), "screen")
+    return text
+
 
 @cache
 def builtin_screens() -> dict[str, str]:
