@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pitboss.accounts.overseer import AuditedOverseer
 from pitboss.accounts.service import AccountService
@@ -96,6 +96,7 @@ class Sources:
     bars: Catalog
     scripts: Scripts
     secrets: OwnSecrets
+    feeds: Mapping[str, Mapping[str, Any]]
     earlier: Callable[[str], list[Run]]
 
 
@@ -231,8 +232,9 @@ class Platform:
         scripts = Scripts(self.settings.script_folders, who)
         secrets = OwnSecrets(self.vault, who)
         return Sources(
-            Strategies(self.strategies, who), self.catalog_of(who), scripts, secrets, partial(self._earlier, who)
-        )
+            Strategies(self.strategies, who), self.catalog_of(who), scripts, secrets, self.settings.sources,
+            partial(self._earlier, who),
+        )  # fmt: skip
 
     def _earlier(self, who: Principal, subject: str) -> list[Run]:
         return self.service.find(who, RunQuery(subject=subject, limit=MOST_EARLIER))

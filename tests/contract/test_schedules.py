@@ -6,6 +6,7 @@ import random
 from collections import Counter
 
 import pytest
+import sqlalchemy as sa
 
 from pitboss.core.errors import Conflict, InvalidInput, NotFound
 from pitboss.core.principal import LOCAL, Principal
@@ -14,11 +15,13 @@ from pitboss.routine.schedules import Asked, Schedules
 from pitboss.routine.when import read_when
 from pitboss.runs.model import Limits, RunQuery
 from pitboss.runs.service import Policy, Ports, RunService
+from pitboss.runs.submission import Submission
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.remarks import SqlRemarks
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.schedules import SqlSchedules
+from pitboss.storage.tables import runs
 from pitboss.storage.workers import SqlWorkerRegistry
 from support.engine import ALL_KINDS, NoLauncher
 
@@ -203,3 +206,21 @@ def test_schedules_belong_to_their_owners_and_every_mistake_is_told(database, se
     assert [problem.where for problem in told.value.problems] == ["name", "when", "kind", "priority", "catch_up"]
     schedules.remove(LOCAL, "s")
     assert schedules.all(LOCAL) == []
+
+
+def test_what_follows_data_is_due_once_for_each_update(database, service):
+    store = SqlSchedules(database)
+    schedule = Schedules(store, service).add(
+        LOCAL, Asked(name="s", when="after each data update", overlap="allow", **NOTHING)
+    )
+    scheduler = Scheduler(store, service, lambda _: LOCAL)
+    assert scheduler.turn() == []
+    ended = [schedule.seen_until + 1, schedule.seen_until + 2]
+    made = [service.submit(LOCAL, Submission(kind="nothing", params={})) for _ in ended]
+    with database.writing() as connection:
+        for at, run in zip(ended, made, strict=True):
+            values = {"kind": "fetch", "state": "completed", "ended_at": at}
+            connection.execute(sa.update(runs).where(runs.c.id == run.id).values(**values))
+    assert len(scheduler.turn()) == 2
+    assert scheduler.turn() == []
+    assert [tick.at for tick in reversed(store.ticks(schedule.id, 9))] == ended

@@ -122,7 +122,7 @@ def test_text_from_outside_is_shown_as_it_is(home, tmp_path):
 
 @pytest.mark.parametrize("how", ["gzip", "zstd", "pipe", "packed pipe"])
 def test_bars_come_packed_or_through_a_pipe(tmp_path, how):
-    from pitboss.market.sources import zstd
+    from pitboss.market.inputs import zstd
 
     text = (
         "ts,open,high,low,close,volume\n"

@@ -77,6 +77,7 @@ _HINTS = {
     "trusted_proxies": 'write ["127.0.0.1"] or ["10.0.0.0/8"]',
     "slots": 'write 4, or {default = 4, session = 50}; in a variable {"default": 4}',
     "resources": 'write ["default", "gpu"]',
+    "sources": 'write {"tiingo": {"type": "tiingo", "secret": "TIINGO_KEY"}}',
     "python_path": 'write ["/opt/jobs"]',
     "kind_limits": 'write {"sweep": 1}',
 }
@@ -118,6 +119,10 @@ class Settings(BaseSettings):
     resources: list[Resource] = Field([], description="what a worker serves, such as gpu; empty: all that has slots")
     python_path: list[Place] = Field([], description="folders whose modules jobs may import; no other way leads in")
     script_folders: list[Place] = Field([], description="folders whose declared scripts can be run")
+    sources: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="sources of market data by name, each with its type; the first is the usual one",
+    )
     allowed_hosts: list[Host] = Field([], description="names under which a proxy serves the API, such as *.example.com")
     trusted_proxies: list[Address] = Field(
         ["127.0.0.1", "::1"], description="addresses whose X-Forwarded-For and -Proto are believed"

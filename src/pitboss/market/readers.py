@@ -18,9 +18,9 @@ from pitboss.kernel.scanning import scan, scan_numbers
 from pitboss.kernel.stamps import CALENDAR, HAS_CLOCK, NO_OFFSET, Stamps
 from pitboss.market.columns import PRICE_NAMES, Roles, pick_ticker, roles_of, tickers_in
 from pitboss.market.dialect import COMMENT, HEAD_BYTES, SEPARATORS, Dialect, dialect_of
+from pitboss.market.inputs import BYTES_FOR_EACH_ROW, Source, Text
 from pitboss.market.numbers import DECIMALS, POINT, Evidence, numbers_of, plain_numbers, tells_point
 from pitboss.market.options import ImportOptions
-from pitboss.market.sources import BYTES_FOR_EACH_ROW, Source, Text
 
 _NUMBERS = (*PRICE_NAMES, "volume", "tick volume", "adj close")
 THREADS = 2  # pieces read at once; Polars has threads of its own for each

@@ -19,11 +19,11 @@ from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.market.catalog import Catalog, Series, all_series, check_symbol, name_of
 from pitboss.market.frames import read_parquet, to_arrays
+from pitboss.market.inputs import source_of
 from pitboss.market.options import ImportOptions
 from pitboss.market.readers import read_file
 from pitboss.market.repair import Gap, ImportReport, clean, find_gaps
 from pitboss.market.seams import warnings_of
-from pitboss.market.sources import source_of
 
 EARLIEST, LATEST = -5_364_662_400_000_000, 7_258_118_400_000_000  # 1800 and 2200
 
@@ -55,8 +55,11 @@ class BarStore(Catalog):
 
     def rows(self, series: Series, timeframe: Timeframe) -> BarArrays:
         """Answer the bars of a series, joined where `timeframe` is longer than its own. Raises NotFound."""
+        return self.made(to_arrays(read_parquet(self.fetch(series)), is_signed=True), series, timeframe)
+
+    def made(self, arrays: BarArrays, series: Series, timeframe: Timeframe) -> BarArrays:
+        """Answer bars of a series as those of `timeframe`."""
         own = parse_timeframe(series.timeframe)
-        arrays = to_arrays(read_parquet(self.fetch(series)), is_signed=True)
         return arrays if own == timeframe else joined(arrays, own, timeframe, session_of(series))
 
     def frame(self, symbol: str, timeframe: Timeframe) -> pl.DataFrame:

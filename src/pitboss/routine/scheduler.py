@@ -11,13 +11,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 
 from pitboss.core.errors import Conflict, DiskFull, InvalidInput, PitbossError, QueueFull, StorageUnavailable
 from pitboss.core.principal import Principal
 from pitboss.routine.schedules import CatchUp, Overlap, Schedule, ScheduleStore, Tick, TickState
-from pitboss.routine.when import read_when
+from pitboss.routine.when import AfterData, read_when
 from pitboss.runs.model import Run
 from pitboss.runs.service import RunService
 from pitboss.runs.submission import Submission
@@ -26,6 +26,7 @@ logger = logging.getLogger("pitboss.routine")
 
 LOOK_SECONDS = 1.0
 GRACE_SECONDS = 60.0  # after which a time has passed while nobody looked
+DATA_KIND = "fetch"  # of the runs that bring data
 MOST_TICKS = 1000  # of a schedule, that are dealt with in one turn
 _LATER = (QueueFull, StorageUnavailable, DiskFull)
 
@@ -68,12 +69,15 @@ class Scheduler:
         if now < self._next.get(known, 0.0):
             return
         when = read_when(schedule.when, schedule.zone)
-        found = when.between(schedule.seen_until, now)
+        found: Iterable[float] = when.between(schedule.seen_until, now)
+        if isinstance(when, AfterData):
+            found = self._store.ended(schedule.owner, DATA_KIND, schedule.seen_until)
         # of those that are missed anyway the latest are enough
         times = list(islice(found, MOST_TICKS) if schedule.catch_up is CatchUp.ALL else deque(found, MOST_TICKS))
-        if not times:
+        if not times and not isinstance(when, AfterData):
             first = next(iter(when.ticks(now)), now + GRACE_SECONDS)
             self._next = {key: at for key, at in self._next.items() if key[0] != schedule.id} | {known: first}
+        if not times:
             return
         self._store.note(schedule, [self._found(schedule, at, times[-1], now) for at in times], times[-1])
 

@@ -141,6 +141,9 @@ class ScheduleStore(Protocol):
     def unfinished(self, schedule_id: str) -> bool:
         """Answer whether a run of an earlier tick has not ended."""
 
+    def ended(self, owner: str, kind: str, after: float) -> list[float]:
+        """Answer when runs of a kind completed, beyond `after`, ascending."""
+
     def now(self) -> float:
         """Answer the time by the database's clock."""
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from pitboss.core.errors import Duplicate
 from pitboss.routine.schedules import CatchUp, Overlap, Schedule, Tick, TickState
-from pitboss.runs.states import TERMINAL
+from pitboss.runs.states import TERMINAL, State
 from pitboss.storage.database import Database
 from pitboss.storage.tables import runs, schedules, ticks
 
@@ -90,6 +90,12 @@ class SqlSchedules:
         )
         with self.database.reading() as connection:
             return connection.execute(statement.limit(1)).first() is not None
+
+    def ended(self, owner: str, kind: str, after: float) -> list[float]:
+        completed = (runs.c.owner == owner, runs.c.kind == kind, runs.c.state == State.COMPLETED.value)
+        statement = sa.select(runs.c.ended_at).where(*completed, runs.c.ended_at > after).order_by(runs.c.ended_at)
+        with self.database.reading() as connection:
+            return [float(at) for at in connection.execute(statement).scalars()]
 
     def now(self) -> float:
         with self.database.reading() as connection:

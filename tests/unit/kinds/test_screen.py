@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
 
 
 def submitted(folder, **params):
-    sources = SimpleNamespace(bars=BarStore(LocalFiles(folder)), earlier=lambda _subject: [])
+    sources = SimpleNamespace(bars=BarStore(LocalFiles(folder)), earlier=lambda _subject: [], feeds={})
     return KIND.ready({"screen": SCREEN, **params}, sources)
 
 

@@ -15,8 +15,9 @@ from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kinds.documents.prepare import Request
-from pitboss.market.frames import between
+from pitboss.market.frames import between, to_arrays
 from pitboss.market.store import BarStore, session_of
+from pitboss.market.vintages import as_seen
 from pitboss.runs.context import RunContext, World
 from pitboss.strategy.times import Times, times_of
 
@@ -37,14 +38,19 @@ def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore
     Raises InvalidInput when the stored bars have changed since, or none lie in the range.
     """
     store = store.at(snapshot.get("places", ()))
-    promised = {described["symbol"]: described["digest"] for described in snapshot["data"]}
+    promised = {described["symbol"]: described for described in snapshot["data"]}
     bars, whole = {}, {}
     for symbol in request.all_symbols:
         whole[symbol] = store.load(symbol, request.timeframe)
-        bars[symbol] = between(whole[symbol], request.start, request.end)
         # asked after they were read: whatever is imported meanwhile shows here
-        if store.find(symbol, request.timeframe).digest != promised.get(symbol):
-            raise InvalidInput(f"the bars of {symbol} have changed since the run was submitted", "rerun it", "symbols")
+        series = store.find(symbol, request.timeframe)
+        if series.digest != promised[symbol]["digest"]:
+            seen = as_seen(store, promised[symbol])
+            if seen is None:
+                what = f"the bars of {symbol} have changed since the run was submitted"
+                raise InvalidInput(what, "rerun it", "symbols")
+            whole[symbol] = store.made(to_arrays(seen, is_signed=True), series, request.timeframe)
+        bars[symbol] = between(whole[symbol], request.start, request.end)
     for symbol in request.symbols:
         if not len(bars[symbol].ts):
             raise InvalidInput(f"{symbol} has no bars in that range", "see 'pitboss data gaps'", "start")

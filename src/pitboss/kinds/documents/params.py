@@ -13,6 +13,7 @@ from pitboss.runs.kinds import Params, mistake
 
 DEFAULT_CASH = 10_000.0
 MOST_SYMBOLS = 1000
+MOST_TICKERS = 20_000  # of a universe
 
 
 def _strategy(given: Any) -> str:
@@ -31,6 +32,17 @@ def _symbols(given: Any) -> list[str]:
     if len(given) > MOST_SYMBOLS:
         raise mistake(f"{len(given)} symbols are too many", f"at most {MOST_SYMBOLS:,}")
     return list(given)
+
+
+def tickers_of(given: Any) -> list[str]:
+    """Read names of tickers: a list, or a text with spaces or commas between."""
+    if isinstance(given, str):
+        given = given.replace(",", " ").split()
+    if not isinstance(given, list | tuple) or not all(isinstance(ticker, str) and ticker for ticker in given):
+        raise mistake("the tickers are no list of names", 'write ["AAPL", "MSFT"]')
+    if len(given) > MOST_TICKERS:
+        raise mistake(f"{len(given):,} tickers are too many", f"at most {MOST_TICKERS:,}")
+    return list(dict.fromkeys(given))
 
 
 def _timeframe(given: Any) -> str | None:
@@ -67,6 +79,7 @@ def _mapping(name: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+Timeframe = Annotated[str | None, BeforeValidator(_timeframe)]
 Moment = Annotated[str | None, BeforeValidator(_date)]
 _NUMBER_OR_SHARE = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[\d.eE+-]+\s*%?\s*$"}]}
 
@@ -81,7 +94,7 @@ class DocumentParams(Params):
         title="Symbols", description="what is traded, in this order, from one account", examples=[["EURUSD"]],
         min_length=1, max_length=MOST_SYMBOLS,
     )  # fmt: skip
-    timeframe: Annotated[str | None, BeforeValidator(_timeframe)] = Field(
+    timeframe: Timeframe = Field(
         None, title="Timeframe", description="length of a bar; the document's own without", examples=["5m", "1h", "1d"]
     )
     universe: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -30,6 +30,12 @@ PACKAGES = ("pitboss", "numpy", "numba", "polars", "ta-lib")
 DECISIVE = ("rules", "numpy", "numba", "polars", "ta-lib")  # a change of these may change a result's last digit
 
 
+class Secrets(Protocol):
+    """Which secrets there are."""
+
+    def missing(self, names: Collection[str]) -> list[Problem]: ...
+
+
 class Sources(Protocol):
     """Where a document and its bars come from."""
 
@@ -38,6 +44,14 @@ class Sources(Protocol):
 
     @property
     def bars(self) -> Catalog: ...
+
+    @property
+    def feeds(self) -> Mapping[str, Mapping[str, Any]]:
+        """The sources of market data that are configured."""
+        ...
+
+    @property
+    def secrets(self) -> Secrets: ...
 
     def earlier(self, subject: str) -> Iterable[Run]:
         """Answer the runs of a subject that there are, the latest ones."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,36 +15,50 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pitboss.core.clock import micros_to_iso
+from pitboss.core.clock import micros_to_iso, parse_date
 from pitboss.core.errors import PitbossError, RunCancelled
+from pitboss.core.timeframe import Timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.kinds.documents.bars import save_frame
+from pitboss.kinds.documents.feeds import feed_of
 from pitboss.kinds.screen.params import ScreenParams
-from pitboss.kinds.screen.prepare import Request, identity_of, read_request
+from pitboss.kinds.screen.prepare import Request, identity_of, last_session, read_request
+from pitboss.market.catalog import name_of
 from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext
 from pitboss.screening.evaluate import INSUFFICIENT, Judged, judge
+from pitboss.screening.reader import read_screen
 from pitboss.screening.tables import rows_frame, text_lines
 from pitboss.screening.worth import COMPARED, GROUPS, forward_names, forward_returns, worth_of
 
 Item = dict[str, Any]
 BEST = 50
 LONGEST_REASON = 200
+FRESH_SECONDS = 3600.0  # within which nothing is fetched again
+FIRST = parse_date("2010-01-01")  # of series that are new
 AHEAD = 4  # tickers under way for each thread
 
 
 def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
     """Judge each ticker, reporting it as it is known, then rank what passed; see `runs.kinds.Kind`."""
-    context.begin_stage("data")
-    snapshot = context.snapshot
-    request = read_request(params, snapshot["screen"]["text"], snapshot["date"])
-    store = context.resource("bars").at(snapshot["places"])
-    timeframe = request.screen.document.timeframe
-    others = {symbol: store.load(symbol, timeframe) for symbol in request.screen.document.symbols}
-    universe = snapshot["universe"]
+    snapshot, universe = context.snapshot, context.snapshot["universe"]
     tickers = universe["tickers"].split(" ")
+    document = read_screen(snapshot["screen"]["text"])
+    reasons: dict[str, str] = {}
+    if "source" in snapshot:
+        reasons = _fetched(context, [*sorted(document.symbols), *tickers], document.timeframe)
+    else:
+        context.begin_stage("data")
+    store = context.resource("bars").at(snapshot["places"])
+    date = snapshot["date"]
+    if date == "":
+        date = last_session(store.fitting(document.timeframe)[each] for each in tickers if each not in reasons)
+    request = read_request(params, snapshot["screen"]["text"], date)
+    others = {symbol: store.load(symbol, document.timeframe) for symbol in document.symbols}
+    if "source" not in snapshot:
+        reasons = dict.fromkeys(universe["absent"].split(" "), f"there are no {document.timeframe} bars of it")
     context.end_stage()
-    screening = _Screening(request, store, others, set(universe["absent"].split(" ")), universe["spans"])
+    screening = _Screening(request, store, others, reasons, universe["spans"])
     screening.restore(context)
     context.begin_stage("analysis", len(tickers), len(screening.items))
     threads = min(context.threads, params.max_workers or context.threads)
@@ -68,6 +83,26 @@ def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
         context.end_stage()
         context.begin_results()
     return results(ranking, len(tickers), context)
+
+
+def _fetched(context: RunContext, symbols: list[str], timeframe: Timeframe) -> dict[str, str]:
+    """Fetch what is missing of each symbol, and answer why there are no bars of some."""
+    feed = feed_of(context, BarStore(context.files, context.snapshot["home"]))
+    asked_at, reasons = time.time() - FRESH_SECONDS, {}
+    context.begin_stage("data", len(symbols))
+    for number, symbol in enumerate(symbols, 1):
+        context.check_cancel()
+        try:
+            feed.update(symbol, timeframe, FIRST, asked_at)
+        except RunCancelled:
+            raise
+        except PitbossError as error:
+            if feed.store.describe(name_of(symbol, timeframe, feed.store.home)) is None:
+                reasons[symbol] = str(error)[:LONGEST_REASON]
+            else:
+                context.log(f"{symbol} is not brought up to date: {error}"[:LONGEST_REASON], "warning")
+        context.report(number, current_item=symbol, failed_count=len(reasons))
+    return reasons
 
 
 @dataclass(frozen=True)
@@ -95,7 +130,7 @@ class _Screening:
     request: Request
     store: BarStore
     others: Mapping[str, BarArrays]
-    absent: Collection[str]
+    absent: Mapping[str, str]  # why there are no bars of some of the tickers
     spans: Mapping[str, Sequence[tuple[int, int]]]  # in which some of the tickers were members
     items: dict[str, Item] = field(default_factory=dict)
     frames: list[pl.DataFrame] = field(default_factory=list)
@@ -138,7 +173,7 @@ class _Screening:
         """Judge a ticker. What goes wrong with one is said in its row."""
         screen, request = self.request.screen, self.request
         if ticker in self.absent:
-            return _Judgement(_unknown(ticker, f"there are no {screen.document.timeframe} bars of it"))
+            return _Judgement(_unknown(ticker, self.absent[ticker]))
         try:
             bars = self.store.load(ticker, screen.document.timeframe)
         except (PitbossError, OSError, pl.exceptions.PolarsError) as error:
@@ -175,14 +210,16 @@ class _Screening:
     def state(self) -> dict[str, bytes]:
         """Answer what is done, to go on from."""
         return {
-            "items": json.dumps(list(self.items.values())).encode(), "rows": _packed(self.frames),
-            "returns": _packed(self.returns),
+            "when": self.request.when.encode(), "items": json.dumps(list(self.items.values())).encode(),
+            "rows": _packed(self.frames), "returns": _packed(self.returns),
         }  # fmt: skip
 
     def restore(self, context: RunContext) -> None:
         """Take up what was done before; in the log of a run that takes up another's it stands too."""
         state = context.restore(identity_of(context.snapshot))
-        if state is None:
+        if (
+            state is None or state["when"] != self.request.when.encode()
+        ):  # of another session: there are newer bars by now
             return
         self.items = {item["ticker"]: item for item in json.loads(state["items"])}
         self.passed = sum(item["passed"] for item in self.items.values())

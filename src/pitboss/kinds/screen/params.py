@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from pitboss.kinds.documents.params import Moment
+from pitboss.kinds.documents.params import Moment, tickers_of
 from pitboss.runs.kinds import Params, mistake
 
-MOST_TICKERS = 20_000
 EXAMPLE: JsonDict = {"screen": "bullish-breakout", "universe_source": "list", "tickers": ["AAPL", "MSFT"]}
 
 
@@ -18,16 +17,6 @@ def _screen(given: Any) -> str:
     if not isinstance(given, str) or not given.strip():
         raise mistake("no screen is given", "give the name of a built-in screen, or a document's text")
     return given
-
-
-def _tickers(given: Any) -> list[str]:
-    if isinstance(given, str):
-        given = given.replace(",", " ").split()
-    if not isinstance(given, list | tuple) or not all(isinstance(ticker, str) and ticker for ticker in given):
-        raise mistake("the tickers are no list of names", 'write ["AAPL", "MSFT"]')
-    if len(given) > MOST_TICKERS:
-        raise mistake(f"{len(given):,} tickers are too many", f"at most {MOST_TICKERS:,}")
-    return list(dict.fromkeys(given))
 
 
 class ScreenParams(Params):
@@ -50,7 +39,7 @@ class ScreenParams(Params):
     universe_file: str | None = Field(
         None, title="Universe file", description="the name of a file in the data folder's universes", examples=["mine"]
     )
-    tickers: Annotated[list[str], BeforeValidator(_tickers)] = Field(
+    tickers: Annotated[list[str], BeforeValidator(tickers_of)] = Field(
         [], title="Tickers", description="what is screened, where the universe is a list", examples=[["AAPL", "MSFT"]]
     )
     date: Moment = Field(
@@ -61,6 +50,12 @@ class ScreenParams(Params):
     )
     start: Moment = Field(None, title="Start", description="first of a range of dates", examples=["2018-01-01"])
     end: Moment = Field(None, title="End", description="last of a range of dates, included", examples=["2018-12-31"])
+    fetch: Literal["missing", "never"] = Field(
+        "missing",
+        title="Fetch",
+        description="whether bars that are absent or stale are fetched first, where a source is configured",
+        examples=["never"],
+    )
     min_score: float | None = Field(
         None, ge=0, le=1000, title="Least score", description="the document's min_score", examples=[70]
     )

@@ -12,6 +12,7 @@ from typing import Any
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
+from pitboss.kinds.documents.feeds import chosen, fixed
 from pitboss.kinds.documents.prepare import DECISIVE, Mistakes, Sources, versions
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.market.catalog import Catalog, Series
@@ -43,19 +44,28 @@ def prepare(params: ScreenParams, sources: Sources) -> Prepared:
     mistakes = Mistakes()
     text = mistakes.attempt(lambda: screen_text(params.screen)) or ""
     request = mistakes.attempt(lambda: read_request(params, text, params.date)) if text else None
-    universe = mistakes.attempt(lambda: Universe.of(params, request, sources.bars)) if request else None
+    source = None
+    if params.fetch == "missing" and sources.feeds:
+        source = mistakes.attempt(lambda: chosen(None, sources))
+    universe = (
+        mistakes.attempt(lambda: Universe.of(params, request, sources.bars, source is not None)) if request else None
+    )
     mistakes.tell()
     assert request is not None
     assert universe is not None
     document = request.screen.document
-    universe.check_time(request, sources.bars)
+    if source is None:
+        universe.check_time(request, sources.bars)
     is_range = bool(params.start or params.end)
     subject = f"screen/{document.name}"
     snapshot = {
         "tried": 1 if not is_range else tried(params, text, sources.earlier(subject)),
         "screen": {"name": document.name, "text": text, "digest": _digest(text)},
         "universe": universe.as_dict(),
-        "date": None if is_range else params.date or universe.last_session(),
+        # where bars are fetched first, the last session is known when that is done
+        "date": None if is_range else params.date or ("" if source else last_session(universe.series.values())),
+        "home": sources.bars.home,
+        **(fixed(source) if source else {}),
         "timeframe": str(document.timeframe),
         "data_digest": _digest(*(f"{name} {series.digest}" for name, series in sorted(universe.series.items()))),
         "places": list(sources.bars.places),
@@ -128,8 +138,8 @@ class Universe:
     series: Mapping[str, Series]
 
     @classmethod
-    def of(cls, params: ScreenParams, request: Request, catalog: Catalog) -> Universe:
-        """Find the tickers and their bars. Raises InvalidInput where none of them is known."""
+    def of(cls, params: ScreenParams, request: Request, catalog: Catalog, is_fetched: bool) -> Universe:
+        """Find the tickers and their bars. Raises InvalidInput where none of them is known, nor `is_fetched` first."""
         document = request.screen.document
         stored = catalog.fitting(document.timeframe)
         source = params.universe_source or ("list" if params.tickers else "catalog")
@@ -146,11 +156,11 @@ class Universe:
             members = Members(dict.fromkeys(tickers, (EVER,)), is_dated=False)
         else:
             members = members_of(catalog.files, params.universe_file or source).between(request.low, request.high)
-        if not any(ticker in stored for ticker in members.spans):
+        if not members.spans or not (is_fetched or any(ticker in stored for ticker in members.spans)):
             what = "there is nothing to screen" if source == "catalog" else "none of the tickers is known"
             raise InvalidInput(f"{what}: there are no {document.timeframe} bars of them",
                                "import some with 'pitboss data import'", "tickers")  # fmt: skip
-        for symbol in sorted(document.symbols - set(stored)):
+        for symbol in sorted(document.symbols - set(stored)) if not is_fetched else ():
             what = f"the screen looks at {symbol}, of which there are no {document.timeframe} bars"
             raise InvalidInput(what, f"import {symbol} with 'pitboss data import'", "screen")
         found = {symbol: stored[symbol] for symbol in {*members.spans, *document.symbols} if symbol in stored}
@@ -191,11 +201,14 @@ class Universe:
         shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5:,} more" if len(absent) > 5 else "")
         return (f"there are no bars of {shown}",)
 
-    def last_session(self) -> str:
-        """Answer the date of the last bars that are complete."""
-        now = time.time_ns() // 1000
-        closed = [min(each.last, now - parse_timeframe(each.timeframe).micros) for each in self.series.values()]
-        return micros_to_iso(max(closed) // DAY_MICROS * DAY_MICROS)[:10]
+
+def last_session(series: Iterable[Series]) -> str:
+    """Answer the date of the last bars that are complete. Raises InvalidInput where there are none."""
+    now = time.time_ns() // 1000
+    closed = [min(each.last, now - parse_timeframe(each.timeframe).micros) for each in series]
+    if not closed:
+        raise InvalidInput("there are no bars of any of the tickers", "see why in the run's log", "tickers")
+    return micros_to_iso(max(closed) // DAY_MICROS * DAY_MICROS)[:10]
 
 
 def identity_of(snapshot: Mapping[str, Any]) -> dict[str, str]:

@@ -40,14 +40,16 @@ def report_of(run: Run) -> Report:
 
 def title_of(run: Run) -> str:
     """Answer what a report is called: `bullish-breakout, 2018-06-29`."""
-    name, date = run.snapshot["screen"]["name"], run.snapshot["date"]
-    return f"{name}, {date or about_of(run)}"
+    name, date = run.snapshot["screen"]["name"], run.snapshot["date"] or (run.result or {}).get("date")
+    return f"{name}, {date if run.snapshot['date'] is not None and date else about_of(run)}"
 
 
 def about_of(run: Run) -> str:
     """Answer how many tickers, and of when."""
-    count = run.snapshot["universe"]["tickers"].count(" ") + 1
-    when = run.snapshot["date"] or f"{run.params.get('start') or 'the first'} to {run.params.get('end') or 'the last'}"
+    count, date = run.snapshot["universe"]["tickers"].count(" ") + 1, run.snapshot["date"]
+    when = date or "the last session"
+    if date is None:
+        when = f"{run.params.get('start') or 'the first'} to {run.params.get('end') or 'the last'}"
     return f"{count:,} tickers, {when}"
 
 
@@ -73,7 +75,7 @@ def _source_notes(run: Run) -> list[Note]:
     if (
         not universe["is_dated"]
         and universe["source"] != "list"
-        and (universe["source"] != "catalog" or not run.snapshot["date"])
+        and (universe["source"] != "catalog" or run.snapshot["date"] is None)
     ):
         of_whom = "what is stored" if universe["source"] == "catalog" else f"the members of {universe['source']}"
         what = f"survivorship: the universe is {of_whom} today; those that left before are missing from earlier dates"

@@ -1,0 +1,145 @@
+"""Series that are kept up to date from a source: only what is missing, only what is complete, each bar once."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from pitboss.calendars.sessions import Session, bar_ends, parse_session
+from pitboss.core.timeframe import Timeframe
+from pitboss.market.catalog import Series, check_symbol, name_of
+from pitboss.market.frames import COLUMNS, conform, to_arrays
+from pitboss.market.sources import Source, SourceFailed, Wanted
+from pitboss.market.sources.web import Web
+from pitboss.market.store import BarStore, Nature
+from pitboss.market.vintages import vintage_name
+
+PRICES = ("open", "high", "low", "close", "volume")
+TOLERANCE = 1e-9  # relative: floats that are written and read again
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came of it: bars that are new, bars that the source has changed since, and the series as it stands."""
+
+    series: Series
+    added: int
+    changed: int
+    was_fetched: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        last = self.series.as_dict()["last"]
+        return {"added": self.added, "changed": self.changed, "rows": self.series.rows, "last": last}
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A source and a store that it fills. `secret` is the source's key."""
+
+    source: Source
+    store: BarStore
+    web: Web
+    secret: str = ""
+
+    @property
+    def session(self) -> Session | None:
+        text = str(self.source.config.get("session", ""))
+        return parse_session(text) if text else None
+
+    def update(
+        self, symbol: str, timeframe: Timeframe, start: int, asked_at: float = 0.0, whole: bool = False
+    ) -> Fetched:
+        """Fetch what is missing of a series, from `start` (microseconds) where there is none, or the `whole` of it.
+        Where several runs want it at once it is fetched once: who comes later finds that it was, after `asked_at`.
+
+        The last bar that is stored is fetched again: where it has changed, so may have others, and all are. Rows that
+        change are kept beside as they were; see `vintages`. Raises SourceFailed, InvalidInput.
+        """
+        check_symbol(symbol)
+        files, now = self.store.files, time.time()
+        name = name_of(symbol, timeframe, self.store.home)
+        with files.turn(f"fetching/{self.source.name}/{name}"):
+            before = self.store.describe(name)
+            if before is not None and not whole and self._fetched_at(name) > asked_at > 0:
+                return Fetched(before, 0, 0, was_fetched=False)
+            stored = self.store.frame(symbol, timeframe) if before is not None else None
+            since = before.last if before is not None and not whole else start
+            frame = self._complete(self._asked(Wanted(symbol, timeframe, since, int(now * 1e6))), timeframe, now)
+            if (
+                stored is not None
+                and not whole
+                and before is not None
+                and _changed(stored, frame)
+                and before.first < since
+            ):
+                wanted = Wanted(symbol, timeframe, min(start, before.first), int(now * 1e6))
+                frame = self._complete(self._asked(wanted), timeframe, now)
+            if not len(frame):
+                if before is None:
+                    raise SourceFailed(f"{self.source.name} has no {timeframe} bars of {symbol}", "check the symbol")
+                self._note(name, now)
+                return Fetched(before, 0, 0)
+            changed = 0 if stored is None else _changed(stored, frame)
+            if changed and before is not None:
+                self._keep(name, before)
+            series = self.store.store(frame, symbol, timeframe, self._nature())
+            self._note(name, now)
+            return Fetched(series, series.rows - (before.rows if before else 0), changed)
+
+    def _asked(self, wanted: Wanted) -> pl.DataFrame:
+        """Answer all pages as one: ascending, each bar once, the one that came last where there are two."""
+        pages = [
+            conform(page).select(COLUMNS)
+            for page in self.source.type.fetch(self.source.config, self.secret, self.web, wanted)
+        ]
+        if not pages:
+            return pl.DataFrame()
+        frame = pl.concat(pages).unique("ts", keep="last", maintain_order=True).sort("ts")
+        since, until = (pl.lit(at).cast(pl.Datetime("us", "UTC")) for at in (wanted.since, wanted.until))
+        frame = frame.filter((pl.col("ts") >= since) & (pl.col("ts") < until))
+        if len(frame):
+            to_arrays(frame)  # raises InvalidInput where they are no bars
+        return frame
+
+    def _complete(self, frame: pl.DataFrame, timeframe: Timeframe, now: float) -> pl.DataFrame:
+        """Answer the bars that have ended by the clock."""
+        if not len(frame):
+            return frame
+        starts = frame["ts"].cast(pl.Int64).to_numpy()
+        ends = bar_ends(np.ascontiguousarray(starts), timeframe, self.session)
+        return frame.filter(pl.Series(ends <= now * 1e6))
+
+    def _nature(self) -> Nature:
+        config = self.source.config
+        return Nature(
+            self.source.name, str(config.get("zone", "")), str(config.get("session", "")), self.source.prices
+        )  # fmt: skip
+
+    def _keep(self, name: str, before: Series) -> None:
+        """Keep a series as it was: runs that saw it can be gone on with, and compared."""
+        path = self.store.fetch(before)
+        self.store.files.put(vintage_name(name, before.digest), lambda to: shutil.copyfile(path, to))
+
+    def _fetched_at(self, name: str) -> float:
+        path = self.store.files.fetch(f"fetching/{self.source.name}/{name}/at")
+        try:
+            return float(path.read_text()) if path else 0.0
+        except ValueError:
+            return 0.0
+
+    def _note(self, name: str, now: float) -> None:
+        self.store.files.put(f"fetching/{self.source.name}/{name}/at", lambda to: to.write_text(f"{now:.3f}"))
+
+
+def _changed(stored: pl.DataFrame, frame: pl.DataFrame) -> int:
+    """Answer how many of the stored bars differ from those that came."""
+    if not len(frame):
+        return 0
+    both = stored.join(frame, on="ts", suffix=" now")
+    differs = [(pl.col(name) - pl.col(f"{name} now")).abs() > TOLERANCE * pl.col(name).abs() for name in PRICES]
+    return len(both.filter(pl.any_horizontal(*differs)))

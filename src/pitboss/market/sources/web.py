@@ -1,0 +1,130 @@
+"""Requests to a source: no more than it allows over all processes of this host, repeated where that helps."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pitboss.market.sources import SourceFailed
+
+ATTEMPTS = 6
+FIRST_WAIT, MOST_WAIT = 0.5, 60.0  # seconds
+MOST_RETRY_AFTER = 3600.0
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass
+class Web:
+    """Asks one source. `folder` is where the processes of this host agree on when each may ask next; `wait` sleeps, and
+    raises where the run is to end."""
+
+    name: str
+    folder: Path
+    per_minute: float
+    wait: Callable[[float], None] = time.sleep
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT, follow_redirects=True))
+
+    def get(self, url: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> bytes:
+        """Answer what an address holds. Raises SourceFailed when it is no data, or when asking again does not help."""
+        reason, wait = "", FIRST_WAIT
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self.wait(wait * random.uniform(0.5, 1.0))
+                wait = min(2 * wait, MOST_WAIT)
+            self._take_turn()
+            try:
+                answer = self.client.get(url, params=dict(params) if params else None, headers=dict(headers or {}))
+            except httpx.TransportError as error:
+                reason = f"{type(error).__name__}: {error}"
+                continue
+            except httpx.InvalidURL as error:
+                raise SourceFailed(f"{self.name} has no address: {error}", "mend its url in the settings") from None
+            if answer.status_code in _TRANSIENT:
+                reason = f"status {answer.status_code}"
+                self._hold(_retry_after(answer))
+                continue
+            return self._checked(answer)
+        raise SourceFailed(f"{self.name} does not answer: {reason}", "try again later")
+
+    def json(self, url: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
+        """Answer JSON. Raises SourceFailed."""
+        content = self.get(url, params, headers)
+        try:
+            return json.loads(content)
+        except ValueError:
+            shown = content[:60].decode(errors="replace")
+            raise SourceFailed(f"{self.name} answered no JSON: {shown}", "look at the address in a browser") from None
+
+    def _checked(self, answer: httpx.Response) -> bytes:
+        if answer.status_code in (401, 403):
+            raise SourceFailed(f"{self.name} refuses the key (status {answer.status_code})", "check the secret")
+        if answer.status_code >= 400:
+            said = answer.content[:120].decode(errors="replace").strip()
+            raise SourceFailed(f"{self.name} answered with status {answer.status_code}: {said}", "check the symbol")
+        content = answer.content
+        if content.lstrip()[:1] == b"<":
+            title = _TITLE.search(content)
+            said = f": {title[1].decode(errors='replace').strip()[:80]}" if title else ""
+            what = f"{self.name} answered a web page instead of data{said}"
+            raise SourceFailed(what, "it may want a key, or have moved: look at the address in a browser")
+        return content
+
+    def _take_turn(self) -> None:
+        """Wait until this process may ask: a file that all processes of this host hold in turn tells when."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f"{self.name}.next").open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            due, now = _read(file), time.time()
+            mine = max(due, now)
+            _write(file, mine + 60.0 / self.per_minute)
+        if mine > now:
+            self.wait(mine - now)
+
+    def _hold(self, seconds: float) -> None:
+        """Have every process of this host wait."""
+        if seconds <= 0:
+            return
+        with (self.folder / f"{self.name}.next").open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _write(file, max(_read(file), time.time() + seconds))
+
+
+def _read(file: Any) -> float:
+    file.seek(0)
+    try:
+        found = float(file.read() or 0)
+    except ValueError:
+        return 0.0
+    return found if found < time.time() + MOST_RETRY_AFTER else 0.0  # a clock that was set back
+
+
+def _write(file: Any, moment: float) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(f"{moment:.6f}")
+    file.flush()
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    """Answer the seconds that a source asks to wait, 0 where it does not say."""
+    text = answer.headers.get("Retry-After", "")
+    try:
+        return min(float(text), MOST_RETRY_AFTER)
+    except ValueError:
+        pass
+    try:
+        return min(parsedate_to_datetime(text).timestamp() - time.time(), MOST_RETRY_AFTER)
+    except (ValueError, TypeError):
+        return 0.0

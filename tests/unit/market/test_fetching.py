@@ -1,0 +1,158 @@
+"""Series from sources that fail as sources do: complete bars, each once, with no more requests than allowed."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from pitboss.core.errors import InvalidInput
+from pitboss.core.files import LocalFiles
+from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.fetching import Feed as Fed
+from pitboss.market.sources import SourceFailed, source_of
+from pitboss.market.sources.web import Web
+from pitboss.market.store import BarStore
+from pitboss.market.vintages import as_seen
+from support.feed import DAY, Feed
+
+DAILY = parse_timeframe("1d")
+TODAY = int(time.time()) // DAY * DAY
+FIRST = TODAY - 30 * DAY
+CLOSES = [100.0 + at for at in range(31)]  # the last one of today: it has not ended
+START = (FIRST - 10 * DAY) * 1_000_000
+
+
+@pytest.fixture
+def feed():
+    with Feed({"AAPL": list(CLOSES), "MSFT": list(CLOSES)}, FIRST) as feed:
+        yield feed
+
+
+@pytest.fixture(params=["csv", "tiingo"])
+def fed(request, feed, tmp_path):
+    return made(request.param, feed, tmp_path)
+
+
+def made(kind, feed, folder, per_minute=6000.0):
+    urls = {"csv": f"{feed.url}/csv/{{symbol}}?from={{start}}&to={{end}}&key={{key}}", "tiingo": feed.url}
+    config = {"type": kind, "url": urls[kind], "per_minute": per_minute}
+    if kind == "tiingo":
+        config["secret"] = "KEY"
+    source = source_of("mine", {"mine": config})
+    return Fed(source, BarStore(LocalFiles(folder)), Web("mine", folder / "sources", source.per_minute), "s3cret")
+
+
+def closes(fed, symbol="AAPL"):
+    return fed.store.frame(symbol, DAILY)["close"].to_list()
+
+
+def test_complete_bars_alone_are_kept_each_once(fed, feed):
+    feed.is_shuffled = True
+    first = fed.update("AAPL", DAILY, START)
+    assert (first.added, first.changed) == (30, 0)
+    assert closes(fed) == CLOSES[:30]
+    assert any("s3cret" in key for key in feed.keys)
+    assert fed.update("AAPL", DAILY, START).added == 0
+
+
+def test_only_what_is_missing_is_fetched_with_an_overlapping_bar(feed, tmp_path):
+    fed = made("tiingo", feed, tmp_path)
+    feed.closes["AAPL"] = CLOSES[:20]
+    assert fed.update("AAPL", DAILY, START).added == 20
+    feed.closes["AAPL"] = list(CLOSES)
+    told = fed.update("AAPL", DAILY, START)
+    assert (told.added, told.changed) == (10, 0)
+    assert closes(fed) == CLOSES[:30]
+
+
+@pytest.mark.parametrize("fault", [500, 503, "cut"])
+def test_what_fails_for_a_moment_is_asked_again(fed, feed, fault, monkeypatch):
+    monkeypatch.setattr("pitboss.market.sources.web.FIRST_WAIT", 0.01)
+    feed.faults = [fault, fault]
+    assert fed.update("AAPL", DAILY, START).added == 30
+    assert len(feed.asked) == 3
+
+
+def test_whoever_is_asked_to_wait_waits(fed, feed, monkeypatch):
+    monkeypatch.setattr("pitboss.market.sources.web.FIRST_WAIT", 0.01)
+    feed.faults = [429]
+    fed.update("AAPL", DAILY, START)
+    assert feed.asked[1] - feed.asked[0] >= 1.0
+
+
+def test_no_more_requests_than_allowed_over_all_that_ask(feed, tmp_path):
+    several = [made("csv", feed, tmp_path, per_minute=1200.0) for _ in range(3)]
+    threads = [threading.Thread(target=each.update, args=(symbol, DAILY, START, 0.0, True))
+               for each in several for symbol in ("AAPL", "MSFT")]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    gaps = [later - earlier for earlier, later in itertools.pairwise(sorted(feed.asked))]
+    assert len(feed.asked) == 6
+    assert (sorted(feed.asked)[-1] - min(feed.asked)) >= 5 * 0.05 * 0.8, gaps
+
+
+def test_it_is_fetched_once_however_many_want_it(feed, tmp_path):
+    asked_at = time.time()
+    several = [made("csv", feed, tmp_path) for _ in range(4)]
+    found = []
+    threads = [threading.Thread(target=lambda each=each: found.append(each.update("AAPL", DAILY, START, asked_at)))
+               for each in several]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert feed.paths["/csv/AAPL"] == 1
+    assert sorted(each.was_fetched for each in found) == [False, False, False, True]
+    assert len(closes(several[0])) == 30
+
+
+def test_a_history_that_was_corrected_is_fetched_anew_and_kept_as_it_was(fed, feed):
+    feed.closes["AAPL"] = CLOSES[:20]
+    before = fed.update("AAPL", DAILY, START).series
+    feed.closes["AAPL"] = [close / 2 for close in CLOSES]  # a split
+    told = fed.update("AAPL", DAILY, START)
+    assert (told.added, told.changed) == (10, 20)
+    assert closes(fed) == [close / 2 for close in CLOSES[:30]]
+    seen = as_seen(fed.store, before.as_dict())
+    assert seen["close"].to_list() == CLOSES[:20]
+    now = told.series.as_dict()
+    assert as_seen(fed.store, now)["close"].to_list() == closes(fed)
+
+
+@pytest.mark.parametrize(("fault", "said"), [
+    ("html", "a web page instead of data: Please sign in"), (401, "refuses the key"), (404, "status 404"),
+])  # fmt: skip
+def test_what_is_no_data_is_told_and_nothing_is_stored(fed, feed, fault, said):
+    feed.faults = [fault]
+    with pytest.raises(SourceFailed, match=said):
+        fed.update("AAPL", DAILY, START)
+    with pytest.raises(SourceFailed, match="status 404"):
+        fed.update("NOPE", DAILY, START)
+    assert fed.store.all() == []
+
+
+def test_a_source_that_is_away_is_told(feed, tmp_path, monkeypatch):
+    monkeypatch.setattr("pitboss.market.sources.web.FIRST_WAIT", 0.001)
+    fed = made("csv", feed, tmp_path)
+    feed.faults = [503] * 6
+    with pytest.raises(SourceFailed, match="does not answer: status 503"):
+        fed.update("AAPL", DAILY, START)
+    assert len(feed.asked) == 6
+
+
+@pytest.mark.parametrize(("config", "message"), [
+    ({"type": "tiingoo"}, "'tiingoo' is no type of source"), ({"type": "csv"}, "has no 'url'"),
+    ({"type": "tiingo"}, "has no 'secret'"), ({"type": "csv", "url": "x", "speed": 1}, "unknown key 'speed'"),
+    ({"type": "csv", "url": "x", "per_minute": 0}, "'0' requests a minute"),
+])  # fmt: skip
+def test_a_source_that_is_configured_wrong_is_told(config, message):
+    with pytest.raises(InvalidInput) as told:
+        source_of("mine", {"mine": config})
+    assert any(message in problem.message for problem in told.value.problems)
+    with pytest.raises(InvalidInput, match="there is no source 'other'"):
+        source_of("other", {"mine": config})
