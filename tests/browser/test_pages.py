@@ -45,7 +45,7 @@ def test_the_documentation_shows_every_operation_and_can_be_tried(page, server):
     expect(shown).to_have_count(sum(len(methods) for methods in document["paths"].values()))
     page.locator("#operations-system-system_healthz, [id$=healthz]").first.click()
     page.get_by_role("button", name="Try it out").click()
-    page.get_by_role("button", name="Execute").click()
+    page.get_by_role("button", name="Execute", exact=True).click()
     expect(page.locator(".live-responses-table").get_by_text('"ok"')).to_be_visible(timeout=10_000)
 
 

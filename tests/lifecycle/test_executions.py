@@ -93,9 +93,10 @@ def test_the_stream_tells_every_ticker_once_and_the_whole_runs_percentage(server
 
 
 def test_what_runs_comes_first_and_what_waits_has_its_place(server):
-    runs = [asked(server, "POST", "/execute", **SLOW)["run_id"] for _ in range(2)]
-    screen = asked(server, "POST", "/execute", strategy_code="bullish_breakout", options={"priority": "high"})
+    runs = [asked(server, "POST", "/execute", **SLOW)["run_id"]]
     until(lambda: asked(server, "GET", f"/runs/{runs[0]}/status")["status"] == "running", 20, "the first one runs")
+    runs.append(asked(server, "POST", "/execute", **SLOW)["run_id"])
+    screen = asked(server, "POST", "/execute", strategy_code="bullish_breakout", options={"priority": "high"})
     found = asked(server, "GET", "/queue")
     assert (found["max_concurrent"], found["total_queued"]) == (1, 2)
     assert [(each["run_id"], each["strategy_code"], each["position"]) for each in found["queue"]] == [
