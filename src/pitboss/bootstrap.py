@@ -24,8 +24,6 @@ from pitboss.launch.local import LocalLauncher, WorkerKeeper
 from pitboss.launch.reconciler import Reconciler
 from pitboss.market.catalog import LOCAL as LOCAL_BARS
 from pitboss.market.catalog import Catalog, home_of
-from pitboss.routine.scheduler import Scheduler
-from pitboss.routine.schedules import Schedules
 from pitboss.runs.kinds import Family, Kinds
 from pitboss.runs.model import Limits, Run, RunQuery
 from pitboss.runs.ports import Launcher
@@ -41,7 +39,6 @@ from pitboss.storage.migrate import bring_up_to_date, obstacle
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.remarks import SqlRemarks
 from pitboss.storage.runs import SqlRunStore
-from pitboss.storage.schedules import SqlSchedules
 from pitboss.storage.secrets import SqlSecrets
 from pitboss.storage.shares import SqlShares
 from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
@@ -50,6 +47,11 @@ if TYPE_CHECKING:
     from pitboss.kinds.backtest.saved import SavedBacktests
     from pitboss.kinds.script.registry import Scripts
     from pitboss.market.store import BarStore
+    from pitboss.routine.chains import Chainer, Chains
+    from pitboss.routine.channels import Channel, Channels
+    from pitboss.routine.herald import Herald
+    from pitboss.routine.scheduler import Scheduler
+    from pitboss.routine.schedules import Schedules
     from pitboss.worker.worker import Worker
 
 SETTLE_SECONDS = 2.0
@@ -138,12 +140,46 @@ class Platform:
 
     @cached_property
     def schedules(self) -> Schedules:
+        from pitboss.routine.schedules import Schedules
+        from pitboss.storage.schedules import SqlSchedules
+
         return Schedules(SqlSchedules(self.database), self.service)
 
     @cached_property
-    def scheduler(self) -> Scheduler:
-        """What a server runs beside itself, so that schedules are kept."""
-        return Scheduler(SqlSchedules(self.database), self.service, self.accounts.owner)
+    def chains(self) -> Chains:
+        from pitboss.routine.chains import Chains
+        from pitboss.storage.chains import SqlChains
+
+        return Chains(SqlChains(self.database), self.service)
+
+    @cached_property
+    def channels(self) -> Channels:
+        from pitboss.routine.channels import Channels
+        from pitboss.routine.sending import check_address, send
+        from pitboss.storage.channels import SqlChannels
+
+        return Channels(SqlChannels(self.database), self.vault, send, check_address)
+
+    @cached_property
+    def routine(self) -> tuple[Scheduler, Chainer, Herald]:
+        """What a server runs beside itself, so that schedules are kept, chains go on, and people are told."""
+        from pitboss.routine.chains import Chainer
+        from pitboss.routine.herald import Herald
+        from pitboss.routine.scheduler import Scheduler
+        from pitboss.routine.sending import send
+        from pitboss.storage.chains import SqlChains
+        from pitboss.storage.channels import SqlChannels
+        from pitboss.storage.schedules import SqlSchedules
+
+        def address(channel: Channel) -> str:
+            return self.vault.values(channel.owner, [channel.secret])[channel.secret]
+
+        database, link = self.database, self.settings.public_url.rstrip("/")
+        return (
+            Scheduler(SqlSchedules(database), self.service, self.accounts.owner),
+            Chainer(SqlChains(database), self.service, self.accounts.owner),
+            Herald(SqlChannels(database), self.kinds, address, send, link),
+        )
 
     @cached_property
     def log(self) -> SqlEventLog:

@@ -61,6 +61,9 @@ class Things:
         if "/tokens/" in path:
             made, _ = self.platform.accounts.create_token(self.ann, f"token {self.count}", "run", None)
             places["reference"] = made.id
+        if "{chain_id}" in path:
+            links = [{"kind": "backtest", "params": BACKTEST}]
+            places["chain_id"] = self.platform.chains.start(self.ann, f"chain{self.count}", links).id
         if "{key}" in path:
             places["key"] = self.platform.sharing.link(self.ann, Shared("run", self.run(), "ann"), 3600)[1]
         return places | self.named(path, places["name"])
@@ -70,6 +73,8 @@ class Things:
         part = path.removeprefix("/api/v1").split("/")[1]
         if part == "strategies" and "{name}" in path:
             self.platform.strategies.add("ann", name, DOCUMENT.format(name=name))
+        elif part == "channels" and "{name}" in path:
+            self.platform.channels.add(self.ann, name, "json://127.0.0.1:9/", ["failed"])
         elif part == "schedules" and "{name}" in path:
             asked = Asked(name=name, when="0 18 * * 1-5", kind="backtest", params=BACKTEST)
             self.platform.schedules.add(self.ann, asked)
@@ -124,6 +129,8 @@ class Things:
             "runs_prioritize": {"priority": "high"},
             "runs_write_notes": {"text": "remember this"},
             "executions_execute": {"strategy_code": "ema-cross", "parameters": {"tickers": ["SYN"], "timeframe": "5m"}},
+            "chains_start": {"name": "evening", "links": [{"kind": "backtest", "params": BACKTEST}]},
+            "channels_add": {"name": f"OTHER{self.count}", "address": "json://127.0.0.1:9/"},
             "schedules_add": {
                 "name": f"other {self.count}",
                 "when": "0 18 * * 1-5",

@@ -215,7 +215,7 @@ def test_what_follows_data_is_due_once_for_each_update(database, service):
     )
     scheduler = Scheduler(store, service, lambda _: LOCAL)
     assert scheduler.turn() == []
-    ended = [schedule.seen_until + 1, schedule.seen_until + 2]
+    ended = [schedule.seen_until + 0.001, schedule.seen_until + 0.002]
     made = [service.submit(LOCAL, Submission(kind="nothing", params={})) for _ in ended]
     with database.writing() as connection:
         for at, run in zip(ended, made, strict=True):

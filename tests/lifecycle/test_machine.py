@@ -164,7 +164,7 @@ def test_the_kernel_ends_the_run_and_not_the_fork_server(engine):
 def test_where_the_fork_server_itself_has_no_room_runs_fail_of_memory_after_three_tries(engine):
     with (
         ApiServer(engine.settings.data_dir) as api,
-        control_group("memory", "memory.limit_in_bytes", str(90 << 20)) as group,
+        control_group("memory", "memory.limit_in_bytes", str(98 << 20)) as group,
     ):
         worker = engine.start_worker(on=lambda command: within(group, command))
         run = engine.submit("nothing")

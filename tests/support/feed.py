@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 DAY = 86_400
+MARKETS = "markets"
 PAGE = b"<!doctype html><html><title>Please sign in</title></html>"
 
 
@@ -56,7 +57,8 @@ class Feed:
             self.asked.append(time.monotonic())
             self.paths[parts.path] += 1
             fault = self.faults.pop(0) if self.faults else None
-            self.keys.add(request.headers.get("Authorization", query.get("key", "")))
+            names = ("Authorization", "APCA-API-SECRET-KEY")
+            self.keys.add("".join(filter(None, (request.headers.get(name) for name in names))) or query.get("key", ""))
         if isinstance(fault, int):
             request.send_response(fault)
             if fault == 429:
@@ -67,14 +69,18 @@ class Feed:
         if fault == "html":
             self.send(request, PAGE)
             return
-        symbol = parts.path.split("/")[-1 if parts.path.startswith("/csv") else -2]
+        symbol = self.symbol_of(parts.path, query)
+        if symbol == MARKETS:
+            listed = [] if "currencies" in parts.path else self.markets()
+            self.send(request, json.dumps(listed).encode())
+            return
         if symbol not in self.closes:
             request.send_response(404)
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
         rows = self.rows(symbol, query)
-        body = self.as_json(rows) if parts.path.startswith("/tiingo") else self.as_csv(rows)
+        body = self.body(parts.path, symbol, rows)
         if fault == "cut":
             request.send_response(200)
             request.send_header("Content-Length", str(len(body) + 1000))
@@ -83,6 +89,38 @@ class Feed:
             request.close_connection = True
             return
         self.send(request, body)
+
+    def symbol_of(self, path: str, query: dict[str, str]) -> str:
+        if path.startswith("/v2/stocks/bars"):
+            return query["symbols"]
+        if path.startswith("/api/v2/ohlc/"):
+            return path.strip("/").split("/")[-1].upper()
+        if path.startswith("/api/v2/"):
+            return MARKETS
+        return path.split("/")[-1 if path.startswith("/csv") else -2]
+
+    def body(self, path: str, symbol: str, rows: list[tuple[int, float]]) -> bytes:
+        if path.startswith("/tiingo"):
+            return self.as_json(rows)
+        if path.startswith("/v2/"):
+            bars = [{"t": f"{datetime.fromtimestamp(ts + 5 * 3600, UTC):%Y-%m-%dT%H:%M:%SZ}", "o": c, "h": c + 1, "l": c - 1,
+                     "c": c, "v": 1000, "n": 1, "vw": c} for ts, c in rows]  # fmt: skip
+            return json.dumps({"bars": {symbol: bars}, "next_page_token": None}).encode()
+        if path.startswith("/api/"):
+            bars = [{"timestamp": str(ts), "open": str(c), "high": str(c + 1), "low": str(c - 1), "close": str(c),
+                     "volume": "1000"} for ts, c in rows]  # fmt: skip
+            return json.dumps({"data": {"pair": symbol, "ohlc": bars}}).encode()
+        return self.as_csv(rows)
+
+    def markets(self) -> list[dict[str, object]]:
+        """Answer the pairs, as Bitstamp lists them: AAPL is AAP/L."""
+        return [
+            {"name": f"{name[:3]}/{name[3:]}", "market_symbol": name.lower(), "url_symbol": name.lower(), "base_currency": name[:3],
+             "counter_currency": name[3:], "base_decimals": 8, "counter_decimals": 2, "minimum_order_value": "10",
+             "base": name[:3], "quote": name[3:], "minimum_order": "10.0 USD", "trading": "Enabled",
+             "instant_order_counter_decimals": 2, "instant_and_market_orders": "Enabled", "description": f"{name[:3]} / {name[3:]}", "market_type": "SPOT"}
+            for name in self.closes
+        ]  # fmt: skip
 
     def send(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
         request.send_response(200)
@@ -93,6 +131,11 @@ class Feed:
     def rows(self, symbol: str, query: dict[str, str]) -> list[tuple[int, float]]:
         low, high = (query.get(name, other) for name, other in (("startDate", "1900-01-01"), ("endDate", "2100-01-01")))
         low, high = query.get("from", low), query.get("to", high)
+        if query.get("start", "").isdigit():
+            low = f"{datetime.fromtimestamp(int(query['start']), UTC):%Y-%m-%d}"
+            high = f"{datetime.fromtimestamp(int(query['end']), UTC):%Y-%m-%d}"
+        elif "start" in query:
+            low, high = query["start"][:10], query["end"][:10]
         closes = enumerate(self.closes[symbol])
         found = [(self.first + at * DAY, close) for at, close in closes]
         kept = [(ts, close) for ts, close in found if low <= f"{datetime.fromtimestamp(ts, UTC):%Y-%m-%d}" <= high]

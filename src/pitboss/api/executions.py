@@ -115,9 +115,10 @@ def execute(asked: ExecutionRequest, request: Request, platform: Wired, who: Who
     """Queue a screen, a strategy or a registered script by its name."""
     kind, params = _named(asked.strategy_code, asked.parameters, platform.service.sources(who))
     options = asked.options
-    limits = {"max_execution_seconds": options.max_execution_time} if options.max_execution_time else {}
+    given = {"max_execution_seconds": options.max_execution_time, "notify_on_completion": options.notify_on_completion}
     submission = Submission(
-        kind=kind, params=params, priority=options.priority, options=limits, idempotency_key=key
+        kind=kind, params=params, priority=options.priority, idempotency_key=key,
+        options={name: value for name, value in given.items() if value},
     )  # fmt: skip
     run = platform.service.submit(who, submission)
     place = platform.service.place(run)

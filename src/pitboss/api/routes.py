@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends
 from pitboss.api import (
     accounts,
     backtests,
+    chains,
+    channels,
     data,
     events,
     executions,
@@ -34,6 +36,8 @@ def api_router(responses: dict[int | str, dict[str, Any]]) -> APIRouter:
         executions,
         kinds,
         schedules,
+        chains,
+        channels,
         scripts,
         backtests,
         strategies,

@@ -29,6 +29,8 @@ COMMANDS = {
     "kinds": ("kinds:app", "List and describe the kinds of run."),
     "scripts": ("scripts:app", "List, show and check the scripts that can be run."),
     "schedules": ("schedules:app", "Have runs start by themselves."),
+    "chains": ("chains:app", "Have runs follow each other."),
+    "notify": ("notify:app", "Be told of what has happened: by mail, Slack, a webhook, …"),
     "runs": ("runs:app", "List, watch, cancel, retry and export runs."),
     "queue": ("runs:queue", "Show what waits and why, what runs, and who works."),
     "strategy": ("strategy:app", "Check, store and show strategy documents."),

@@ -134,6 +134,7 @@ class Settings(BaseSettings):
         None, description="certificate (with its chain) to serve https with, PEM"
     )
     tls_key: Annotated[Path | None, BeforeValidator(_place_or_none)] = Field(None, description="its key, PEM")
+    public_url: str = Field("", pattern=r"^(https?://\S+)?$", description="address of the desk that notices lead to")
     root_path: str = Field(
         "", pattern=r"^(/[\w.~-]+)*$", description="path under which a proxy serves the API: /pitboss"
     )

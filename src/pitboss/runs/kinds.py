@@ -96,9 +96,11 @@ class Kind:
     `resources` names what `context.resource(…)` hands out, each by the `module:function` that makes it in that process
     of a `runs.context.World`. `prepare(params, sources)` checks what the model cannot, and raises InvalidInput with
     every mistake; where the model found mistakes already it is shown the params with None in their place, so that all
-    are told at once. `report(run)` is data for people; `about(run)` says in a few words what a run was asked for, and
-    `outcome(run)` what came of it. `pinned` answers the params that do again exactly what a snapshot says.
+    are told at once. `report(run)` is data for people; `about(run)` says in a few words what a run was asked for,
+    `outcome(run)` what came of it, `news(run)` what it found that somebody may want to be told of. `pinned` answers the
+    params that do again exactly what a snapshot says.
 
+    `yields` names what a run has for one that follows it in a chain, each by the function that makes it of the run.
     `stages` names the stages of a run in their order, each with its share of the time: how far the run is as a whole
     is told by them. `item(payload)` answers what of an item is shown while the run goes on, by the names of its
     columns.
@@ -122,6 +124,8 @@ class Kind:
     report: Callable[[Run], Report] = plain_report
     about: Callable[[Run], str] = _nothing_to_say
     outcome: Callable[[Run], str] = _nothing_to_say
+    news: Callable[[Run], str] = _nothing_to_say
+    yields: Mapping[str, Callable[[Run], Any]] = field(default_factory=dict)
     pinned: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]] = _as_given
     item: Callable[[Mapping[str, Any]], Mapping[str, Value]] = plain_item
     form: Callable[[type[Params], Mapping[str, Any], Any], dict[str, Any]] = _plain_form
@@ -277,6 +281,15 @@ class Kinds(Mapping[str, Kind]):
         """Answer what came of a run in a few words, nothing where its kind cannot say."""
         return self._said(run, "outcome")
 
+    def yielded(self, run: Run) -> dict[str, Any]:
+        """Answer what a run that completed has for one that follows it, by name."""
+        kind = self.get(run.kind)
+        return {name: made(run) for name, made in kind.yields.items()} if kind is not None else {}
+
+    def news(self, run: Run) -> str:
+        """Answer what a run found that somebody may want to be told of, nothing where it found nothing."""
+        return self._said(run, "news")
+
     def item(self, run: Run, item: Mapping[str, Any]) -> Mapping[str, Value]:
         """Answer what of a finished item is shown while its run goes on."""
         kind = self.get(run.kind)
@@ -287,7 +300,7 @@ class Kinds(Mapping[str, Kind]):
             self._note(kind, "item", error)
             return plain_item(item)
 
-    def _said(self, run: Run, what: Literal["about", "outcome"]) -> str:
+    def _said(self, run: Run, what: Literal["about", "outcome", "news"]) -> str:
         kind = self.get(run.kind)
         if kind is None:
             return ""

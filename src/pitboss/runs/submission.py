@@ -13,7 +13,8 @@ from pitboss.runs.model import PRIORITIES, Checkpoint
 
 OPTIONS = {"max_execution_seconds": "seconds after which the run fails as timeout",
            "memory_limit_mb": "megabytes above which the run fails as memory",
-           "resource": "what the worker must serve, such as default or gpu"}  # fmt: skip
+           "resource": "what the worker must serve, such as default or gpu",
+           "notify_on_completion": "whether its owner's channels are told of its end"}  # fmt: skip
 _RESOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 MAX_PRIORITY = 1000
 MAX_KEY = 200
@@ -66,6 +67,10 @@ def read_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
         elif name == "resource":
             if not isinstance(value, str) or not _RESOURCE.fullmatch(value):
                 problems.append(Problem(f"'{str(value)[:40]}' is no resource", "write gpu", where="options.resource"))
+        elif name == "notify_on_completion":
+            if not isinstance(value, bool):
+                what = f"'{str(value)[:40]}' is neither true nor false"
+                problems.append(Problem(what, OPTIONS[name], where=f"options.{name}"))
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
             problems.append(Problem(f"'{name}' is not greater than 0", OPTIONS[name], where=f"options.{name}"))
     if problems:

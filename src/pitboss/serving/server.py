@@ -42,7 +42,7 @@ def run_server(settings: Settings, host: str, port: int) -> None:
     if not is_private:
         require_accounts(platform, host)
     listening = bind(host, port)
-    beside = (platform.keeper, platform.scheduler)
+    beside = (platform.keeper, *platform.routine)
     hosts = LOOPBACK.union(names_of(host), settings.allowed_hosts)
     app = create_app(platform, hosts, settings.root_path, is_private)
     trusted = settings.behind_proxy or settings.trusted_proxies

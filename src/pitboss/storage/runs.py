@@ -41,7 +41,7 @@ _WAITING = (
     .where(runs.c.kind.in_(sa.bindparam("kinds", expanding=True)), runs.c.state.in_([State.QUEUED, State.CANCELLING]))
     .limit(1)
 )
-_COLUMNS = [column for column in runs.c if column.name in Run.__dataclass_fields__]
+RUN_COLUMNS = [column for column in runs.c if column.name in Run.__dataclass_fields__]
 RECENT = 200  # completed runs from which the typical length of a kind is reckoned
 UNHELD_SECONDS = 3.0  # in which a worker should take up a cancelled run whose results are made of its checkpoint
 CANDIDATES = 200  # queued runs looked at in one claim; limits may pass over some of them
@@ -58,10 +58,12 @@ class SqlRunStore:
             if new.idempotency_key is not None:
                 self.database.lock(connection, f"idempotency {new.owner} {new.idempotency_key}")
                 known = connection.execute(
-                    sa.select(*_COLUMNS).where(runs.c.owner == new.owner, runs.c.idempotency_key == new.idempotency_key)
+                    sa.select(*RUN_COLUMNS).where(
+                        runs.c.owner == new.owner, runs.c.idempotency_key == new.idempotency_key
+                    )
                 ).one_or_none()
                 if known is not None:
-                    return _run(known)
+                    return run_of(known)
             self.database.lock(connection, "submit")
             waiting = connection.execute(
                 sa.select(sa.func.count()).select_from(runs).where(runs.c.state == State.QUEUED)
@@ -89,15 +91,15 @@ class SqlRunStore:
 
     def get(self, run_id: str) -> Run | None:
         with self.database.reading() as connection:
-            row = connection.execute(sa.select(*_COLUMNS).where(runs.c.id == run_id)).one_or_none()
-        return _run(row) if row is not None else None
+            row = connection.execute(sa.select(*RUN_COLUMNS).where(runs.c.id == run_id)).one_or_none()
+        return run_of(row) if row is not None else None
 
     def _get(self, connection: Connection, run_id: str, is_locked: bool = False) -> Run:
-        statement = sa.select(*_COLUMNS).where(runs.c.id == run_id)
-        return _run(connection.execute(statement.with_for_update() if is_locked else statement).one())
+        statement = sa.select(*RUN_COLUMNS).where(runs.c.id == run_id)
+        return run_of(connection.execute(statement.with_for_update() if is_locked else statement).one())
 
     def find(self, query: RunQuery) -> list[Run]:
-        statement = sa.select(*_COLUMNS).order_by(runs.c.serial.desc()).limit(query.limit)
+        statement = sa.select(*RUN_COLUMNS).order_by(runs.c.serial.desc()).limit(query.limit)
         if query.ids:
             statement = statement.where(runs.c.id.in_(query.ids))
         if query.states:
@@ -115,7 +117,7 @@ class SqlRunStore:
                 statement = statement.where(run_tags.c.owner == query.owner).order_by(None)
                 statement = statement.order_by(run_tags.c.serial.desc())
         with self.database.reading() as connection:
-            return [_run(row) for row in connection.execute(statement)]
+            return [run_of(row) for row in connection.execute(statement)]
 
     def positions(self, owner: str, tags: Collection[str]) -> dict[str, Hashable]:
         bears = sa.and_(run_tags.c.owner == owner, run_tags.c.tag.in_(list(tags)))
@@ -132,7 +134,7 @@ class SqlRunStore:
 
     def request_cancel(self, run_id: str, keep_partial: bool, reason: str) -> Run | None:
         with self.database.writing() as connection:
-            statement = sa.select(*_COLUMNS).where(runs.c.id == run_id).with_for_update()
+            statement = sa.select(*RUN_COLUMNS).where(runs.c.id == run_id).with_for_update()
             row = connection.execute(statement).one_or_none()
             if row is None:
                 return None
@@ -291,10 +293,10 @@ class SqlRunStore:
         if not self._has_any(condition):
             return []
         with self.database.writing() as connection:
-            statement = sa.select(*_COLUMNS).where(condition).with_for_update(skip_locked=True)
+            statement = sa.select(*RUN_COLUMNS).where(condition).with_for_update(skip_locked=True)
             rows = connection.execute(statement).all()
             now = self.database.clock(connection)
-            return [self._recover_one(connection, _run(row), now, decide) for row in rows]
+            return [self._recover_one(connection, run_of(row), now, decide) for row in rows]
 
     def _recover_one(self, connection: Connection, run: Run, now: float, decide: Callable[[Run], Move]) -> Run:
         if run.state is State.CANCELLING and run.worker_id and _may_be_taken_up(run):
@@ -312,7 +314,7 @@ class SqlRunStore:
             now = self.database.clock(connection)
             columns = [runs.c[name] for name in Waiting.__dataclass_fields__]
             queued = sa.select(*columns).where(runs.c.state == State.QUEUED)
-            active = sa.select(*_COLUMNS).where(runs.c.state.in_(_ACTIVE)).order_by(runs.c.claimed_at)
+            active = sa.select(*RUN_COLUMNS).where(runs.c.state.in_(_ACTIVE)).order_by(runs.c.claimed_at)
             recent = (
                 sa.select(runs.c.kind, (runs.c.ended_at - runs.c.started_at).label("seconds"))
                 .where(runs.c.state == State.COMPLETED)
@@ -324,7 +326,7 @@ class SqlRunStore:
             return QueueSnapshot(
                 now,
                 [Waiting(*row) for row in connection.execute(queued.order_by(*claiming_order(now, ageing_seconds)))],
-                [_run(row) for row in connection.execute(active)],
+                [run_of(row) for row in connection.execute(active)],
                 read_workers(connection, self.database.now()),
                 {kind: float(seconds) for kind, seconds in connection.execute(typical) if seconds},
                 read_failed_starts(connection),
@@ -382,6 +384,7 @@ def _discard(connection: Connection, run: Run) -> None:
     connection.execute(items.values(payload={"key": "", "item": {}, "discarded": True}))
 
 
-def _run(row: Row[Any]) -> Run:
+def run_of(row: Row[Any]) -> Run:
+    """Answer the run of a row."""
     values = dict(row._mapping)
     return Run(**values | {"state": State(values["state"]), "tags": tuple(values["tags"])})

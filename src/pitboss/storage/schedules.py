@@ -56,7 +56,8 @@ class SqlSchedules:
         with self.database.writing() as connection:
             if not connection.execute(seen).rowcount:
                 return False
-            rows = [asdict(tick) | {"state": tick.state.value} for tick in found]
+            now = self.database.clock(connection)
+            rows = [asdict(tick) | {"state": tick.state.value, "changed_at": now} for tick in found]
             connection.execute(self.database.insert(ticks).on_conflict_do_nothing(), rows)
         return True
 
@@ -75,7 +76,8 @@ class SqlSchedules:
             ticks.c.schedule_id == tick.schedule_id, ticks.c.at == tick.at, ticks.c.state == TickState.DUE.value
         )
         with self.database.writing() as connection:
-            connection.execute(statement.values(state=tick.state.value, run_id=tick.run_id, note=tick.note))
+            values = {"state": tick.state.value, "run_id": tick.run_id, "note": tick.note}
+            connection.execute(statement.values(**values, changed_at=self.database.now()))
 
     def ticks(self, schedule_id: str, limit: int) -> list[Tick]:
         statement = sa.select(ticks).where(ticks.c.schedule_id == schedule_id).order_by(ticks.c.at.desc()).limit(limit)
@@ -116,5 +118,5 @@ def _schedule(row: sa.Row[Any]) -> Schedule:
 
 
 def _tick(row: sa.Row[Any]) -> Tick:
-    values = {column.name: row._mapping[column] for column in ticks.c}
+    values = {column.name: row._mapping[column] for column in ticks.c if column.name != "changed_at"}
     return Tick(**values | {"state": TickState(values["state"])})

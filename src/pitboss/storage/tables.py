@@ -88,6 +88,7 @@ Index("ix_runs_state_serial", runs.c.state, runs.c.serial)
 Index("ix_runs_state", runs.c.state, runs.c.priority, runs.c.queued_at)
 Index("ix_runs_worker", runs.c.worker_id, runs.c.state)
 Index("ix_runs_subject_state", runs.c.subject, runs.c.state)
+Index("ix_runs_owner_ended", runs.c.owner, runs.c.ended_at)
 Index("ix_runs_unthinned", runs.c.ended_at)  # where thinned_at is null, says the migration that makes it
 
 subjects = Table(
@@ -338,8 +339,54 @@ ticks = Table(
     Column("state", String(8), nullable=False),
     Column("run_id", String(36)),
     Column("note", String(500), nullable=False),
+    Column("changed_at", Float, nullable=False),
     PrimaryKeyConstraint("schedule_id", "at", name="pk_ticks"),
 )
 Index("ix_ticks_state", ticks.c.state, ticks.c.at)
+
+# where somebody is told of what has happened; the address is a secret
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("name", String(32), nullable=False),
+    Column("news", JSON, nullable=False),  # of what
+    Column("seen_until", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("owner", "name", name="uq_channels_owner_name"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("channel_id", String(36), ForeignKey("channels.id"), nullable=False),
+    Column("key", String(200), nullable=False),  # what it is about: one of each, whoever found it
+    Column("title", String(300), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Float, nullable=False),
+    Column("error", String(300), nullable=False),
+    Column("created_at", Float, nullable=False),
+    PrimaryKeyConstraint("channel_id", "key", name="pk_notices"),
+)
+Index("ix_notices_due", notices.c.state, notices.c.due_at)
+
+chains = Table(
+    "chains",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("links", JSON, nullable=False),
+    Column("runs", JSON, nullable=False),  # those of the first links
+    Column("state", String(16), nullable=False),
+    Column("note", String(500), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+Index("ix_chains_owner", chains.c.owner, chains.c.created_at)
+Index("ix_chains_state", chains.c.state)
 
 OWNED = tuple(table for table in metadata.sorted_tables if "owner" in table.c)

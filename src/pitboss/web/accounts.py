@@ -15,6 +15,7 @@ from pitboss.core.errors import InvalidInput, TooManyGuesses, Unauthorized
 from pitboss.core.principal import LOCAL
 from pitboss.core.settings import describe_settings
 from pitboss.http.signing import sign_out_of, signed_in
+from pitboss.routine.channels import News
 from pitboss.web.pages import THEME_COOKIE, THEMES, Desk, Open, Visit
 
 router = APIRouter()
@@ -74,6 +75,8 @@ def _context(visit: Visit, **more: Any) -> dict[str, Any]:
         "secrets": platform.vault.all(me) if visit.may_run else [], "new_token": "", "problem": None,
         "users": platform.accounts.all(me) if has_accounts and me.is_operator else [],
         "roles": [role.value for role in Role],
+        "channels": [platform.channels.described(each) for each in platform.channels.all(me)] if visit.may_run else [],
+        "all_news": [each.value for each in News],
         "described": describe_settings(platform.settings) if me.is_operator else [],
     } | more  # fmt: skip
 

@@ -38,6 +38,7 @@ NAVIGATION: tuple[Item, ...] = (
     ("/", "Board", "layout-dashboard"),
     ("/new", "New run", "plus"),
     ("/library", "Library", "library"),
+    ("/schedules", "Schedules", "clock"),
     ("/strategies", "Strategies", "code"),
     ("/data", "Data", "database"),
     ("/queue", "Queue", "server"),

@@ -5,13 +5,31 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends
 
 from pitboss.http.access import admitting
-from pitboss.web import accounts, board, compare, data, library, live, new, results, runs, secrets, shares, strategies
+from pitboss.web import (
+    accounts,
+    board,
+    channels,
+    compare,
+    data,
+    library,
+    live,
+    new,
+    results,
+    runs,
+    schedules,
+    secrets,
+    shares,
+    strategies,
+)
 from pitboss.web import system as queue
 from pitboss.web.access import ACCESS
 from pitboss.web.live import Opener
 from pitboss.web.running import open_run
 
-PAGES = (board, live, new, runs, results, compare, library, strategies, data, queue, accounts, secrets, shares)
+PAGES = (
+    board, live, new, runs, results, compare, library, schedules, strategies, data, queue, accounts, channels, secrets,
+    shares,
+)  # fmt: skip
 OPENERS: dict[str, Opener] = {
     "board": board.open_board, "library": library.open_library, "queue": queue.open_queue, "run": open_run,
 }  # fmt: skip

@@ -31,18 +31,22 @@ def feed():
         yield feed
 
 
-@pytest.fixture(params=["csv", "tiingo"])
+@pytest.fixture(params=["csv", "tiingo", "alpaca"])
 def fed(request, feed, tmp_path):
     return made(request.param, feed, tmp_path)
 
 
 def made(kind, feed, folder, per_minute=6000.0):
-    urls = {"csv": f"{feed.url}/csv/{{symbol}}?from={{start}}&to={{end}}&key={{key}}", "tiingo": feed.url}
+    urls = {
+        "csv": f"{feed.url}/csv/{{symbol}}?from={{start}}&to={{end}}&key={{key}}",
+        "tiingo": feed.url,
+        "alpaca": feed.url,
+    }
     config = {"type": kind, "url": urls[kind], "per_minute": per_minute}
-    if kind == "tiingo":
+    if kind in ("tiingo", "alpaca"):
         config["secret"] = "KEY"
     source = source_of("mine", {"mine": config})
-    return Fed(source, BarStore(LocalFiles(folder)), Web("mine", folder / "sources", source.per_minute), "s3cret")
+    return Fed(source, BarStore(LocalFiles(folder)), Web("mine", folder / "sources", source.per_minute), "key:s3cret")
 
 
 def closes(fed, symbol="AAPL"):
@@ -156,3 +160,18 @@ def test_a_source_that_is_configured_wrong_is_told(config, message):
     assert any(message in problem.message for problem in told.value.problems)
     with pytest.raises(InvalidInput, match="there is no source 'other'"):
         source_of("other", {"mine": config})
+
+
+def test_an_exchange_is_asked_by_ccxt_page_by_page(feed, tmp_path, monkeypatch):
+    monkeypatch.setattr("pitboss.market.sources.web.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("pitboss.market.sources.exchanges.PAGE_BARS", 12)
+    config = {"type": "ccxt", "exchange": "bitstamp", "url": feed.url, "per_minute": 6000.0}
+    web = Web("mine", tmp_path / "sources", 6000.0)
+    fed = Fed(source_of("mine", {"mine": config}), BarStore(LocalFiles(tmp_path)), web)
+    feed.faults = [503]
+    assert fed.update("AAP/L", DAILY, START).added == 30
+    assert closes(fed, "AAP/L") == CLOSES[:30]
+    with pytest.raises(SourceFailed, match="mine: bitstamp does not have market symbol NO/PE"):
+        fed.update("NO/PE", DAILY, START)
+    with pytest.raises(SourceFailed, match="ccxt knows no exchange 'nowhere'"):
+        Fed(source_of("x", {"x": config | {"exchange": "nowhere"}}), fed.store, web).update("AAP/L", DAILY, START)

@@ -11,7 +11,7 @@ import pytest
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.market import readers, sources
+from pitboss.market import inputs, readers
 from pitboss.market.catalog import check_symbol
 from pitboss.market.frames import between, to_arrays
 from pitboss.market.options import ImportOptions
@@ -180,13 +180,13 @@ def test_bars_of_another_age_are_refused(catalog, tmp_path):
         imported(catalog, tmp_path, lines("99999999999", "100000000019000"), max_lost=100.0)
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress, sources.zstd.compress], ids=["plain", "gzip", "zstd"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, inputs.zstd.compress], ids=["plain", "gzip", "zstd"])
 def test_a_file_that_memory_would_not_hold_is_refused_on_the_way(catalog, tmp_path, monkeypatch, pack):
     """A few kilobytes may unpack to gigabytes: that must end neither the server nor the machine."""
     path = tmp_path / "bomb.csv"
     path.write_bytes(pack(b"ts,open,high,low,close\n" + b"2024-01-01,1,1,1,1\n" * 3_000_000))
-    monkeypatch.setattr(sources, "free_memory", lambda: 400 << 20)
-    monkeypatch.setattr(sources, "PIECE_BYTES", 1 << 20)
+    monkeypatch.setattr(inputs, "free_memory", lambda: 400 << 20)
+    monkeypatch.setattr(inputs, "PIECE_BYTES", 1 << 20)
     monkeypatch.setattr(readers, "_by_ticker", lambda *_: pytest.fail("it was read to its end"))
     with pytest.raises(InvalidInput) as refused:
         catalog.import_file(path, "T", parse_timeframe("1d"))

@@ -3,7 +3,7 @@
 from pitboss.kinds.screen.form import screen_form
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.kinds.screen.prepare import pinned, prepare
-from pitboss.kinds.screen.report import about_of, item_of, outcome_of, report_of
+from pitboss.kinds.screen.report import about_of, item_of, news_of, outcome_of, passed_of, report_of
 from pitboss.runs.kinds import Family, Kind
 
 KIND = Kind(
@@ -19,6 +19,8 @@ KIND = Kind(
     report=report_of,
     about=about_of,
     outcome=outcome_of,
+    news=news_of,
+    yields={"passed": passed_of},
     item=item_of,
     pinned=pinned,
     form=screen_form,

@@ -269,6 +269,7 @@ def results(ranking: _Ranking, total: int, context: RunContext) -> dict[str, Any
         "rows": 0 if rows is None else len(rows),
         "worth": [] if worth is None else worth.filter(pl.col("group").is_in([*GROUPS, *COMPARED])).to_dicts(),
         "tried": snapshot["tried"],
+        "passed_tickers": " ".join(item["ticker"] for item in passed),
         "best": passed[:BEST],
         "failed": [item for item in items if item["date"] is None][:BEST],
         "artifacts": artifacts,

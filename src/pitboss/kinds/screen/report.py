@@ -9,6 +9,7 @@ from pitboss.runs.model import Run
 from pitboss.runs.report import Column, Download, Figure, Note, Report, Table, Unit
 
 COMPARED = "passed less universe"
+NEWS = 10  # tickers that are named
 SHOWN = 6  # metrics of an item while the screen runs
 
 
@@ -57,6 +58,18 @@ def outcome_of(run: Run) -> str:
     """Answer how many passed."""
     result = run.result or {}
     return f"{result['passed']} of {result['tickers']} passed" if "passed" in result else ""
+
+
+def news_of(run: Run) -> str:
+    """Answer which tickers passed, the best of them."""
+    best = (run.result or {}).get("best", [])
+    shown = ", ".join(f"{item['ticker']} {item['score']:g}" for item in best[:NEWS])
+    return f"passed: {shown}" + (f" and {len(best) - NEWS} more" if len(best) > NEWS else "") if best else ""
+
+
+def passed_of(run: Run) -> list[str]:
+    """Answer the tickers that passed, the best first."""
+    return str((run.result or {}).get("passed_tickers", "")).split()
 
 
 def item_of(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from pitboss.market.sources import SourceFailed
 
+T = TypeVar("T")
 ATTEMPTS = 6
 FIRST_WAIT, MOST_WAIT = 0.5, 60.0  # seconds
 MOST_RETRY_AFTER = 3600.0
@@ -53,9 +54,32 @@ class Web:
                 raise SourceFailed(f"{self.name} has no address: {error}", "mend its url in the settings") from None
             if answer.status_code in _TRANSIENT:
                 reason = f"status {answer.status_code}"
-                self._hold(_retry_after(answer))
+                self._hold(_seconds(answer.headers.get("Retry-After", "")))
                 continue
             return self._checked(answer)
+        raise SourceFailed(f"{self.name} does not answer: {reason}", "try again later")
+
+    def call(self, ask: Callable[[], T], lost: tuple[type[Exception], ...], refused: tuple[type[Exception], ...]) -> T:
+        """Answer what a library answers that speaks to the source itself; `lost` are the errors after which it is asked
+        again, `refused` those after which it is not. Raises SourceFailed."""
+        reason, wait = "", FIRST_WAIT
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                self.wait(wait * random.uniform(0.5, 1.0))
+                wait = min(2 * wait, MOST_WAIT)
+            self._take_turn()
+            try:
+                return ask()
+            except (*lost, *refused) as error:
+                status = _status_of(error)
+                self._check(status, getattr(error, "doc", "").encode())
+                reason = str(error).splitlines()[0][:200] if str(error) else f"status {status}"
+                if isinstance(error, refused) and status not in _TRANSIENT:
+                    raise SourceFailed(f"{self.name}: {reason}", "check the symbol and the key") from None
+                self._hold(_retry_after_of(error))
+            except Exception as error:  # a library that stumbles over an answer: this symbol's trouble, not the run's
+                what = f"{self.name}: its library fails: {type(error).__name__}: {error}"[:300]
+                raise SourceFailed(what, "update the library, or tell its makers") from None
         raise SourceFailed(f"{self.name} does not answer: {reason}", "try again later")
 
     def json(self, url: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
@@ -68,18 +92,21 @@ class Web:
             raise SourceFailed(f"{self.name} answered no JSON: {shown}", "look at the address in a browser") from None
 
     def _checked(self, answer: httpx.Response) -> bytes:
-        if answer.status_code in (401, 403):
-            raise SourceFailed(f"{self.name} refuses the key (status {answer.status_code})", "check the secret")
-        if answer.status_code >= 400:
-            said = answer.content[:120].decode(errors="replace").strip()
-            raise SourceFailed(f"{self.name} answered with status {answer.status_code}: {said}", "check the symbol")
-        content = answer.content
+        self._check(answer.status_code, answer.content)
+        return answer.content
+
+    def _check(self, status: int, content: bytes) -> None:
+        """Raise SourceFailed for an answer that is no data, and would be none if one asked again."""
+        if status in (401, 403):
+            raise SourceFailed(f"{self.name} refuses the key (status {status})", "check the secret")
+        if status >= 400 and status not in _TRANSIENT:
+            said = content[:120].decode(errors="replace").strip()
+            raise SourceFailed(f"{self.name} answered with status {status}: {said}", "check the symbol")
         if content.lstrip()[:1] == b"<":
             title = _TITLE.search(content)
             said = f": {title[1].decode(errors='replace').strip()[:80]}" if title else ""
             what = f"{self.name} answered a web page instead of data{said}"
             raise SourceFailed(what, "it may want a key, or have moved: look at the address in a browser")
-        return content
 
     def _take_turn(self) -> None:
         """Wait until this process may ask: a file that all processes of this host hold in turn tells when."""
@@ -101,6 +128,21 @@ class Web:
             _write(file, max(_read(file), time.time() + seconds))
 
 
+def _status_of(error: Exception) -> int:
+    """Answer the status that a library's error was made of, 0 where it does not tell."""
+    try:
+        return int(getattr(error, "status_code", 0) or 0)
+    except (TypeError, ValueError, AttributeError):
+        return 0
+
+
+def _retry_after_of(error: Exception) -> float:
+    """Answer the seconds that a source asks to wait, by the answer that a library's error keeps; 0 without."""
+    answer = getattr(getattr(error, "_http_error", error), "response", None)
+    headers = getattr(answer, "headers", None)
+    return _seconds(headers.get("Retry-After", "")) if headers else 0.0
+
+
 def _read(file: Any) -> float:
     file.seek(0)
     try:
@@ -117,9 +159,8 @@ def _write(file: Any, moment: float) -> None:
     file.flush()
 
 
-def _retry_after(answer: httpx.Response) -> float:
-    """Answer the seconds that a source asks to wait, 0 where it does not say."""
-    text = answer.headers.get("Retry-After", "")
+def _seconds(text: str) -> float:
+    """Read a `Retry-After`: seconds, or a date; 0 for what is neither."""
     try:
         return min(float(text), MOST_RETRY_AFTER)
     except ValueError:

@@ -1,0 +1,67 @@
+"""Crypto exchanges, by ccxt (https://docs.ccxt.com): raw bars, paged by time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from pitboss.market.sources import SourceFailed, SourceType, Wanted
+from pitboss.market.sources.web import Web
+
+PAGE_BARS = 500  # that every exchange gives at once
+_UNITS = {"mo": "M"}  # what ccxt calls otherwise
+
+
+def fetch(config: Mapping[str, Any], secret: str, web: Web, wanted: Wanted) -> Iterator[pl.DataFrame]:
+    """Yield pages of PAGE_BARS; see `SourceType`."""
+    exchange = _exchange(config, secret)
+    timeframe = str(wanted.timeframe)
+    for ours, theirs in _UNITS.items():
+        timeframe = timeframe.replace(ours, theirs)
+    import ccxt
+
+    lost, refused = (ccxt.NetworkError,), (ccxt.ExchangeError,)
+    step = PAGE_BARS * wanted.timeframe.micros
+    for low in range(wanted.since, wanted.until, step):
+        count = min(step, wanted.until - low) // wanted.timeframe.micros + 1
+        ask = partial(exchange.fetch_ohlcv, wanted.symbol, timeframe, low // 1000, int(count))
+        rows = web.call(ask, lost, refused)
+        if rows:
+            yield _frame(rows)
+
+
+def _exchange(config: Mapping[str, Any], secret: str) -> Any:
+    try:
+        import ccxt
+    except ModuleNotFoundError:
+        raise SourceFailed("ccxt is not installed", "pip install 'pitboss[sources]'") from None
+    name = str(config["exchange"])
+    if name not in ccxt.exchanges:
+        raise SourceFailed(f"ccxt knows no exchange '{name[:40]}'", "see ccxt.exchanges")
+    key, _, private = secret.partition(":")
+    options = {"enableRateLimit": False, "timeout": 30_000} | ({"apiKey": key, "secret": private} if key else {})
+    made = getattr(ccxt, name)(options)
+    if config.get("url"):  # another host with the same interface
+        made.urls["api"] = _moved(made.urls["api"], str(config["url"]))
+    return made
+
+
+def _moved(addresses: Any, url: str) -> Any:
+    """Answer addresses on another host, with the paths that they had."""
+    if isinstance(addresses, dict):
+        return {name: _moved(each, url) for name, each in addresses.items()}
+    _, _, path = str(addresses).partition("://")[2].partition("/")
+    return f"{url.rstrip('/')}/{path}"
+
+
+def _frame(rows: list[list[float]]) -> pl.DataFrame:
+    names = ("open", "high", "low", "close", "volume")
+    columns = {name: [float(row[at]) for row in rows] for at, name in enumerate(names, 1)}
+    moments = pl.Series([int(row[0]) * 1000 for row in rows]).cast(pl.Datetime("us", "UTC"))
+    return pl.DataFrame({"ts": moments, **columns})
+
+
+SOURCE = SourceType(name="ccxt", fetch=fetch, prices="raw", needs=("exchange",), may=("url",), per_minute=60.0)
