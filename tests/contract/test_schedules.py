@@ -95,7 +95,7 @@ def test_one_run_for_each_of_a_thousand_times_however_servers_die_and_clocks_jum
         return Scheduler(Mortal(store, dice), Mortal(service, dice), lambda _: LOCAL, clock)
 
     servers = [server(clock) for clock in clocks]
-    end = START + 32 * DAY
+    end = START + (32 if database.is_sqlite else 8) * DAY  # a thousand times, or a quarter of that over the network
     while clocks[0].true < end:
         for clock in clocks:
             clock.true += 1700.0
@@ -117,7 +117,7 @@ def test_one_run_for_each_of_a_thousand_times_however_servers_die_and_clocks_jum
     expected = {
         (schedule.id, tick) for schedule in made for tick in read_when(schedule.when, schedule.zone).between(START, end)
     }
-    assert len(expected) > 1000
+    assert len(expected) > (1000 if database.is_sqlite else 250)
     ticks = {(tick.schedule_id, tick.at): tick for each in made for tick in store.ticks(each.id, 10_000)}
     early = {key for key in ticks if key[1] > end}  # found by a clock that was ahead
     assert ticks.keys() - early == expected, "none is missed"

@@ -29,7 +29,7 @@ from support.terminal import at_the_question
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "share-a-server.md").read_text()
 PASSWORD = "correct horse battery"
 NAME = "pitboss.example.com"
-TRIES = int(os.environ.get("PITBOSS_TEST_TRIES", 60))  # of each name, whose times are compared
+TRIES = int(os.environ.get("PITBOSS_TEST_TRIES", 40))  # of each name, whose times are compared
 
 
 def shared(folder, *names, **accounts):
