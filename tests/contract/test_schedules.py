@@ -121,8 +121,9 @@ def test_one_run_for_each_of_a_thousand_times_however_servers_die_and_clocks_jum
     ticks = {(tick.schedule_id, tick.at): tick for each in made for tick in store.ticks(each.id, 10_000)}
     early = {key for key in ticks if key[1] > end}  # found by a clock that was ahead
     assert ticks.keys() - early == expected, "none is missed"
-    assert all(tick.state == "queued" for tick in ticks.values())
-    assert Counter(run.id for run in runs) == Counter(tick.run_id for tick in ticks.values()), "none is doubled"
+    assert all(tick.state == "queued" for key, tick in ticks.items() if key not in early)
+    queued = Counter(tick.run_id for tick in ticks.values() if tick.run_id)
+    assert Counter(run.id for run in runs) == queued, "none is doubled"
 
 
 @pytest.mark.parametrize(("catch_up", "states"), [
