@@ -18,12 +18,14 @@ import imports
 import kernels
 import load
 import queues
+import screens
 import streams
 from table import markdown
 
 PARTS = {
     "kernels": kernels,
     "engine": engine,
+    "screens": screens,
     "imports": imports,
     "cli": cli,
     "load": load,

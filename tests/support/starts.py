@@ -89,7 +89,7 @@ FAULTS = {
 ALIKE = () if os.environ.get("PITBOSS_TEST_ALL") else (
     "a worker that ends without a word", "a worker whose packages are gone", "a worker that may write no file",
     "a file where the folder of logs should be", "a fork server that ends without a word",
-    "a fork server without memory",
+    "a fork server without memory", "a fork server without descriptors", "a worker without memory",
 )  # fmt: skip
 USUAL = [name for name in FAULTS if name not in ALIKE]
 

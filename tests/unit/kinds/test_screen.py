@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from contextlib import closing
 from types import SimpleNamespace
 
 import polars as pl
@@ -181,3 +184,15 @@ def test_members_are_judged_while_they_are_members(folder):
     assert items_of(messages)["T01"]["date"] == "2020-02-10"
     rows = pl.read_parquet(folder / "artifacts" / "run-in-memory" / "rows.parquet")
     assert rows.filter(pl.col("ticker") == "T02")["date"].min().day == 5
+
+
+def test_results_are_a_database_too(folder):
+    result, messages = screened(folder)
+    with closing(sqlite3.connect(folder / "artifacts" / "run-in-memory" / "results.sqlite")) as database:
+        (run,) = database.execute("SELECT strategy_code, date, processed_tickers, passed_count FROM strategy_run")
+        rows = database.execute("SELECT ticker, passed, score, reasons FROM strategy_result").fetchall()
+    assert run == ("rising", LAST, 31, result["passed"])
+    items = items_of(messages)
+    assert {row[0]: (bool(row[1]), row[2], json.loads(row[3])) for row in rows} == {
+        ticker: (item["passed"], item["score"], item["reasons"]) for ticker, item in items.items()
+    }

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,11 @@ from pitboss.core.timeframe import Timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.kinds.documents.bars import save_frame
 from pitboss.kinds.documents.feeds import feed_of
+from pitboss.kinds.screen.export import write_sqlite
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.kinds.screen.prepare import Request, identity_of, last_session, read_request
 from pitboss.market.catalog import name_of
+from pitboss.market.dates import range_of
 from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext
 from pitboss.screening.evaluate import INSUFFICIENT, Judged, judge
@@ -46,13 +49,14 @@ def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
     document = read_screen(snapshot["screen"]["text"])
     reasons: dict[str, str] = {}
     if "source" in snapshot:
-        reasons = _fetched(context, [*sorted(document.symbols), *tickers], document.timeframe)
+        reasons = _fetched(params, context, [*sorted(document.symbols), *tickers], document.timeframe)
     else:
         context.begin_stage("data")
     store = context.resource("bars").at(snapshot["places"])
     date = snapshot["date"]
     if date == "":
-        date = last_session(store.fitting(document.timeframe)[each] for each in tickers if each not in reasons)
+        stored = store.fitting(document.timeframe)
+        date = last_session(stored[each] for each in tickers if each in stored)
     request = read_request(params, snapshot["screen"]["text"], date)
     others = {symbol: store.load(symbol, document.timeframe) for symbol in document.symbols}
     if "source" not in snapshot:
@@ -85,19 +89,26 @@ def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
     return results(ranking, len(tickers), context)
 
 
-def _fetched(context: RunContext, symbols: list[str], timeframe: Timeframe) -> dict[str, str]:
-    """Fetch what is missing of each symbol, and answer why there are no bars of some."""
+def _fetched(
+    params: ScreenParams, context: RunContext, symbols: list[str], timeframe: Timeframe
+) -> dict[str, str]:  # fmt: skip
+    """Fetch what is missing of each symbol up to the last date that is judged, and answer why there are no bars of
+    some."""
+    _, until = range_of(None, params.date or params.end)
     feed = feed_of(context, BarStore(context.files, context.snapshot["home"]))
     asked_at, reasons = time.time() - FRESH_SECONDS, {}
     context.begin_stage("data", len(symbols))
     for number, symbol in enumerate(symbols, 1):
         context.check_cancel()
+        series = None
         try:
-            feed.update(symbol, timeframe, FIRST, asked_at)
+            series = feed.store.describe(name_of(symbol, timeframe, feed.store.home))
+            if series is None or until is None or series.last < until - timeframe.micros:
+                feed.update(symbol, timeframe, FIRST, asked_at)
         except RunCancelled:
             raise
         except PitbossError as error:
-            if feed.store.describe(name_of(symbol, timeframe, feed.store.home)) is None:
+            if series is None:
                 reasons[symbol] = str(error)[:LONGEST_REASON]
             else:
                 context.log(f"{symbol} is not brought up to date: {error}"[:LONGEST_REASON], "warning")
@@ -258,14 +269,22 @@ def results(ranking: _Ranking, total: int, context: RunContext) -> dict[str, Any
     if worth is not None:
         artifacts.append(save_frame(context, "worth", worth))
     known = [item for item in items if item["date"] is not None]
+    date = max((item["date"] for item in known), default=None)
     passed = [item for item in items if item["passed"]]
+    described = {
+        "strategy_code": snapshot["screen"]["name"], "date": date, "total_tickers": total,
+        "processed_tickers": len(items), "passed_count": len(passed),
+        "parameters": json.dumps(dict(context.params.get("parameters") or {}), sort_keys=True),
+    }  # fmt: skip
+    write = partial(write_sqlite, run_id=context.run_id, run=described, items=items)
+    context.save_artifact("results.sqlite", write, "application/vnd.sqlite3")
     return {
         "tickers": len(items),
         "total": total,
         "passed": len(passed),
         "unknown": len(items) - len(known),
         "classes": dict(Counter(item["class"] for item in items)),
-        "date": max((item["date"] for item in known), default=None),
+        "date": date,
         "rows": 0 if rows is None else len(rows),
         "worth": [] if worth is None else worth.filter(pl.col("group").is_in([*GROUPS, *COMPARED])).to_dicts(),
         "tried": snapshot["tried"],

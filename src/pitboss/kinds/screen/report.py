@@ -35,7 +35,11 @@ def report_of(run: Run) -> Report:
         ],
         notes=[*_source_notes(run), *_doubts(result)],
         tables=[*_worth(result), _passed(result), *_all(result), *_failed(result)],
-        downloads=[Download(artifact=name, title=name.removesuffix(".parquet")) for name in result["artifacts"]],
+        downloads=[
+            *(Download(artifact=name, title=name.removesuffix(".parquet")) for name in result["artifacts"]),
+            *([Download(artifact="passed.txt", title="passed, as text")] if result["rows"] else []),
+            Download(artifact="results.sqlite", title="SQLite"),
+        ],
     )  # fmt: skip
 
 
