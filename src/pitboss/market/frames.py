@@ -90,7 +90,8 @@ def conform(frame: pl.DataFrame) -> pl.DataFrame:
     if not frame.schema["ts"].is_temporal():
         raise InvalidInput(f"column 'ts' is {frame.schema['ts']}", "make it a datetime in UTC", "bars")
     if frame.schema["ts"] == SCHEMA["ts"] and all(frame.schema[n] == pl.Float64 for n in COLUMNS[1:]):
-        return frame.select(*COLUMNS[:-1], pl.col("volume").fill_null(float("nan")))
+        bars = frame[list(COLUMNS)]  # a query of Polars costs more than all that a screen asks of a symbol
+        return bars if not bars["volume"].null_count() else bars.with_columns(pl.col("volume").fill_null(float("nan")))
     zone = getattr(frame.schema["ts"], "time_zone", None)
     ts = pl.col("ts").cast(pl.Datetime("us")) if zone is None else pl.col("ts").dt.convert_time_zone("UTC")
     if zone is None:

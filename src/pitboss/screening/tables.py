@@ -14,7 +14,8 @@ POINTS = "points of "
 
 
 def rows_frame(judged: Judged, ticker: str, here: npt.NDArray[np.int64]) -> pl.DataFrame:
-    """Answer a row for each of some bars, by their places: HEAD, the metrics, then each criterion's points."""
+    """Answer a row for each of some bars, by their places, as `joined` takes them: HEAD, the metrics, then each
+    criterion's points."""
     words = dict(judged.labels)
     kinds = words.pop("class", None)
     columns: dict[str, object] = {
@@ -28,8 +29,16 @@ def rows_frame(judged: Judged, ticker: str, here: npt.NDArray[np.int64]) -> pl.D
     columns |= {name: values[here] for name, values in judged.measures.items()}
     columns |= {name: pl.Series(values[here], dtype=pl.String) for name, values in words.items()}
     columns |= {f"{POINTS}{name}": values[here] for name, values in (*judged.points.items(), *judged.extra.items())}
-    frame = pl.DataFrame(columns).with_columns(pl.col("date").cast(pl.Datetime("us", "UTC")))
-    return frame.with_columns(pl.col(pl.Float64).fill_nan(None))
+    return pl.DataFrame(columns)
+
+
+def joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """Answer the rows of several tickers, the latest date first and the best of each: dates are moments, and what is
+    not known is null."""
+    frame = pl.concat(frames).with_columns(
+        pl.col("date").cast(pl.Datetime("us", "UTC")), pl.col(pl.Float64).fill_nan(None)
+    )
+    return frame.sort("date", "score", "ticker", descending=[True, True, False])
 
 
 def metric_names(screen: Screen) -> list[str]:

@@ -31,7 +31,7 @@ from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext
 from pitboss.screening.evaluate import INSUFFICIENT, Judged, judge
 from pitboss.screening.reader import read_screen
-from pitboss.screening.tables import rows_frame, text_lines
+from pitboss.screening.tables import joined, rows_frame, text_lines
 from pitboss.screening.worth import COMPARED, GROUPS, forward_names, forward_returns, worth_of
 
 Item = dict[str, Any]
@@ -153,10 +153,9 @@ class _Screening:
         items = sorted(
             self.items.values(), key=lambda item: (not item["passed"], -(item["score"] or 0.0), item["ticker"])
         )
-        rows = pl.concat(self.frames) if self.frames else None
         return _Ranking(
             items,
-            None if rows is None else rows.sort("date", "score", "ticker", descending=[True, True, False]),
+            joined(self.frames) if self.frames else None,
             worth_of(pl.concat(self.returns), self.request.horizons, tried) if self.returns else None,
         )
 
