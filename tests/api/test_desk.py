@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -300,3 +301,38 @@ def test_a_card_of_the_library_is_made_anew_when_it_has_changed(world):
     platform.backtests.remark(eve, second.id, ["best"], None)
     last = {card.saved.id: card for card in cards.all()}
     assert (last[first.id].active, last[first.id].last.id, last[second.id].remarks.tags) == (None, run.id, ("best",))
+
+
+def test_schedules_and_channels_are_kept_and_what_is_wrong_is_told_in_the_form(world):
+    platform, http = world
+    csrf = signed_in(http, "ann")
+    schedule = {"csrf_token": csrf, "do": "add", "name": "evening", "kind": "backtest", "when": "0 18 * * 1-5",
+                "zone": "Europe/Berlin", "params": json.dumps(BACKTEST)}  # fmt: skip
+    for wrong, said in (({"when": "0 0 31 2 *"}, "Bad day-of-month"), ({"params": "{"}, "the params are no JSON"),
+                        ({"kind": "nothing"}, "unknown kind"), ({"params": "[]"}, "the params are no mapping")):  # fmt: skip
+        answer = http.post("/schedules", data=schedule | wrong, headers=HTML)
+        assert answer.status_code == 422
+        assert said in answer.text
+        assert 'value="evening"' in answer.text, "what was written stays"
+    assert http.post("/schedules", data=schedule, headers=HTML, follow_redirects=False).status_code == 303
+    page = http.get("/schedules", headers=HTML).text
+    assert "Europe/Berlin" in page
+    assert page.count("<td>") >= 10
+    run = platform.service.submit(Principal("ann"), Submission(kind="backtest", params=BACKTEST))
+    assert "SYN" in http.get(f"/schedules?from={run.id}", headers=HTML).text
+    for what in ("pause", "resume", "remove"):
+        http.post("/schedules", data={"csrf_token": csrf, "do": what, "name": "evening"})
+    assert platform.schedules.all(Principal("ann")) == []
+    channel = {
+        "csrf_token": csrf,
+        "do": "keep",
+        "name": "HOOK",
+        "address": "json://127.0.0.1:9/s3cret",
+        "news": ["failed"],
+    }
+    assert http.post("/settings/channels", data=channel, follow_redirects=False).status_code == 303
+    page = http.get("/settings", headers=HTML).text
+    assert "HOOK" in page
+    assert "s3cret" not in page
+    http.post("/settings/channels", data={"csrf_token": csrf, "do": "remove", "name": "HOOK"})
+    assert platform.channels.all(Principal("ann")) == []

@@ -49,9 +49,9 @@ def duration(seconds: float | None) -> str:
 
 
 def words_of(metric: str) -> str:
-    """Answer what a metric of progress counts: `trades` for `trade_count`."""
+    """Answer what a metric of progress counts: `trades` for `trade_count`, `passed` for `passed_count`."""
     words = metric.removesuffix("_count").replace("_", " ")
-    return f"{words}s" if metric.endswith("_count") else words
+    return f"{words}s" if metric.endswith("_count") and not words.endswith("ed") else words
 
 
 def number(value: Any) -> str:

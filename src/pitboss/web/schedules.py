@@ -14,12 +14,13 @@ from pitboss.routine.schedules import Asked, CatchUp, Overlap
 from pitboss.web.pages import Desk, Visit
 
 router = APIRouter()
+FORM = {"name": "", "kind": "", "when": "", "zone": "UTC", "params": "{}", "catch_up": "last", "overlap": "skip"}
 
 
 @router.get("/schedules")
 def schedules(visit: Desk) -> Response:
     """Show the schedules, and a form for another; `?from=ID` fills it in with what that run was asked."""
-    given: dict[str, Any] = {"kind": "screen", "zone": "UTC", "params": "{}"}
+    given: dict[str, Any] = {"kind": "screen"}
     wanted = visit.request.query_params.get("from")
     if wanted:
         run = visit.platform.service.get(visit.me, wanted)
@@ -73,7 +74,8 @@ def _page(visit: Visit, given: Mapping[str, Any], problem: PitbossError | None =
     found = [kept.described(each) for each in kept.all(visit.me)]
     calendar = sorted((at, each["name"]) for each in found for at in each["next"])[:20]
     return visit.render(
-        "schedules.html", 422 if problem else 200, schedules=found, calendar=calendar, given=given, problem=problem,
+        "schedules.html", 422 if problem else 200, schedules=found, calendar=calendar, given=FORM | given,
+        problem=problem,
         chains=[chain.as_dict() for chain in visit.platform.chains.find(visit.me, 20)],
         kinds=sorted(visit.platform.kinds), choices={"catch_up": list(CatchUp), "overlap": list(Overlap)},
     )  # fmt: skip

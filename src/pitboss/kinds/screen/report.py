@@ -147,9 +147,8 @@ def _passed(result: Mapping[str, Any]) -> Table:
     best = result["best"]
     numbers = [name for name, value in (best[0]["metrics"] if best else {}).items() if not isinstance(value, str)]
     columns = [
-        Column(name="ticker", label="ticker", unit=Unit.TEXT), Column(name="score", label="score"),
-        Column(name="base", label="base"), Column(name="class", label="class", unit=Unit.TEXT),
-        *(Column(name=name, label=name.replace("_", " ")) for name in numbers),
+        Column(name="ticker", label="ticker"), *_scores(), Column(name="class", label="class"),
+        *(Column(name=name, label=name.replace("_", " "), unit=Unit.NUMBER) for name in numbers),
         Column(name="reasons", label="reasons", unit=Unit.TEXT),
     ]  # fmt: skip
     rows = [
@@ -160,13 +159,16 @@ def _passed(result: Mapping[str, Any]) -> Table:
     return Table(name="passed", title=f"{result['passed']:,} passed, best first", columns=columns, rows=rows, shown=20)
 
 
+def _scores() -> tuple[Column, ...]:
+    return tuple(Column(name=name, label=name, unit=Unit.NUMBER, digits=1) for name in ("score", "base"))
+
+
 def _all(result: Mapping[str, Any]) -> list[Table]:
     if "rows.parquet" not in result["artifacts"]:
         return []
     columns = [
         Column(name="ticker", label="ticker", unit=Unit.TEXT), Column(name="date", label="date", unit=Unit.MOMENT),
-        Column(name="score", label="score"), Column(name="base", label="base"),
-        Column(name="class", label="class", unit=Unit.TEXT),
+        *_scores(), Column(name="class", label="class"),
     ]  # fmt: skip
     title = f"All {result['rows']:,} rows"
     return [Table(name="rows", title=title, columns=columns, artifact="rows.parquet", sort="-score", shown=0)]
