@@ -19,13 +19,13 @@ from pitboss.core.clock import from_iso, to_iso
 from pitboss.core.errors import InvalidInput, suggest
 from pitboss.http.deps import RunId, Told, Who, Wired
 from pitboss.kinds.backtest.params import BacktestParams
+from pitboss.kinds.documents.screens import screens_of
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.runs.kinds import Kind, Params
 from pitboss.runs.model import QueuePlace, Run
 from pitboss.runs.progress import percent_of_run
 from pitboss.runs.states import State
 from pitboss.runs.submission import Submission
-from pitboss.screening.builtin import builtin_screens
 
 router = APIRouter(prefix="/strategies", tags=["executions"])
 NAMED_BY = ("screen", "strategy", "script")  # the param that names what a run executes
@@ -255,7 +255,8 @@ class Reading:
 def _named(code: str, given: Mapping[str, Any], sources: Any) -> tuple[str, dict[str, Any]]:
     """Answer the kind of run that a code stands for, and its params. Raises InvalidInput."""
     name = code.strip()
-    if name.replace("_", "-") in builtin_screens():
+    screens = screens_of(sources.bars.files)
+    if name.replace("_", "-") in screens:
         return "screen", {"screen": name, **_sorted(ScreenParams, given)}
     strategies, scripts = sources.strategies.names(), [script.name for script in sources.scripts.all()[0]]
     if name in strategies:
@@ -263,7 +264,7 @@ def _named(code: str, given: Mapping[str, Any], sources: Any) -> tuple[str, dict
         return "backtest", {"strategy": name, **_sorted(BacktestParams, params)}
     if name in scripts:
         return "script", {"script": name, **given}
-    known = [*builtin_screens(), *strategies, *scripts]
+    known = [*screens, *strategies, *scripts]
     raise InvalidInput(f"there is no screen, strategy or script '{name[:60]}'", suggest(name, known), "strategy_code")
 
 

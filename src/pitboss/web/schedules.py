@@ -74,7 +74,7 @@ def _page(visit: Visit, given: Mapping[str, Any], problem: PitbossError | None =
     found = [kept.described(each) for each in kept.all(visit.me)]
     calendar = sorted((at, each["name"]) for each in found for at in each["next"])[:20]
     return visit.render(
-        "schedules.html", 422 if problem else 200, schedules=found, calendar=calendar, given=FORM | given,
+        "schedules.html", 422 if problem else 200, schedules=found, calendar=calendar, given={**FORM, **given},
         problem=problem,
         chains=[chain.as_dict() for chain in visit.platform.chains.find(visit.me, 20)],
         kinds=sorted(visit.platform.kinds), choices={"catch_up": list(CatchUp), "overlap": list(Overlap)},

@@ -196,3 +196,13 @@ def test_results_are_a_database_too(folder):
     assert {row[0]: (bool(row[1]), row[2], json.loads(row[3])) for row in rows} == {
         ticker: (item["passed"], item["score"], item["reasons"]) for ticker, item in items.items()
     }
+
+
+def test_a_screen_of_ones_own_goes_by_the_name_of_its_file(folder):
+    (folder / "screens").mkdir(exist_ok=True)
+    (folder / "screens" / "my_rising.yaml").write_text(SCREEN)
+    for name in ("my-rising", "my_rising"):
+        assert submitted(folder, screen=name).snapshot["screen"]["text"] == SCREEN
+    form = KIND.asked({}, SimpleNamespace(bars=BarStore(LocalFiles(folder))))
+    choices = [each["value"] for each in form["properties"]["screen"]["choices"]]
+    assert choices == ["bullish-breakout", "leap-entry", "my-rising"]

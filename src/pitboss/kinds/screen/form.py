@@ -8,23 +8,25 @@ from typing import Any
 from pitboss.core.errors import InvalidInput
 from pitboss.kinds.documents.form import parameter_fields
 from pitboss.kinds.documents.prepare import Sources
+from pitboss.kinds.documents.screens import screens_of
 from pitboss.runs.kinds import Params
-from pitboss.screening.builtin import builtin_screens, screen_text
+from pitboss.screening.builtin import screen_text
 from pitboss.screening.document import ScreenDocument
 from pitboss.screening.reader import inspect_screen
 
 
-def screen_form(model: type[Params], given: Mapping[str, Any], _sources: Sources) -> dict[str, Any]:
+def screen_form(model: type[Params], given: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
     """Answer the schema of a form; see `runs.kinds.Kind.form`."""
     schema: dict[str, Any] = model.model_json_schema()
     fields = schema["properties"]
-    names = list(builtin_screens())
+    known = screens_of(sources.bars.files)
+    names = list(known)
     chosen = str(given.get("screen") or names[0])
     fields["screen"] |= {"choices": [{"value": name} for name in names], "refines": True, "is_text": True,
                          "default": names[0]}  # fmt: skip
     for name in ("date", "start", "end"):
         fields[name] |= {"format": "date"}
-    document = _document(chosen)
+    document = _document(chosen, known)
     if document is not None:
         own = {name: spec for name, spec in document.parameters.items() if name not in fields}
         fields["parameters"] |= {"properties": parameter_fields(own)}
@@ -36,8 +38,8 @@ def screen_form(model: type[Params], given: Mapping[str, Any], _sources: Sources
     return schema
 
 
-def _document(chosen: str) -> ScreenDocument | None:
+def _document(chosen: str, known: Mapping[str, str]) -> ScreenDocument | None:
     try:
-        return inspect_screen(screen_text(chosen))[0]
+        return inspect_screen(screen_text(chosen, known))[0]
     except InvalidInput:
         return None

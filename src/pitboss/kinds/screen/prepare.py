@@ -14,6 +14,7 @@ from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kinds.documents.feeds import chosen, fixed
 from pitboss.kinds.documents.prepare import DECISIVE, Mistakes, Sources, versions
+from pitboss.kinds.documents.screens import screens_of
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import range_of
@@ -42,7 +43,7 @@ class Request:
 def prepare(params: ScreenParams, sources: Sources) -> Prepared:
     """Check a screen and fix its sources. Raises InvalidInput with every mistake."""
     mistakes = Mistakes()
-    text = mistakes.attempt(lambda: screen_text(params.screen)) or ""
+    text = mistakes.attempt(lambda: screen_text(params.screen, screens_of(sources.bars.files))) or ""
     request = mistakes.attempt(lambda: read_request(params, text, params.date)) if text else None
     source = None
     if params.fetch == "missing" and sources.feeds:
