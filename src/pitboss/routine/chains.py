@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,7 +20,6 @@ from typing import Any, Protocol
 
 from pitboss.core.clock import to_iso
 from pitboss.core.errors import (
-    Conflict,
     DiskFull,
     InvalidInput,
     NotFound,
@@ -33,6 +31,7 @@ from pitboss.core.errors import (
 )
 from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal
+from pitboss.routine.looking import Looking
 from pitboss.runs.kinds import read_params
 from pitboss.runs.model import Run
 from pitboss.runs.service import RunService
@@ -41,7 +40,6 @@ from pitboss.runs.submission import Submission
 
 logger = logging.getLogger("pitboss.routine")
 
-LOOK_SECONDS = 1.0
 MOST_LINKS = 20
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
@@ -234,22 +232,16 @@ def submission_of(chain: Chain, at: int, params: Mapping[str, Any]) -> Submissio
     )  # fmt: skip
 
 
-class Chainer:
+class Chainer(Looking):
     """Looks every second which chains go on. `owner` answers as whom somebody's runs are queued."""
 
+    name = "chainer"
+
     def __init__(self, store: ChainStore, service: RunService, owner: Callable[[str], Principal | None]) -> None:
+        super().__init__()
         self._store = store
         self._service = service
         self._owner = owner
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="chainer", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
 
     def turn(self) -> None:
         """Queue what follows on what has ended."""
@@ -263,7 +255,11 @@ class Chainer:
     def _go_on(self, chain: Chain, who: Principal) -> None:
         yielded: Mapping[str, Any] = {}
         if chain.runs:
-            run = self._service.get(who, chain.runs[-1])
+            try:
+                run = self._service.get(who, chain.runs[-1])
+            except NotFound:
+                self._fail(chain, "its run is gone")
+                return
             if not run.state.is_terminal:
                 return
             if run.state is not State.COMPLETED:
@@ -283,7 +279,7 @@ class Chainer:
         except _LATER as error:
             logger.warning("a chain waits", extra={"chain": chain.name, "error": str(error)})
             return
-        except (InvalidInput, Conflict) as error:
+        except PitbossError as error:
             self._fail(chain, f"link {at + 1} could not be queued: {error}")
             return
         self._store.grow(chain, made.id)
@@ -299,12 +295,3 @@ class Chainer:
     def _ended(self, run: Run) -> str:
         reason = (run.error or {}).get("message", "")
         return f"the {run.kind} {run.state}{f': {reason}' if reason else ''}"
-
-    def _keep(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            try:
-                self.turn()
-            except PitbossError as error:
-                logger.warning("the chainer waits", extra={"error": str(error)})
-            except Exception as error:  # it must outlive whatever goes wrong once
-                logger.error("the chainer failed and goes on", exc_info=error)

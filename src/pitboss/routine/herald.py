@@ -7,47 +7,41 @@ first. What cannot be delivered is tried again, after a while that doubles, and 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pitboss.core.clock import to_iso
-from pitboss.core.errors import PitbossError
 from pitboss.routine.channels import Address, Channel, ChannelStore, News, Notice, NoticeState, headline, wanted
+from pitboss.routine.looking import Looking
 from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import Run
 
 logger = logging.getLogger("pitboss.routine")
 
-LOOK_SECONDS = 1.0
 OVERLAP_SECONDS = 60.0  # that are looked at again: what ended then may have been committed later
 TAKEN_SECONDS = 60.0  # within which a notice is sent, or somebody else tries
 FIRST_WAIT, MOST_WAIT = 2.0, 3600.0
 GIVEN_UP_AFTER = 86_400.0
 SENDERS = 4
+MOST_NOTED = 10_000
 
 
-class Herald:
+class Herald(Looking):
     """Looks every second. `address` answers where a channel leads, `send` sends there."""
+
+    name = "herald"
 
     def __init__(
         self, store: ChannelStore, kinds: Kinds, address: Callable[[Channel], str], send: Address, link: str = "",
     ) -> None:  # fmt: skip
+        super().__init__()
         self._store = store
         self._kinds = kinds
         self._address = address
         self._send = send
         self._link = link
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="herald", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=5.0)
+        self._noted: set[tuple[str, str]] = set()  # which spares the database what it knows
 
     def turn(self) -> int:
         """Note what there is to tell, and send what is due; answer how much was sent."""
@@ -73,8 +67,12 @@ class Herald:
             for name, at, why in self._store.missed(channel.owner, since):
                 title = f"schedule {name} missed {to_iso(at)}"
                 notices.append(_notice(channel, f"{name} {at:.3f}", title, why, now))
-        if notices or now - channel.seen_until > OVERLAP_SECONDS:
-            self._store.note(channel, notices, now)
+        fresh = [notice for notice in notices if (channel.id, notice.key) not in self._noted]
+        if fresh or now - channel.seen_until > OVERLAP_SECONDS:
+            self._store.note(channel, fresh, now)
+            if len(self._noted) > MOST_NOTED:
+                self._noted.clear()
+            self._noted |= {(channel.id, notice.key) for notice in fresh}
 
     def _address_of(self, run: Run) -> str:
         return f"{self._link}/runs/{run.id}" if self._link else f"pitboss runs show {run.id}"
@@ -93,15 +91,6 @@ class Herald:
             return False
         self._store.settle(replace(notice, state=NoticeState.SENT, attempts=notice.attempts + 1, error=""))
         return True
-
-    def _keep(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            try:
-                self.turn()
-            except PitbossError as error:
-                logger.warning("the herald waits", extra={"error": str(error)})
-            except Exception as error:  # it must outlive whatever goes wrong once
-                logger.error("the herald failed and goes on", exc_info=error)
 
 
 def _notice(channel: Channel, key: str, title: str, body: str, now: float) -> Notice:

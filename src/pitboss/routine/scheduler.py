@@ -8,14 +8,14 @@ often. A server that dies in between leaves a row that is due, and another goes 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from pitboss.core.errors import Conflict, DiskFull, InvalidInput, PitbossError, QueueFull, StorageUnavailable
+from pitboss.core.errors import DiskFull, InvalidInput, PitbossError, QueueFull, StorageUnavailable
 from pitboss.core.principal import Principal
+from pitboss.routine.looking import Looking
 from pitboss.routine.schedules import CatchUp, Overlap, Schedule, ScheduleStore, Tick, TickState
 from pitboss.routine.when import AfterData, read_when
 from pitboss.runs.model import Run
@@ -24,42 +24,38 @@ from pitboss.runs.submission import Submission
 
 logger = logging.getLogger("pitboss.routine")
 
-LOOK_SECONDS = 1.0
 GRACE_SECONDS = 60.0  # after which a time has passed while nobody looked
 DATA_KIND = "fetch"  # of the runs that bring data
 MOST_TICKS = 1000  # of a schedule, that are dealt with in one turn
 _LATER = (QueueFull, StorageUnavailable, DiskFull)
 
 
-class Scheduler:
+class Scheduler(Looking):
     """Looks every second. `owner` answers as whom the runs of somebody's schedules are queued, None where that is
     nobody any more."""
+
+    name = "scheduler"
 
     def __init__(
         self, store: ScheduleStore, service: RunService, owner: Callable[[str], Principal | None],
         clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
+        super().__init__()
         self._store = store
         self._service = service
         self._owner = owner
         self._clock = clock
         self._next: dict[tuple[str, str, str, float], float] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="scheduler", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join()
 
     def turn(self) -> list[Run]:
         """Note what has become due, and queue it; answer the runs."""
         now = self._clock()
         for schedule in self._store.all():
             if not schedule.is_paused:
-                self._look(schedule, now)
+                try:
+                    self._look(schedule, now)
+                except InvalidInput as error:  # such as an exchange whose calendar is not installed on this host
+                    logger.warning("a schedule is not kept", extra={"schedule": schedule.name, "error": str(error)})
         queued = (self._queue(schedule, tick, now) for schedule, tick in self._store.due())
         return [run for run in queued if run is not None]
 
@@ -109,20 +105,11 @@ class Scheduler:
         except _LATER as error:
             logger.warning("a scheduled run waits to be queued", extra={"schedule": schedule.name, "error": str(error)})
             return None
-        except (InvalidInput, Conflict) as error:
+        except PitbossError as error:
             self._store.settle(_ended(tick, TickState.REFUSED, str(error)[:500]))
             return None
         self._store.settle(Tick(tick.schedule_id, tick.at, TickState.QUEUED, run.id))
         return run
-
-    def _keep(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
-            try:
-                self.turn()
-            except PitbossError as error:
-                logger.warning("the scheduler waits", extra={"error": str(error)})
-            except Exception as error:  # it must outlive whatever goes wrong once
-                logger.error("the scheduler failed and goes on", exc_info=error)
 
 
 def _ended(tick: Tick, state: TickState, note: str) -> Tick:
