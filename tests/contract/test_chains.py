@@ -85,8 +85,7 @@ def test_a_server_that_dies_leaves_nothing_twice(database, service, chains, chai
     end(database, chain.runs[0], result={"passed": ["B"]})
     with monkeypatch.context() as patched:
         patched.setattr(SqlChains, "grow", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
-        with pytest.raises(RuntimeError):
-            chainers[0].turn()
+        chainers[0].turn()
     go_on(chainers)
     assert len(chains.get(LOCAL, chain.id).runs) == 2
     assert len(service.find(LOCAL, RunQuery(limit=100))) == 2

@@ -94,7 +94,7 @@ class AccountService:
         if name == LOCAL.name:
             return LOCAL
         account = self._store.get(name)
-        if account is None or not account.is_enabled:
+        if account is None or not account.is_enabled or account.role.rights < Rights.RUN:
             return None
         return Principal(name, account.role.rights, "schedule")
 

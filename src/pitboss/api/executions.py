@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -15,19 +15,22 @@ from pydantic import BaseModel, Field, StrictBool, StrictStr
 from pitboss.api.deps import IdempotencyKey
 from pitboss.api.events import Accept, LastEventId, may_listen, read_cursor, stream, wants_json
 from pitboss.api.schemas import CancelRequest, Json, Strict
+from pitboss.bootstrap import Platform
 from pitboss.core.clock import from_iso, to_iso
 from pitboss.core.errors import InvalidInput, suggest
+from pitboss.core.principal import Principal
 from pitboss.http.deps import RunId, Told, Who, Wired
 from pitboss.kinds.backtest.params import BacktestParams
 from pitboss.kinds.documents.screens import screens_of
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.runs.kinds import Kind, Params
-from pitboss.runs.model import QueuePlace, Run
+from pitboss.runs.model import QueuePlace, Run, StoredEvent
 from pitboss.runs.progress import percent_of_run
 from pitboss.runs.states import State
 from pitboss.runs.submission import Submission
 
 router = APIRouter(prefix="/strategies", tags=["executions"])
+PAGE = 1000
 NAMED_BY = ("screen", "strategy", "script")  # the param that names what a run executes
 _STATUS = {State.CANCELLING: "running", State.FAILED: "error"}
 _TYPES = {
@@ -139,7 +142,7 @@ def queue(platform: Wired, who: Who) -> Any:
     active = sorted(service.active(who), key=lambda run: run.started_at or 0.0)
     return {
         "queue": [*map(_running, active), *(_waiting(run, place) for run, place in waiting if run is not None)],
-        "total_queued": len(waiting),
+        "total_queued": len(service.places()),
         "max_concurrent": min(platform.settings.max_concurrent, sum(capacity.values())),
     }
 
@@ -193,12 +196,22 @@ def sse(
     (position,) = read_cursor(last_event_id if last_event_id is not None else after, 1)
     position = min(position, run.last_seq)
     reading = Reading(run, platform.kinds.get(run.kind))
+    for event in _before(platform, who, run_id, position):
+        reading.message(event.as_dict())
     if wants_json(accept):
         told = (reading.message(event.as_dict()) for event in platform.service.events(who, run_id, position))
         return JSONResponse([message for message in told if message])
     if run.state.is_terminal and position >= run.last_seq:
         return Response(status_code=204)
     return stream(request, {run_id: position}, allowed=partial(may_listen, platform, who, [run_id]), told=reading.told)
+
+
+def _before(platform: Platform, who: Principal, run_id: str, position: int) -> Iterator[StoredEvent]:
+    """Yield the events up to a position: what follows is told as if they had just been."""
+    after = 0
+    while after < position and (page := platform.service.events(who, run_id, after, PAGE)):
+        yield from (event for event in page if event.seq <= position)
+        after = page[-1].seq
 
 
 @dataclass
@@ -247,7 +260,7 @@ class Reading:
     def _follow(self, progress: Mapping[str, Any]) -> None:
         """Note how far the run is. It never goes back, though an attempt may repeat what was not saved."""
         if progress["stage"] != self.progress.get("stage"):
-            self.items = progress["done"]
+            self.items = max(self.items, progress["done"])
         self.progress = dict(progress)
         self.percent = max(self.percent, _percent(self.kind, progress))
 
@@ -257,13 +270,13 @@ def _named(code: str, given: Mapping[str, Any], sources: Any) -> tuple[str, dict
     name = code.strip()
     screens = screens_of(sources.bars.files)
     if name.replace("_", "-") in screens:
-        return "screen", {"screen": name, **_sorted(ScreenParams, given)}
+        return "screen", {**_sorted(ScreenParams, given), "screen": name}
     strategies, scripts = sources.strategies.names(), [script.name for script in sources.scripts.all()[0]]
     if name in strategies:
         params = {"symbols" if param == "tickers" else param: value for param, value in given.items()}
-        return "backtest", {"strategy": name, **_sorted(BacktestParams, params)}
+        return "backtest", {**_sorted(BacktestParams, params), "strategy": name}
     if name in scripts:
-        return "script", {"script": name, **given}
+        return "script", {**given, "script": name}
     known = [*screens, *strategies, *scripts]
     raise InvalidInput(f"there is no screen, strategy or script '{name[:60]}'", suggest(name, known), "strategy_code")
 
@@ -272,7 +285,8 @@ def _sorted(model: type[Params], given: Mapping[str, Any]) -> dict[str, Any]:
     """Answer params of a kind, and those of its document under `parameters`."""
     own = {name: value for name, value in given.items() if name in model.model_fields}
     others = {name: value for name, value in given.items() if name not in own}
-    return own | ({"parameters": {**own.get("parameters", {}), **others}} if others else {})
+    kept = own.get("parameters", {})
+    return own | ({"parameters": {**kept, **others}} if others and isinstance(kept, dict) else {})
 
 
 def _status(run: Run) -> str:

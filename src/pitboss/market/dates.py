@@ -13,7 +13,7 @@ def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None
     for name, text in (("start", start), ("end", end)):
         try:
             bounds.append(None if not text else parse_date(text))
-        except (ValueError, OverflowError, TypeError):
+        except (ValueError, OverflowError, TypeError, AttributeError):
             raise InvalidInput(f"'{str(text)[:40]}' is no date", "write 2018-01-31 or 2018-01-31T13:00", name) from None
     low, high = bounds
     if high is not None and end and len(end.strip()) == 10:

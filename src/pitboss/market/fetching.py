@@ -12,7 +12,7 @@ import polars as pl
 
 from pitboss.calendars.sessions import Session, bar_ends, parse_session
 from pitboss.core.timeframe import Timeframe
-from pitboss.market.catalog import Series, check_symbol, name_of
+from pitboss.market.catalog import Series, check_symbol
 from pitboss.market.frames import COLUMNS, conform, to_arrays
 from pitboss.market.sources import Source, SourceFailed, Wanted
 from pitboss.market.sources.web import Web
@@ -62,7 +62,7 @@ class Feed:
         """
         check_symbol(symbol)
         files, now = self.store.files, time.time()
-        name = name_of(symbol, timeframe, self.store.home)
+        name = self.store.home_name(symbol, timeframe)
         with files.turn(f"fetching/{self.source.name}/{name}"):
             before = self.store.describe(name)
             if before is not None and not whole and self._fetched_at(name) > asked_at > 0:

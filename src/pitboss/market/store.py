@@ -124,7 +124,7 @@ class BarStore(Catalog):
         self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, nature: Nature, warnings: list[str]
     ) -> tuple[pl.DataFrame, Series]:
         """Answer what will be stored, and add to `warnings` what is odd about it."""
-        name = self._home_name(symbol, timeframe)
+        name = self.home_name(symbol, timeframe)
         before, path = self.describe(name), self.files.fetch(name)
         if before is None and path is not None:
             raise StorageUnavailable(f"{path} cannot be read", "restore it from a backup, or remove the file")
@@ -150,7 +150,7 @@ class BarStore(Catalog):
             nature.is_synthetic, nature.zone, nature.session, nature.prices, name.rsplit("/", 2)[0],
         )  # fmt: skip
 
-    def _home_name(self, symbol: str, timeframe: Timeframe) -> str:
+    def home_name(self, symbol: str, timeframe: Timeframe) -> str:
         """Answer the file that bars go to: one's own, shared or not."""
         shared = name_of(symbol, timeframe, self._shared_home)
         return shared if self.describe(shared) else name_of(symbol, timeframe, self.home)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any, Protocol
 
 from pitboss.core.clock import to_iso
@@ -121,8 +122,8 @@ class ChainStore(Protocol):
     def running(self) -> list[Chain]:
         """Answer all that run, whose ever they are."""
 
-    def grow(self, chain: Chain, run_id: str) -> None:
-        """Keep the run of the next link, unless somebody else has meanwhile, or the chain has ended."""
+    def grow(self, chain: Chain, run_id: str) -> bool:
+        """Keep the run of the next link, unless somebody else has meanwhile; answers whether the chain goes on."""
 
     def end(self, chain: Chain, state: ChainState, note: str) -> bool:
         """Keep that a chain has ended, unless it has; answers whether it was this."""
@@ -149,7 +150,8 @@ class Chains:
         except PitbossError as error:
             self._store.end(chain, ChainState.FAILED, f"link 1 could not be queued: {error}"[:500])
             raise
-        self._store.grow(chain, run.id)
+        if not self._store.grow(chain, run.id):
+            self._service.cancel(who, run.id, keep_partial=False, reason=f"the chain {name} was cancelled")
         return self.get(who, chain.id)
 
     def get(self, who: Principal, chain_id: str) -> Chain:
@@ -250,7 +252,7 @@ class Chainer(Looking):
             if who is None:
                 self._store.end(chain, ChainState.FAILED, f"the account {chain.owner} is not enabled")
             else:
-                self._go_on(chain, who)
+                self.each(chain.name, partial(self._go_on, chain, who))
 
     def _go_on(self, chain: Chain, who: Principal) -> None:
         yielded: Mapping[str, Any] = {}
@@ -282,7 +284,8 @@ class Chainer(Looking):
         except PitbossError as error:
             self._fail(chain, f"link {at + 1} could not be queued: {error}")
             return
-        self._store.grow(chain, made.id)
+        if not self._store.grow(chain, made.id):
+            self._service.cancel(who, made.id, keep_partial=False, reason=f"the chain {chain.name} was cancelled")
 
     def _fail(self, chain: Chain, reason: str) -> None:
         self._store.end(chain, ChainState.FAILED, self._missing(chain, reason))

@@ -105,8 +105,8 @@ class ChannelStore(Protocol):
     def take(self, until: float) -> list[tuple[Channel, Notice]]:
         """Answer the notices that are due, and have nobody else take them `until` then (seconds since 1970)."""
 
-    def settle(self, notice: Notice) -> None:
-        """Keep what became of one."""
+    def settle(self, taken: Notice, notice: Notice) -> None:
+        """Keep what became of one, unless somebody else has taken it since."""
 
     def notices(self, channel_id: str, limit: int) -> list[Notice]:
         """Answer the latest notices of a channel, newest first."""
@@ -150,13 +150,15 @@ class Channels:
             problems += error.problems
         if problems:
             raise InvalidInput(problems)
+        if any(each.name.upper() == name.upper() for each in self.all(who)):  # a secret's name is in capitals
+            raise Conflict(f"there is a channel '{name}' already", "choose another name, or remove that one")
         now = self.store.now()
         wanted = tuple(News(each) for each in dict.fromkeys(news))
         channel = Channel(id=new_id(), owner=who.name, name=name, news=wanted, seen_until=now, created_at=now)
+        self.vault.put(who, channel.secret, address)
         made = self.store.add(channel)
         if made is None:
             raise Conflict(f"there is a channel '{name}' already", "choose another name, or remove that one")
-        self.vault.put(who, made.secret, address)
         return made
 
     def get(self, who: Principal, name: str) -> Channel:

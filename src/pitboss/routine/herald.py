@@ -24,6 +24,7 @@ TAKEN_SECONDS = 60.0  # within which a notice is sent, or somebody else tries
 FIRST_WAIT, MOST_WAIT = 2.0, 3600.0
 GIVEN_UP_AFTER = 86_400.0
 SENDERS = 4
+MOST_RUNS = 500  # that a store answers at once
 MOST_NOTED = 10_000
 
 
@@ -47,17 +48,20 @@ class Herald(Looking):
         """Note what there is to tell, and send what is due; answer how much was sent."""
         for channel in self._store.all():
             self._look(channel)
-        due = self._store.take(self._store.now() + TAKEN_SECONDS)
-        if not due:
-            return 0
-        with ThreadPoolExecutor(min(SENDERS, len(due)), "herald") as pool:
-            return sum(pool.map(lambda pair: self._deliver(*pair), due))
+        sent = 0
+        while not self._stopping.is_set() and (due := self._store.take(self._store.now() + TAKEN_SECONDS)):
+            with ThreadPoolExecutor(min(SENDERS, len(due)), "herald") as pool:
+                sent += sum(pool.map(lambda pair: self._deliver(*pair), due))
+        return sent
 
     def _look(self, channel: Channel) -> None:
         """Note what has happened since a channel was looked at last."""
         now, since = self._store.now(), max(channel.created_at, channel.seen_until - OVERLAP_SECONDS)
         notices = []
-        for run in self._store.ended(channel.owner, since):
+        ended = self._store.ended(channel.owner, since)
+        if len(ended) >= MOST_RUNS:  # a night's worth: the others come in the next turns
+            now = min(now, (ended[-1].ended_at or now) + OVERLAP_SECONDS)
+        for run in ended:
             news = self._kinds.news(run)
             if wanted(channel, run, news):
                 link = self._address_of(run)
@@ -87,9 +91,9 @@ class Herald(Looking):
             state = NoticeState.GIVEN_UP if is_over else NoticeState.WAITING
             wait = min(FIRST_WAIT * 2 ** (attempts - 1), MOST_WAIT)
             failed = replace(notice, state=state, attempts=attempts, due_at=now + wait, error=str(error)[:300])
-            self._store.settle(failed)
+            self._store.settle(notice, failed)
             return False
-        self._store.settle(replace(notice, state=NoticeState.SENT, attempts=notice.attempts + 1, error=""))
+        self._store.settle(notice, replace(notice, state=NoticeState.SENT, attempts=notice.attempts + 1, error=""))
         return True
 
 

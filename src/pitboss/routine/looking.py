@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TypeVar
 
-from pitboss.core.errors import PitbossError
+from pitboss.core.errors import PitbossError, StorageUnavailable
 
 logger = logging.getLogger("pitboss.routine")
 
+T = TypeVar("T")
 LOOK_SECONDS = 1.0
 JOIN_SECONDS = 5.0  # what sends may wait for the other side for longer; whatever it was about is found again
 
@@ -33,6 +36,17 @@ class Looking(ABC):
     @abstractmethod
     def turn(self) -> object:
         """Look what there is to do, and do it. Raises PitbossError where that has to wait."""
+
+    def each(self, about: str, action: Callable[[], T]) -> T | None:
+        """Do something that is one thing's alone: what goes wrong with it is logged, and holds up no other. Raises
+        StorageUnavailable, which all have to wait for."""
+        try:
+            return action()
+        except StorageUnavailable:
+            raise
+        except Exception as error:
+            logger.warning(f"the {self.name} leaves something be", extra={"about": about, "error": str(error)[:300]})
+            return None
 
     def _keep(self) -> None:
         is_waiting = False

@@ -11,12 +11,13 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 
-from pitboss.core.errors import DiskFull, InvalidInput, PitbossError, QueueFull, StorageUnavailable
+from pitboss.core.errors import DiskFull, PitbossError, QueueFull, StorageUnavailable
 from pitboss.core.principal import Principal
 from pitboss.routine.looking import Looking
-from pitboss.routine.schedules import CatchUp, Overlap, Schedule, ScheduleStore, Tick, TickState
+from pitboss.routine.schedules import DATA_KIND, CatchUp, Overlap, Schedule, ScheduleStore, Tick, TickState
 from pitboss.routine.when import AfterData, read_when
 from pitboss.runs.model import Run
 from pitboss.runs.service import RunService
@@ -25,7 +26,6 @@ from pitboss.runs.submission import Submission
 logger = logging.getLogger("pitboss.routine")
 
 GRACE_SECONDS = 60.0  # after which a time has passed while nobody looked
-DATA_KIND = "fetch"  # of the runs that bring data
 MOST_TICKS = 1000  # of a schedule, that are dealt with in one turn
 _LATER = (QueueFull, StorageUnavailable, DiskFull)
 
@@ -52,11 +52,9 @@ class Scheduler(Looking):
         now = self._clock()
         for schedule in self._store.all():
             if not schedule.is_paused:
-                try:
-                    self._look(schedule, now)
-                except InvalidInput as error:  # such as an exchange whose calendar is not installed on this host
-                    logger.warning("a schedule is not kept", extra={"schedule": schedule.name, "error": str(error)})
-        queued = (self._queue(schedule, tick, now) for schedule, tick in self._store.due())
+                self.each(schedule.name, partial(self._look, schedule, now))
+        due = self._store.due()
+        queued = [self.each(schedule.name, partial(self._queue, schedule, tick, now)) for schedule, tick in due]
         return [run for run in queued if run is not None]
 
     def _look(self, schedule: Schedule, now: float) -> None:

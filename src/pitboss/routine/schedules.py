@@ -14,11 +14,12 @@ from pitboss.core.clock import to_iso
 from pitboss.core.errors import Conflict, InvalidInput, NotFound, Problem, suggest
 from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal
-from pitboss.routine.when import read_when
+from pitboss.routine.when import AFTER_DATA, read_when
 from pitboss.runs.service import RunService
 from pitboss.runs.submission import read_options, read_priority, read_tags
 
 NEXT = 10
+DATA_KIND = "fetch"  # of the runs that bring data
 MOST_JITTER_SECONDS = 3600.0
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
 
@@ -187,7 +188,8 @@ class Schedules:
         now = self._store.now()
         wanted = {**{key: getattr(before, key) for key in Asked.__dataclass_fields__}, **values}
         is_paused = bool(wanted.pop("is_paused", before.is_paused))
-        after = self._checked(who, Asked(**wanted))
+        is_checked = bool(set(values) - {"is_paused"})  # one that cannot run any more can be paused
+        after = self._checked(who, Asked(**wanted)) if is_checked else before
         changed = {key: getattr(after, key) for key in ("when", "zone", "kind", "params", "priority", "tags", "options",
                    "catch_up", "overlap", "jitter_seconds")} | {"is_paused": is_paused}  # fmt: skip
         if before.is_paused or (after.when, after.zone) != (before.when, before.zone):
@@ -231,6 +233,9 @@ class Schedules:
             problems.append(Problem(f"'{asked.name[:40]}' is no name", "letters, digits, - _ and .", where="name"))
         attempt(lambda: read_when(asked.when, asked.zone))
         kind = self._service.kinds.get(asked.kind)
+        if asked.kind == DATA_KIND and asked.when.split() == AFTER_DATA.split():
+            what = "data that is fetched after data has come would be fetched for ever"
+            problems.append(Problem(what, "give it a time", where="when"))
         if kind is None:
             what = f"unknown kind '{str(asked.kind)[:40]}'"
             problems.append(Problem(what, suggest(str(asked.kind), self._service.kinds), where="kind"))

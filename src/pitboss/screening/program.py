@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pitboss.core.errors import InvalidInput
 from pitboss.screening.document import Criterion, ScreenDocument
 from pitboss.screening.reader import constant_of
 from pitboss.strategy.binding import bind
@@ -63,13 +64,19 @@ def compile_screen(document: ScreenDocument, parameters: Mapping[str, Any] | Non
     def number(node: Node | None, otherwise: float) -> float:
         return otherwise if node is None else constant_of(node, values)
 
+    criteria = tuple(map(graded, document.criteria))
+    mark = number(document.pass_mark, -math.inf)
+    most = sum(each.most for each in criteria)
+    if document.pass_mark is not None and mark > most:
+        what = f"the pass mark is {mark:g}, and the criteria give {most:g} points at most"
+        raise InvalidInput(what, "lower it, or give more points", "pass_mark")
     return Screen(
         document=document, values=values,
         named={name: bound(document.indicators[name]) for name in kept},
         least_bars=int(number(document.least_bars, 1)),
         filters={each.name: bound(each.keep) for each in document.filters},
-        criteria=tuple(map(graded, document.criteria)), overlay=tuple(map(graded, document.overlay)),
-        pass_mark=number(document.pass_mark, -math.inf),
+        criteria=criteria, overlay=tuple(map(graded, document.overlay)),
+        pass_mark=mark,
         lowest=number(document.lowest, -math.inf), highest=number(document.highest, math.inf),
         labels={
             name: tuple((label.word, None if label.when is None else bound(label.when)) for label in labels)

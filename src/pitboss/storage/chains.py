@@ -32,14 +32,16 @@ class SqlChains:
     def running(self) -> list[Chain]:
         return self._found(chains.c.state == ChainState.RUNNING.value, limit=None)
 
-    def grow(self, chain: Chain, run_id: str) -> None:
+    def grow(self, chain: Chain, run_id: str) -> bool:
         with self.database.writing() as connection:
             locked = sa.select(chains.c.runs, chains.c.state).where(chains.c.id == chain.id).with_for_update()
             row = connection.execute(locked).one_or_none()
-            if row is None or run_id in row.runs or len(row.runs) != len(chain.runs):
-                return
-            grown = sa.update(chains).where(chains.c.id == chain.id).values(runs=[*row.runs, run_id])
-            connection.execute(grown)
+            if row is None:
+                return False
+            if run_id not in row.runs and len(row.runs) == len(chain.runs):
+                grown = sa.update(chains).where(chains.c.id == chain.id).values(runs=[*row.runs, run_id])
+                connection.execute(grown)
+            return bool(row.state == ChainState.RUNNING.value)
 
     def end(self, chain: Chain, state: ChainState, note: str) -> bool:
         ended = sa.update(chains).where(chains.c.id == chain.id, chains.c.state == ChainState.RUNNING.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from pitboss.storage.database import Database
 from pitboss.storage.runs import RUN_COLUMNS, run_of
 from pitboss.storage.tables import channels, notices, runs, schedules, ticks
 
-MOST_RUNS, MOST_DUE = 500, 50
+MOST_RUNS, MOST_DUE = 500, 4  # as many as are sent at once, well within the time for which they are taken
 _TERMINAL = [state.value for state in TERMINAL]
 _MISSED = [TickState.MISSED.value, TickState.REFUSED.value]
 
@@ -60,7 +60,7 @@ class SqlChannels:
             sa.select(schedules.c.name, ticks.c.at, ticks.c.note)
             .join(schedules, schedules.c.id == ticks.c.schedule_id)
             .where(schedules.c.owner == owner, ticks.c.state.in_(_MISSED), ticks.c.changed_at >= since)
-            .order_by(ticks.c.at)
+            .order_by(ticks.c.changed_at)
             .limit(MOST_RUNS)
         )
         with self.database.reading() as connection:
@@ -89,15 +89,16 @@ class SqlChannels:
                 is_still = (notices.c.due_at == notice.due_at, notices.c.state == NoticeState.WAITING.value)
                 mine = sa.update(notices).where(*_one(notice), *is_still)
                 if connection.execute(mine.values(due_at=until)).rowcount:
-                    taken.append((_channel(row), notice))
+                    taken.append((_channel(row), replace(notice, due_at=until)))
         return taken
 
-    def settle(self, notice: Notice) -> None:
+    def settle(self, taken: Notice, notice: Notice) -> None:
         values = {
             "state": notice.state.value, "attempts": notice.attempts, "due_at": notice.due_at, "error": notice.error,
         }  # fmt: skip
+        is_mine = (notices.c.state == NoticeState.WAITING.value, notices.c.due_at == taken.due_at)
         with self.database.writing() as connection:
-            connection.execute(sa.update(notices).where(*_one(notice)).values(**values))
+            connection.execute(sa.update(notices).where(*_one(notice), *is_mine).values(**values))
 
     def notices(self, channel_id: str, limit: int) -> list[Notice]:
         statement = sa.select(notices).where(notices.c.channel_id == channel_id)

@@ -65,7 +65,7 @@ class SqlSchedules:
         statement = (
             sa.select(schedules, ticks)
             .join(ticks, ticks.c.schedule_id == schedules.c.id)
-            .where(ticks.c.state == TickState.DUE.value)
+            .where(ticks.c.state == TickState.DUE.value, schedules.c.is_paused == sa.false())
             .order_by(ticks.c.at)
         )
         with self.database.reading() as connection:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import polars as pl
@@ -16,6 +18,8 @@ from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kinds.screen import KIND
 from pitboss.kinds.screen.job import run
+from pitboss.kinds.screen.prepare import last_session
+from pitboss.market.catalog import Series
 from pitboss.market.frames import to_frame
 from pitboss.market.store import BarStore, Nature
 from pitboss.runs import messages as said
@@ -206,3 +210,20 @@ def test_a_screen_of_ones_own_goes_by_the_name_of_its_file(folder):
     form = KIND.asked({}, SimpleNamespace(bars=BarStore(LocalFiles(folder))))
     choices = [each["value"] for each in form["properties"]["screen"]["choices"]]
     assert choices == ["bullish-breakout", "leap-entry", "my-rising"]
+
+
+@pytest.mark.parametrize(("now", "session", "zone", "expected"), [
+    ("2024-06-10T22:00", "XNYS", "America/New_York", "2024-06-10"),  # a Monday evening
+    ("2024-06-10T15:00", "XNYS", "America/New_York", "2024-06-07"),  # before the close: the Friday before
+    ("2024-06-10T22:00", "24x7", "UTC", "2024-06-09"), ("2024-06-11T00:00", "24x7", "UTC", "2024-06-10"),
+    ("2024-06-11T03:00", "", "America/New_York", "2024-06-09"), ("2024-06-11T04:00", "", "America/New_York", "2024-06-10"),
+])  # fmt: skip
+def test_the_last_session_is_the_one_that_has_ended(monkeypatch, now, session, zone, expected):
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    monkeypatch.setattr("time.time_ns", lambda: int(moment.timestamp() * 1e9))
+    last = int(datetime(2024, 6, 10, tzinfo=UTC).timestamp() * 1e6)
+    series = Series("A", "1d", 100, 0, last, "", "", False, zone, session)
+    stale = [replace(series, symbol="OLD", last=last - 30 * DAY_MICROS)]
+    assert last_session([*[series] * 4, *stale]) == expected
+    coin = replace(series, session="24x7", zone="UTC", last=last - DAY_MICROS)
+    assert last_session([*[series] * 9, coin]) == expected, "what trades on Sundays too does not decide"

@@ -57,7 +57,9 @@ def test_a_row_says_what_was_asked():
     assert (dear["base"], dear["score"], dear["class"]) == (16, 15, "good")
     assert dear["reasons"] == ["up +10", "grade +6", "loud +3"]
     assert dear["metrics"] == {"distance": 1.0, "stop": pytest.approx(7.2), "risk": "High", "side": "above"}
-    assert rows(TEXT, 3, 3, 3, 1, 8, mark=17)[-1]["passed"] is False
+    assert rows(TEXT, 3, 3, 3, 1, 8, mark=16)[-1]["passed"] is True
+    with pytest.raises(InvalidInput, match="the pass mark is 17, and the criteria give 16 points at most"):
+        rows(TEXT, 3, mark=17)
 
 
 def test_what_a_condition_cannot_tell_gives_no_points():

@@ -6,7 +6,7 @@ from typing import Any
 
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.kinds.documents.feeds import chosen
+from pitboss.kinds.documents.feeds import chosen, fixed
 from pitboss.kinds.documents.prepare import Mistakes, Sources
 from pitboss.kinds.fetch.params import FetchParams
 from pitboss.market.catalog import check_symbol
@@ -23,9 +23,10 @@ def prepare(params: FetchParams, sources: Sources) -> Prepared:
     assert source is not None
     assert symbols is not None
     snapshot: dict[str, Any] = {
-        "source": {"name": source.name, "config": dict(source.config)}, "symbols": " ".join(symbols),
+        **fixed(source),
+        "symbols": " ".join(symbols),
         "home": sources.bars.home,
-    }  # fmt: skip
+    }
     work = {"symbols": float(len(symbols))}
     return Prepared(f"fetch/{source.name}", snapshot | {"work": work}, {"the symbols": snapshot["symbols"]}, work)
 

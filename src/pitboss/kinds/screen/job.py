@@ -25,7 +25,6 @@ from pitboss.kinds.documents.feeds import feed_of
 from pitboss.kinds.screen.export import write_sqlite
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.kinds.screen.prepare import Request, identity_of, last_session, read_request
-from pitboss.market.catalog import name_of
 from pitboss.market.dates import range_of
 from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext
@@ -97,12 +96,13 @@ def _fetched(
     _, until = range_of(None, params.date or params.end)
     feed = feed_of(context, BarStore(context.files, context.snapshot["home"]))
     asked_at, reasons = time.time() - FRESH_SECONDS, {}
+    known = context.resource("bars").at(context.snapshot["places"]).fitting(timeframe)
     context.begin_stage("data", len(symbols))
     for number, symbol in enumerate(symbols, 1):
         context.check_cancel()
         series = None
         try:
-            series = feed.store.describe(name_of(symbol, timeframe, feed.store.home))
+            series = known.get(symbol)
             if series is None or until is None or series.last < until - timeframe.micros:
                 feed.update(symbol, timeframe, FIRST, asked_at)
         except RunCancelled:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from pitboss.calendars.spelling import read_session
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
@@ -24,6 +28,9 @@ from pitboss.runs.model import Run
 from pitboss.screening.builtin import screen_text
 from pitboss.screening.program import Screen, compile_screen
 from pitboss.screening.reader import read_screen
+
+THURSDAY, FRIDAY = 3, 4  # days after Monday: 1970-01-01 was the one
+EXCHANGES_CLOSED = 21 * 3_600_000_000  # microseconds of a day, UTC
 
 
 @dataclass(frozen=True)
@@ -43,8 +50,8 @@ class Request:
 def prepare(params: ScreenParams, sources: Sources) -> Prepared:
     """Check a screen and fix its sources. Raises InvalidInput with every mistake."""
     mistakes = Mistakes()
-    text = mistakes.attempt(lambda: screen_text(params.screen, screens_of(sources.bars.files))) or ""
-    request = mistakes.attempt(lambda: read_request(params, text, params.date)) if text else None
+    text = mistakes.attempt(lambda: screen_text(params.screen, screens_of(sources.bars.files)))
+    request = mistakes.attempt(lambda: read_request(params, text, params.date)) if text is not None else None
     source = None
     if params.fetch == "missing" and sources.feeds:
         source = mistakes.attempt(lambda: chosen(None, sources))
@@ -52,6 +59,7 @@ def prepare(params: ScreenParams, sources: Sources) -> Prepared:
         mistakes.attempt(lambda: Universe.of(params, request, sources.bars, source is not None)) if request else None
     )
     mistakes.tell()
+    assert text is not None
     assert request is not None
     assert universe is not None
     document = request.screen.document
@@ -204,12 +212,34 @@ class Universe:
 
 
 def last_session(series: Iterable[Series]) -> str:
-    """Answer the date of the last bars that are complete. Raises InvalidInput where there are none."""
-    now = time.time_ns() // 1000
-    closed = [min(each.last, now - parse_timeframe(each.timeframe).micros) for each in series]
-    if not closed:
+    """Answer the date of the last bars that are complete: the latest that one series in five has, so that what trades
+    on other days, and what was not brought up to date, does not decide. Raises InvalidInput where there are none."""
+    days = Counter(_last_day(each) for each in series)
+    if not days:
         raise InvalidInput("there are no bars of any of the tickers", "see why in the run's log", "tickers")
-    return micros_to_iso(max(closed) // DAY_MICROS * DAY_MICROS)[:10]
+    shared = [day for day, count in days.items() if 5 * count >= days.total()]
+    return micros_to_iso(max(shared or days))[:10]
+
+
+def _last_day(series: Series) -> int:
+    """Answer the day of a series' last bar, or of the one before where that has not ended by the clock. Calendars are
+    too heavy for whoever checks requests: an exchange's day has ended by 21:00 UTC, any other with its zone's date."""
+    timeframe, read = parse_timeframe(series.timeframe), read_session(series.session) if series.session else None
+    day = series.last // DAY_MICROS
+    if not timeframe.is_daily:
+        ends = series.last + timeframe.micros
+    elif isinstance(read, str):
+        ends = day * DAY_MICROS + EXCHANGES_CLOSED
+    else:
+        midnight = datetime.fromtimestamp((day + 1) * DAY_MICROS / 1e6, UTC).replace(
+            tzinfo=ZoneInfo(series.zone or "UTC")
+        )
+        ends = round(midnight.timestamp() * 1e6)
+    if ends <= time.time_ns() // 1000:
+        return day * DAY_MICROS
+    before = (series.last - timeframe.micros) // DAY_MICROS
+    weekend = max(0, (before + THURSDAY) % 7 - FRIDAY) if isinstance(read, str) else 0
+    return (before - weekend) * DAY_MICROS
 
 
 def identity_of(snapshot: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import polars as pl
@@ -24,6 +24,8 @@ def fetch(config: Mapping[str, Any], secret: str, web: Web, wanted: Wanted) -> I
     import ccxt
 
     lost, refused = (ccxt.NetworkError,), (ccxt.ExchangeError,)
+    if not exchange.markets:
+        web.call(exchange.load_markets, lost, refused)
     step = PAGE_BARS * wanted.timeframe.micros
     for low in range(wanted.since, wanted.until, step):
         count = min(step, wanted.until - low) // wanted.timeframe.micros + 1
@@ -41,11 +43,19 @@ def _exchange(config: Mapping[str, Any], secret: str) -> Any:
     name = str(config["exchange"])
     if name not in ccxt.exchanges:
         raise SourceFailed(f"ccxt knows no exchange '{name[:40]}'", "see ccxt.exchanges")
+    return _opened(name, secret, str(config.get("url", "")))
+
+
+@lru_cache(maxsize=8)
+def _opened(name: str, secret: str, url: str) -> Any:
+    """Answer an exchange, one for each key: it keeps the markets that it has asked for."""
+    import ccxt
+
     key, _, private = secret.partition(":")
     options = {"enableRateLimit": False, "timeout": 30_000} | ({"apiKey": key, "secret": private} if key else {})
     made = getattr(ccxt, name)(options)
-    if config.get("url"):  # another host with the same interface
-        made.urls["api"] = _moved(made.urls["api"], str(config["url"]))
+    if url:  # another host with the same interface
+        made.urls["api"] = _moved(made.urls["api"], url)
     return made
 
 

@@ -47,9 +47,11 @@ class Web:
             self._take_turn()
             try:
                 answer = self.client.get(url, params=dict(params) if params else None, headers=dict(headers or {}))
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 reason = f"{type(error).__name__}: {error}"
                 continue
+            except httpx.RequestError as error:
+                raise SourceFailed(f"{self.name}: {type(error).__name__}: {error}", "look at its address") from None
             except httpx.InvalidURL as error:
                 raise SourceFailed(f"{self.name} has no address: {error}", "mend its url in the settings") from None
             if answer.status_code in _TRANSIENT:
@@ -118,14 +120,23 @@ class Web:
             _write(file, mine + 60.0 / self.per_minute)
         if mine > now:
             self.wait(mine - now)
+        while (held := self._held_until()) > time.time():  # somebody was asked to wait meanwhile
+            self.wait(held - time.time())
 
     def _hold(self, seconds: float) -> None:
         """Have every process of this host wait."""
         if seconds <= 0:
             return
-        with (self.folder / f"{self.name}.next").open("a+") as file:
+        for name in ("next", "held"):
+            with (self.folder / f"{self.name}.{name}").open("a+") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                _write(file, max(_read(file), time.time() + seconds))
+
+    def _held_until(self) -> float:
+        """Answer until when every process of this host has to wait, whatever turn it has taken before."""
+        with (self.folder / f"{self.name}.held").open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            _write(file, max(_read(file), time.time() + seconds))
+            return _read(file)
 
 
 def _status_of(error: Exception) -> int:
