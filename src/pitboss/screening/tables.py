@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -9,35 +12,44 @@ import polars as pl
 from pitboss.screening.evaluate import Judged
 from pitboss.screening.program import Screen
 
+Columns = dict[str, npt.NDArray[Any]]
 HEAD = ("ticker", "date", "score", "base", "passed", "class")
 POINTS = "points of "
 
 
-def rows_frame(judged: Judged, ticker: str, here: npt.NDArray[np.int64]) -> pl.DataFrame:
-    """Answer a row for each of some bars, by their places, as `joined` takes them: HEAD, the metrics, then each
-    criterion's points."""
+def rows_of(judged: Judged, ticker: str, here: npt.NDArray[np.int64]) -> Columns:
+    """Answer a row for each of some bars, by their places: HEAD, the metrics, then each criterion's points. They are
+    plain arrays, for a frame for each ticker would cost as much as to judge it."""
     words = dict(judged.labels)
     kinds = words.pop("class", None)
-    columns: dict[str, object] = {
-        "ticker": [ticker] * len(here),
+    nothing = np.full(len(here), "", dtype=object)
+    columns: Columns = {
+        "ticker": np.full(len(here), ticker, dtype=object),
         "date": judged.ts[here],
         "score": judged.score[here],
         "base": judged.base[here],
         "passed": judged.passed[here],
-        "class": pl.Series(kinds[here] if kinds is not None else [""] * len(here), dtype=pl.String),
+        "class": kinds[here] if kinds is not None else nothing,
     }
-    columns |= {name: values[here] for name, values in judged.measures.items()}
-    columns |= {name: pl.Series(values[here], dtype=pl.String) for name, values in words.items()}
-    columns |= {f"{POINTS}{name}": values[here] for name, values in (*judged.points.items(), *judged.extra.items())}
-    return pl.DataFrame(columns)
+    columns |= {name: values[here] for name, values in (*judged.measures.items(), *words.items())}
+    points = (*judged.points.items(), *judged.extra.items())
+    return columns | {f"{POINTS}{name}": values[here] for name, values in points}
 
 
-def joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+def table_of(several: Sequence[Columns]) -> pl.DataFrame:
+    """Answer the rows of several tickers as one frame; its columns make `Columns` again by `to_numpy`."""
+    found = {name: np.concatenate([columns[name] for columns in several]) for name in several[0]}
+    texts = {
+        name: pl.Series(values.tolist(), dtype=pl.String) for name, values in found.items() if values.dtype == object
+    }
+    return pl.DataFrame(found | texts)
+
+
+def ranked(several: Sequence[Columns]) -> pl.DataFrame:
     """Answer the rows of several tickers, the latest date first and the best of each: dates are moments, and what is
     not known is null."""
-    frame = pl.concat(frames).with_columns(
-        pl.col("date").cast(pl.Datetime("us", "UTC")), pl.col(pl.Float64).fill_nan(None)
-    )
+    moments, numbers = pl.col("date").cast(pl.Datetime("us", "UTC")), pl.col(pl.Float64).fill_nan(None)
+    frame = table_of(several).with_columns(moments, numbers)
     return frame.sort("date", "score", "ticker", descending=[True, True, False])
 
 

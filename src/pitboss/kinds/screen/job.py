@@ -30,7 +30,7 @@ from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext
 from pitboss.screening.evaluate import INSUFFICIENT, Judged, judge
 from pitboss.screening.reader import read_screen
-from pitboss.screening.tables import joined, rows_frame, text_lines
+from pitboss.screening.tables import Columns, ranked, rows_of, table_of, text_lines
 from pitboss.screening.worth import COMPARED, GROUPS, forward_names, forward_returns, worth_of
 
 Item = dict[str, Any]
@@ -130,7 +130,7 @@ class _Judgement:
     """A ticker's item, of the last date that is judged; its rows; and what became of it after each of them."""
 
     item: Item
-    rows: pl.DataFrame | None = None
+    rows: Columns | None = None
     returns: pl.DataFrame | None = None
 
 
@@ -144,7 +144,7 @@ class _Screening:
     absent: Mapping[str, str]  # why there are no bars of some of the tickers
     spans: Mapping[str, Sequence[tuple[int, int]]]  # in which some of the tickers were members
     items: dict[str, Item] = field(default_factory=dict)
-    frames: list[pl.DataFrame] = field(default_factory=list)
+    rows: list[Columns] = field(default_factory=list)
     returns: list[pl.DataFrame] = field(default_factory=list)
     passed: int = 0
 
@@ -155,39 +155,45 @@ class _Screening:
         )
         return _Ranking(
             items,
-            joined(self.frames) if self.frames else None,
+            ranked(self.rows) if self.rows else None,
             worth_of(pl.concat(self.returns), self.request.horizons, tried) if self.returns else None,
         )
 
     def judge(self, tickers: list[str], threads: int, context: RunContext) -> Iterator[Item]:
         """Yield the item of each ticker in turn, until somebody asks the run to end."""
-        waiting, running = iter(tickers), deque[Future[_Judgement]]()
-        with ThreadPoolExecutor(threads, "screen") as pool:
+        waiting, loading = iter(tickers), deque[tuple[str, Future[BarArrays | str]]]()
+        with ThreadPoolExecutor(threads, "screen") as pool:  # reads ahead: what judges is one thread's work
             while not (context.is_cancelled or context.is_suspended):
-                while len(running) < AHEAD * threads and (ticker := next(waiting, None)) is not None:
-                    running.append(pool.submit(self._judged, ticker))
-                if not running:
+                while len(loading) < AHEAD * threads and (ticker := next(waiting, None)) is not None:
+                    loading.append((ticker, pool.submit(self._loaded, ticker)))
+                if not loading:
                     break
-                judgement = running.popleft().result()
-                self.items[judgement.item["ticker"]] = judgement.item
+                ticker, future = loading.popleft()
+                judgement = self._judged(ticker, future.result())
+                self.items[ticker] = judgement.item
                 self.passed += judgement.item["passed"]
                 if judgement.rows is not None:
-                    self.frames.append(judgement.rows)
+                    self.rows.append(judgement.rows)
                 if judgement.returns is not None:
                     self.returns.append(judgement.returns)
                 yield judgement.item
-            for future in running:
+            for _, future in loading:
                 future.cancel()
 
-    def _judged(self, ticker: str) -> _Judgement:
+    def _loaded(self, ticker: str) -> BarArrays | str:
+        """Answer the bars of a ticker, or why there are none."""
+        if ticker in self.absent:
+            return self.absent[ticker]
+        try:
+            return self.store.load(ticker, self.request.screen.document.timeframe)
+        except (PitbossError, OSError, pl.exceptions.PolarsError) as error:
+            return f"its bars cannot be read: {error}".splitlines()[0][:LONGEST_REASON]
+
+    def _judged(self, ticker: str, bars: BarArrays | str) -> _Judgement:
         """Judge a ticker. What goes wrong with one is said in its row."""
         screen, request = self.request.screen, self.request
-        if ticker in self.absent:
-            return _Judgement(_unknown(ticker, self.absent[ticker]))
-        try:
-            bars = self.store.load(ticker, screen.document.timeframe)
-        except (PitbossError, OSError, pl.exceptions.PolarsError) as error:
-            return _Judgement(_unknown(ticker, f"its bars cannot be read: {error}".splitlines()[0][:LONGEST_REASON]))
+        if isinstance(bars, str):
+            return _Judgement(_unknown(ticker, bars))
         first, last = (int(np.searchsorted(bars.ts, bound)) for bound in (request.low, request.high))
         if first == last:
             seen = f"its last is of {micros_to_iso(int(bars.ts[last - 1]))[:10]}" if last else "all are later"
@@ -204,7 +210,7 @@ class _Screening:
         judged = judge(screen, {**self.others, ticker: bars.head(last)}, ticker)
         at = int(rows[-1])
         item = {"ticker": ticker, "date": micros_to_iso(int(bars.ts[at]))[:10], **judged.row(at)}
-        return _Judgement(item, rows_frame(judged, ticker, rows), self._returns(bars, judged, rows))
+        return _Judgement(item, rows_of(judged, ticker, rows), self._returns(bars, judged, rows))
 
     def _returns(self, bars: BarArrays, judged: Judged, rows: npt.NDArray[np.int64]) -> pl.DataFrame | None:
         """Answer what became of a ticker after each of its rows that is known enough to be judged."""
@@ -221,28 +227,28 @@ class _Screening:
         """Answer what is done, to go on from."""
         return {
             "when": self.request.when.encode(), "items": json.dumps(list(self.items.values())).encode(),
-            "rows": _packed(self.frames), "returns": _packed(self.returns),
+            "rows": _packed(table_of(self.rows) if self.rows else None),
+            "returns": _packed(pl.concat(self.returns) if self.returns else None),
         }  # fmt: skip
 
     def restore(self, context: RunContext) -> None:
         """Take up what was done before; in the log of a run that takes up another's it stands too."""
         state = context.restore(identity_of(context.snapshot))
-        if (
-            state is None or state["when"] != self.request.when.encode()
-        ):  # of another session: there are newer bars by now
+        if state is None or state["when"] != self.request.when.encode():  # newer bars were fetched meanwhile
             return
         self.items = {item["ticker"]: item for item in json.loads(state["items"])}
         self.passed = sum(item["passed"] for item in self.items.values())
-        self.frames, self.returns = _unpacked(state["rows"]), _unpacked(state["returns"])
+        self.rows = [{each.name: each.to_numpy() for each in frame} for frame in _unpacked(state["rows"])]
+        self.returns = _unpacked(state["returns"])
         if not context.has_own_checkpoint:
             for ticker, item in self.items.items():
                 context.item(ticker, item)
 
 
-def _packed(frames: list[pl.DataFrame]) -> bytes:
+def _packed(frame: pl.DataFrame | None) -> bytes:
     packed = io.BytesIO()
-    if frames:
-        pl.concat(frames).write_ipc(packed, compression="zstd")
+    if frame is not None:
+        frame.write_ipc(packed, compression="zstd")
     return packed.getvalue()
 
 
