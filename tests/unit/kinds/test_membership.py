@@ -98,6 +98,13 @@ def test_a_screened_universe_is_the_one_that_one_would_write_by_hand(folder):
     assert 20 < len(chosen) < len(everything)
 
 
+def test_the_universe_is_chosen_by_a_screen_of_ones_own_too(folder):
+    (folder / "screens").mkdir()
+    (folder / "screens" / "mine.yaml").write_text(SCREEN)
+    chosen = backtested(folder, universe={"screen": "mine", "top": TOP})
+    assert chosen.equals(backtested(folder, universe={"screen": SCREEN, "top": TOP}))
+
+
 def test_the_future_changes_no_trade_of_the_past(folder):
     universe = {"screen": SCREEN, "top": TOP, "rebalance": "monthly"}
     whole = backtested(folder, universe=universe)

@@ -19,7 +19,7 @@ from pitboss.core.errors import RunCancelled
 from pitboss.kernel.panel import panel_over
 from pitboss.kinds.backtest.params import BacktestParams
 from pitboss.kinds.documents.bars import digits_of, gaps_of, load_universe, save_frame
-from pitboss.kinds.documents.prepare import Request, identity_of, read_request, source_of
+from pitboss.kinds.documents.prepare import Request, as_fixed, identity_of, read_request, source_of
 from pitboss.runs.context import RunContext
 from pitboss.runs.messages import Gauge
 from pitboss.strategy.doubts import conditions_of
@@ -31,7 +31,7 @@ GAUGES = (Gauge("trade_count"), Gauge("equity", is_real=True))  # in the order o
 def run(params: BacktestParams, context: RunContext) -> dict[str, Any]:
     """Simulate, then write trades, orders, equity and drawdown; see `runs.kinds.Kind`."""
     context.begin_stage("loading bars")
-    request = read_request(params, context.snapshot["strategy"]["text"])
+    request = read_request(as_fixed(params, context.snapshot), context.snapshot["strategy"]["text"])
     universe = load_universe(request, context.snapshot, context.resource("bars"))
     rules = rules_of(request.program, request.sizing, request.costs)
     simulation = Simulation(request.program, rules, universe, request.cash, panel_over(context.memory))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import version
@@ -16,16 +17,19 @@ from pitboss.core.errors import InvalidInput, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kinds.documents.membership import Choice, read_choice
 from pitboss.kinds.documents.params import DocumentParams
+from pitboss.kinds.documents.screens import screens_of
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import range_of
 from pitboss.runs.kinds import Prepared
 from pitboss.runs.model import Run
+from pitboss.screening.builtin import screen_text
 from pitboss.strategy.document import Costs, Document, Sizing
 from pitboss.strategy.program import Program, compile_document
 from pitboss.strategy.reader import read_document
 from pitboss.strategy.reference import StrategyRef, TextsByName
 
 T = TypeVar("T")
+Given = TypeVar("Given", bound=DocumentParams)
 PACKAGES = ("pitboss", "numpy", "numba", "polars", "ta-lib")
 DECISIVE = ("rules", "numpy", "numba", "polars", "ta-lib")  # a change of these may change a result's last digit
 
@@ -157,6 +161,10 @@ def prepare_document(params: DocumentParams, sources: Sources, check: Check = _n
 
     Raises InvalidInput with every mistake.
     """
+    given = (params.universe or {}).get("screen")
+    if isinstance(given, str):
+        with suppress(InvalidInput):  # a name that is none is told with the other mistakes
+            params = with_screen(params, screen_text(given, screens_of(sources.bars.files)))
     request = read_request(params, StrategyRef.remote(params.strategy).text(sources.strategies), check)
     snapshot = fix_sources(request, sources.bars)
     work = {"bars": bars_of(request, snapshot), **request.work}
@@ -164,6 +172,17 @@ def prepare_document(params: DocumentParams, sources: Sources, check: Check = _n
         f"strategy/{request.document.name}", snapshot | {"work": work}, identity_of(snapshot), work,
         tuple(cautions_of(request)),
     )  # fmt: skip
+
+
+def with_screen(params: Given, text: str) -> Given:
+    """Answer params whose universe is chosen by the screen of that text, whatever name it went by."""
+    return params.model_copy(update={"universe": {**(params.universe or {}), "screen": text}})
+
+
+def as_fixed(params: Given, snapshot: Mapping[str, Any]) -> Given:
+    """Answer params as they were when their snapshot was made."""
+    text = snapshot.get("universe", {}).get("text")
+    return with_screen(params, text) if text else params
 
 
 def bars_of(request: Request, snapshot: Mapping[str, Any]) -> float:

@@ -14,7 +14,7 @@ from pitboss.backtesting.sweep import SweepJob, Variant, run_sweep
 from pitboss.core.errors import RunCancelled
 from pitboss.core.infinite import to_json
 from pitboss.kinds.documents.bars import load_universe, save_frame
-from pitboss.kinds.documents.prepare import identity_of, read_request, source_of
+from pitboss.kinds.documents.prepare import as_fixed, identity_of, read_request, source_of
 from pitboss.kinds.sweep.params import SweepParams
 from pitboss.runs.context import RunContext
 
@@ -24,7 +24,7 @@ BEST = 10
 def run(params: SweepParams, context: RunContext) -> dict[str, Any]:
     """Compute the variants, reporting each as it ends, then write their table; see `runs.kinds.Kind`."""
     context.begin_stage("loading bars")
-    request = read_request(params, context.snapshot["strategy"]["text"])
+    request = read_request(as_fixed(params, context.snapshot), context.snapshot["strategy"]["text"])
     universe = load_universe(request, context.snapshot, context.resource("bars"))
     grid = read_grid(request.document, params.grid, params.parameters)
     job = SweepJob(
