@@ -56,7 +56,7 @@ def test_an_operation_keeps_what_the_document_promises(app, label):
 
     for mode in modes:
 
-        @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None)
         @given(operation.as_strategy(generation_mode=mode))
         def check(case):
             case.call_and_validate(checks=CHECKS)

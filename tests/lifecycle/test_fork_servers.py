@@ -8,10 +8,10 @@ from support.breakable import WaitingCommand
 from support.engine import until
 from support.privileges import control_group, may_group, needs
 from support.server import ApiServer
-from support.starts import HEALED_SECONDS, TOLD_SECONDS, USUAL, assert_told_and_healed
+from support.starts import FAULTS, HEALED_SECONDS, TOLD_SECONDS, assert_told_and_healed
 
 
-@pytest.mark.parametrize("name", [name for name in USUAL if "fork server" in name])
+@pytest.mark.parametrize("name", [name for name in FAULTS if "fork server" in name])
 def test_a_fork_server_that_cannot_start_is_told_to_all_who_ask_and_heals_by_itself(home, name):
     assert_told_and_healed(home, name)
 

@@ -19,8 +19,11 @@ from support.server import STRATEGY, Server, free_port, pitboss, pitboss_here
 
 # what to look for, and a neighbour that it would find if it were a pattern, an address or an escape
 NAMES = {
-    "a*b": "aXb", "what?[1]": "what?1", "[!a]{a,b}": "ba", "per%20cent": "per cent", """it's "#&=so\"""": "its so",
-    "new\nline 🦉": "new", "~": "home", "-$HOME;back\\slash": "HOME", "file:x?mode=ro": "x",
+    "a*b": "aXb", "what?one": "what?two", "x[ab]": "xa", "my[1]": "my1", "[!a]": "b", "{a,b}": "a", "curly{}": "curly",
+    "per%20cent": "per cent", "per%cent": "percent", "100%": "100", "a#b": "a", "a&b=c": "a", "sym=EUR": "sym",
+    "it's": "its", 'say "so"': "say so", "with space": "with", "new\nline": "new", "emoji 🦉": "emoji", "~": "home",
+    "-leading": "leading", "$HOME": "HOME", "back\\slash": "backslash", "trailing.": "trailing", "file:x?mode=ro": "x",
+    "über": "uber", "[old]": "old", "a;b": "a",
 }  # fmt: skip
 BARS = "ts,open,high,low,close,volume\n" + "".join(
     f"2024-01-{day:02} {hour:02}:00,{100 + day},{101 + day},{99 + day},{100.5 + day},10\n"
@@ -70,7 +73,7 @@ def test_a_name_stands_for_itself_wherever_a_path_can_stand(tmp_path, name):
     assert name in ok("data", "list", data_dir=data).stdout.replace("\N{REPLACEMENT CHARACTER}", "\n")
 
 
-@pytest.mark.parametrize("name", ["what?[1]", "per%20cent", "new\nline 🦉", "file:x?mode=ro"])
+@pytest.mark.parametrize("name", ["a*b", "what?one", "per%20cent", "a#b", "new\nline", "emoji 🦉", "file:x?mode=ro"])
 def test_the_address_of_a_database_is_taken_as_it_is(tmp_path, name):
     urls = [f"sqlite:///{tmp_path / each / each}.db" for each in (name, NAMES[name])]
     (tmp_path / "ema.yaml").write_text(STRATEGY)
@@ -82,7 +85,7 @@ def test_the_address_of_a_database_is_taken_as_it_is(tmp_path, name):
     assert told("runs", "list", env=environment | {"PITBOSS_DATABASE_URL": urls[1]}) == []
 
 
-@pytest.mark.parametrize("name", ["what?[1]", "new\nline 🦉"])
+@pytest.mark.parametrize("name", ["a*b", "what?one", "per%20cent", "new\nline"])
 def test_a_server_works_in_a_folder_of_that_name(tmp_path, name):
     for each, bars in ((name, BARS), (NAMES[name], OTHER_BARS)):
         (tmp_path / each).mkdir()
@@ -223,7 +226,8 @@ def test_a_data_folder_that_is_read_only_can_be_read(open_folder):
 
 
 @as_root
-def test_a_folder_that_a_group_shares_can_be_used_by_all_of_it(open_folder):
+@pytest.mark.parametrize("umask", [0o002, 0o077], ids=oct)
+def test_a_folder_that_a_group_shares_can_be_used_by_all_of_it(open_folder, umask):
     """Two users of one group, whatever their umask: what one makes the other may write, as the folder says."""
     data = open_folder / "data"
     data.mkdir()
@@ -231,7 +235,7 @@ def test_a_folder_that_a_group_shares_can_be_used_by_all_of_it(open_folder):
     data.chmod(0o2775)
     (open_folder / "ema.yaml").write_text(STRATEGY)
     (open_folder / "ema.yaml").chmod(0o644)  # whatever umask an earlier test has left
-    for user, umask in ((1111, 0o077), (2222, 0o002)):
+    for user in (1111, 2222):
         command = ["setpriv", f"--reuid={user}", "--regid=4242", "--clear-groups", "--inh-caps=+dac_read_search",
                    "--ambient-caps=+dac_read_search", "--bounding-set=-all,+dac_read_search", sys.executable, "-m",
                    "pitboss.cli.main"]  # fmt: skip

@@ -227,14 +227,19 @@ def test_a_killed_server_is_not_noticed_by_its_runs(server):
 def test_a_killed_worker_is_replaced_and_its_run_goes_on(server):
     run = server.submit("sweep", grid=LARGE)["id"]
     until(lambda: (server.get(run)["progress"] or {}).get("done", 0) > 5, 60, "the sweep runs")
-    (worker,) = server.worker_pids()
-    os.kill(worker, signal.SIGKILL)
+    seconds = []
+    while min(seconds, default=9.0) >= 3.0 and len(seconds) < 3:  # other tests may take the machine meanwhile
+        (worker,) = server.worker_pids()
+        killed = time.monotonic()
+        os.kill(worker, signal.SIGKILL)
 
-    def goes_on():
-        now = server.get(run)
-        return now["attempt"] == 2 and now["state"] == "running"
+        def goes_on(attempt=len(seconds) + 2):
+            now = server.get(run)
+            return now["attempt"] == attempt and now["state"] == "running"
 
-    until(goes_on, 10, "the run goes on at once, not when the lease of 15 s has run out")
+        until(goes_on, 10, "the run goes on at once, not when the lease of 15 s has run out")
+        seconds.append(time.monotonic() - killed)
+    assert min(seconds) < 3.0, seconds
     server.http.post(f"/runs/{run}/cancel", json={"keep_partial": False})
     assert server.wait(run)["result"] is None
 

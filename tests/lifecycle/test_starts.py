@@ -16,10 +16,10 @@ import pytest
 from support.breakable import Installation, WaitingCommand
 from support.engine import until
 from support.server import ApiServer, free_port
-from support.starts import HEALED_SECONDS, TOLD_SECONDS, USUAL, assert_told_and_healed
+from support.starts import FAULTS, HEALED_SECONDS, TOLD_SECONDS, assert_told_and_healed
 
 
-@pytest.mark.parametrize("name", [name for name in USUAL if "fork server" not in name])
+@pytest.mark.parametrize("name", [name for name in FAULTS if "fork server" not in name])
 def test_a_start_that_fails_is_told_to_all_who_ask_and_heals_by_itself(home, name):
     assert_told_and_healed(home, name)
 

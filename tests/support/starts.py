@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -77,21 +76,14 @@ FAULTS = {
     "a file where the logs of runs should be": Fault(
         in_the_way("logs/runs"), "runs cannot be started", out_of_the_way("logs/runs")
     ),
+    "a fork server that crashes": Fault(broken("forks", "kill -SEGV $$"), "killed by SIGSEGV"),
     "a fork server that ends without a word": Fault(broken("forks", "exit 7"), "exit code 7"),
+    "a fork server whose packages are gone": Fault(broken("forks", 'set -- -S "$@"'), "No module named"),
     "a fork server that hangs": Fault(broken("forks", "exec sleep 31337"), "takes long", mend_and_kill_the_hung),
     "a fork server without descriptors": Fault(broken("forks", "ulimit -n 8"), "Too many open files"),
     "a fork server without memory": Fault(broken("forks", "ulimit -v 300000"), "the fork server cannot start"),
     "a fork server that is killed at its start": Fault(broken("forks", "kill -KILL $$"), "killed by SIGKILL"),
 }  # fmt: skip
-
-
-# what differs from another of these by its words alone: PITBOSS_TEST_ALL=1 has them too
-ALIKE = () if os.environ.get("PITBOSS_TEST_ALL") else (
-    "a worker that ends without a word", "a worker whose packages are gone", "a worker that may write no file",
-    "a file where the folder of logs should be", "a fork server that ends without a word",
-    "a fork server without memory", "a fork server without descriptors", "a worker without memory",
-)  # fmt: skip
-USUAL = [name for name in FAULTS if name not in ALIKE]
 
 
 def assert_told_and_healed(home: Installation, name: str) -> None:
