@@ -11,16 +11,10 @@ from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.principal import LOCAL, Principal
 from pitboss.routine.chains import Chainer, Chains
 from pitboss.runs.kinds import Kinds, Params
-from pitboss.runs.model import Limits, RunQuery
-from pitboss.runs.service import Policy, Ports, RunService
+from pitboss.runs.model import RunQuery
 from pitboss.storage.chains import SqlChains
-from pitboss.storage.events import SqlEventLog
-from pitboss.storage.figures import SqlFigures
-from pitboss.storage.remarks import SqlRemarks
-from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.tables import runs
-from pitboss.storage.workers import SqlWorkerRegistry
-from support.engine import ALL_KINDS, NoLauncher
+from support.engine import ALL_KINDS
 
 
 class Names(Params):
@@ -36,12 +30,8 @@ LINKS = [{"kind": "finder", "params": {"names": ["A", "B"]}}, {"kind": "finder",
 
 
 @pytest.fixture
-def service(database):
-    ports = Ports(
-        store=SqlRunStore(database), log=SqlEventLog(database), registry=SqlWorkerRegistry(database),
-        figures=SqlFigures(database), launcher=NoLauncher(), remarks=SqlRemarks(database), kinds=KINDS,
-    )  # fmt: skip
-    return RunService(ports, Policy(Limits(9, {}, 9, 60.0), 100_000, 15.0))
+def service(service_of):
+    return service_of(KINDS)
 
 
 @pytest.fixture

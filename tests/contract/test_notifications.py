@@ -21,19 +21,12 @@ from pitboss.routine import herald as heralds
 from pitboss.routine.channels import Channels
 from pitboss.routine.herald import Herald
 from pitboss.routine.sending import check_address, send
-from pitboss.runs.model import Limits
-from pitboss.runs.service import Policy, Ports, RunService
 from pitboss.runs.submission import Submission
 from pitboss.storage.audit import SqlAudit
 from pitboss.storage.channels import SqlChannels
-from pitboss.storage.events import SqlEventLog
-from pitboss.storage.figures import SqlFigures
-from pitboss.storage.remarks import SqlRemarks
-from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.secrets import SqlSecrets
 from pitboss.storage.tables import runs
-from pitboss.storage.workers import SqlWorkerRegistry
-from support.engine import ALL_KINDS, NoLauncher
+from support.engine import ALL_KINDS
 from support.server import free_port
 
 
@@ -92,15 +85,6 @@ def mailbox():
     box.address = f"mailto://127.0.0.1:{port}?mode=insecure&from=me@example.com&to=you@example.com"
     yield box
     controller.stop()
-
-
-@pytest.fixture
-def service(database):
-    ports = Ports(
-        store=SqlRunStore(database), log=SqlEventLog(database), registry=SqlWorkerRegistry(database),
-        figures=SqlFigures(database), launcher=NoLauncher(), remarks=SqlRemarks(database), kinds=ALL_KINDS,
-    )  # fmt: skip
-    return RunService(ports, Policy(Limits(9, {}, 9, 60.0), 100_000, 15.0))
 
 
 @pytest.fixture

@@ -16,17 +16,10 @@ from pitboss.core.principal import LOCAL, Principal
 from pitboss.routine.scheduler import Scheduler
 from pitboss.routine.schedules import Asked, Schedules
 from pitboss.routine.when import read_when
-from pitboss.runs.model import Limits, RunQuery
-from pitboss.runs.service import Policy, Ports, RunService
+from pitboss.runs.model import RunQuery
 from pitboss.runs.submission import Submission
-from pitboss.storage.events import SqlEventLog
-from pitboss.storage.figures import SqlFigures
-from pitboss.storage.remarks import SqlRemarks
-from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.schedules import SqlSchedules
 from pitboss.storage.tables import runs
-from pitboss.storage.workers import SqlWorkerRegistry
-from support.engine import ALL_KINDS, NoLauncher
 
 HOUR, DAY = 3600.0, 86_400.0
 # each is due in an hour that its zone's clocks leave out or repeat
@@ -41,15 +34,6 @@ END = START + 260 * DAY
 
 class Died(Exception):
     """The server was killed."""
-
-
-@pytest.fixture
-def service(database):
-    ports = Ports(
-        store=SqlRunStore(database), log=SqlEventLog(database), registry=SqlWorkerRegistry(database),
-        figures=SqlFigures(database), launcher=NoLauncher(), remarks=SqlRemarks(database), kinds=ALL_KINDS,
-    )  # fmt: skip
-    return RunService(ports, Policy(Limits(9, {}, 9, 60.0), 100_000, 15.0))
 
 
 class Clock:

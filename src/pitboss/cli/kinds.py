@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,19 +62,29 @@ def show(
         print(f"\nexample: pitboss run {kind.name} --params FILE, with\n{json.dumps(example, indent=2)}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenParams:
+    """Params of a run, one by one and in a file."""
+
+    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="A param: cash=5000; repeat.")] = None
+    params: Annotated[Path | None, typer.Option("--params", help="A JSON or YAML file with params; - reads.")] = None
+
+    def read(self) -> dict[str, Any]:
+        """Answer them by name; one that is given alone wins. Raises InvalidInput."""
+        return (read_params_file(self.params) if self.params else {}) | read_params(self.param, "--param")
+
+
 @grouped
 def run(
     kind: Annotated[str, typer.Argument(help="A kind of run; 'pitboss kinds list' names them.")],
     launch: Launch,
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="A param: cash=5000; repeat.")] = None,
-    params: Annotated[Path | None, typer.Option("--params", help="A JSON or YAML file with params; - reads.")] = None,
+    given: GivenParams,
     resource: Annotated[
         str | None, typer.Option(help="Which slots it takes, such as gpu.", show_default="the kind's")
     ] = None,
 ) -> None:
     """Run any kind: submit, watch, and show what came of it."""
-    given = (read_params_file(params) if params else {}) | read_params(param, "--param")
-    request = Submission(kind=kind, params=given, **launch.fields_of_submission(resource))
+    request = Submission(kind=kind, params=given.read(), **launch.fields_of_submission(resource))
     with desk_of(launch.data_dir) as desk:
         follow_submitted(desk, desk.service.submit(desk.who, request), launch.as_json, launch.detach)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pitboss.cli.kinds import read_params_file
-from pitboss.cli.options import AsJson, DataDir, print_json, read_params
+from pitboss.cli.flags import grouped
+from pitboss.cli.kinds import GivenParams
+from pitboss.cli.options import AsJson, DataDir, print_json
 from pitboss.cli.platform import platform_of
 from pitboss.cli.render import short_time, table
 
@@ -16,31 +18,37 @@ app = typer.Typer(help="Have runs start by themselves; a server that runs keeps 
 Name = Annotated[str, typer.Argument(help="A schedule's name.")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """When a run starts, and what becomes of times that cannot be kept."""
+
+    when: Annotated[
+        str, typer.Option(help="'0 18 * * 1-5', '30m before the close of XNYS' or 'after each data update'.")
+    ]
+    zone: Annotated[str, typer.Option(help="Whose clocks a cron expression reads.")] = "UTC"
+    priority: Annotated[str, typer.Option(help="low, normal, high or a number.")] = "normal"
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag of its runs; repeat for several.")] = None
+    catch_up: Annotated[str, typer.Option(help="What was missed: skip, last or all.")] = "last"
+    overlap: Annotated[str, typer.Option(help="While the run before still goes: skip or allow.")] = "skip"
+    jitter: Annotated[float, typer.Option(help="Start up to so many seconds later.")] = 0.0
+
+
 @app.command()
+@grouped
 def add(
     name: Name,
     kind: Annotated[str, typer.Argument(help="A kind of run; 'pitboss kinds list' names them.")],
-    when: Annotated[
-        str, typer.Option(help="'0 18 * * 1-5', '30m before the close of XNYS' or 'after each data update'.")
-    ],
-    zone: Annotated[str, typer.Option(help="Whose clocks a cron expression reads.")] = "UTC",
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="A param: cash=5000; repeat.")] = None,
-    params: Annotated[Path | None, typer.Option("--params", help="A JSON or YAML file with params; - reads.")] = None,
-    priority: Annotated[str, typer.Option(help="low, normal, high or a number.")] = "normal",
-    tag: Annotated[list[str] | None, typer.Option("--tag", help="A tag of its runs; repeat for several.")] = None,
-    catch_up: Annotated[str, typer.Option(help="What was missed: skip, last or all.")] = "last",
-    overlap: Annotated[str, typer.Option(help="While the run before still goes: skip or allow.")] = "skip",
-    jitter: Annotated[float, typer.Option(help="Start up to so many seconds later.")] = 0.0,
+    plan: Plan,
+    given: GivenParams,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Have a run start whenever it is due. Its params are checked now, and again each time."""
     from pitboss.routine.schedules import Asked
 
-    given = (read_params_file(params) if params else {}) | read_params(param, "--param")
     asked = Asked(
-        name=name, when=when, zone=zone, kind=kind, params=given, priority=priority, tags=tag or [], catch_up=catch_up,
-        overlap=overlap, jitter_seconds=jitter,
+        name=name, kind=kind, params=given.read(), when=plan.when, zone=plan.zone, priority=plan.priority,
+        tags=plan.tag or [], catch_up=plan.catch_up, overlap=plan.overlap, jitter_seconds=plan.jitter,
     )  # fmt: skip
     with platform_of(data_dir, takes_up=False) as platform:
         made = platform.schedules.described(platform.schedules.add(platform.who, asked))

@@ -6,6 +6,14 @@ from pitboss.core.clock import parse_date
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 
+EVER = -(1 << 62), 1 << 62  # microseconds: every date there is
+
+
+def span_of(start: str | None, end: str | None) -> tuple[int, int]:
+    """Read a date range as microseconds [low, high), as far as there are dates where a bound is not given."""
+    low, high = range_of(start or None, end or None)
+    return EVER[0] if low is None else low, EVER[1] if high is None else high
+
 
 def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None]:
     """Read a date range as microseconds [low, high); see `frames.between`."""

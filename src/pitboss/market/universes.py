@@ -12,11 +12,10 @@ from pathlib import Path
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.core.files import Files
 from pitboss.market.catalog import check_symbol
-from pitboss.market.dates import range_of
+from pitboss.market.dates import EVER, span_of
 
 INDEXES = {"sp500": "S&P 500", "dow30": "DOW JONES", "nasdaq100": "NASDAQ 100"}
 FOLDER = "universes"
-EVER = -(1 << 62), 1 << 62
 MOST_MISTAKES = 20
 _NAME = re.compile(r"[A-Za-z0-9][\w-]{0,63}")
 _COLUMNS = ("ticker", "from", "to")
@@ -67,7 +66,7 @@ def _read(path: Path, name: str) -> Members:
         for line, row in _rows(file):
             try:
                 ticker = check_symbol(row.get("ticker") or "")
-                found.setdefault(ticker, []).append(_span(row))
+                found.setdefault(ticker, []).append(span_of(row.get("from"), row.get("to")))
             except InvalidInput as error:
                 problems += [
                     Problem(each.message, each.remedy, line=line, where=f"{name}.csv") for each in error.problems
@@ -94,8 +93,3 @@ def _rows(file: Iterator[str]) -> Iterator[tuple[int, dict[str, str]]]:
             if "ticker" in lowered:
                 continue
         yield line, dict(zip(names, cells, strict=False))
-
-
-def _span(row: Mapping[str, str]) -> Span:
-    low, high = range_of(row.get("from") or None, row.get("to") or None)
-    return EVER[0] if low is None else low, EVER[1] if high is None else high

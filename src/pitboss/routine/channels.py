@@ -93,10 +93,10 @@ class ChannelStore(Protocol):
     def remove(self, channel_id: str) -> None:
         """Forget one with its notices."""
 
-    def ended(self, owner: str, since: float) -> list[Run]:
+    def ended(self, owner: str, since: float, limit: int) -> list[Run]:
         """Answer the runs of an owner that ended at `since` or later, the first ones."""
 
-    def missed(self, owner: str, since: float) -> list[tuple[str, float, str]]:
+    def missed(self, owner: str, since: float, limit: int) -> list[tuple[str, float, str]]:
         """Answer the times of an owner's schedules, at `since` or later, that no run came of: name, time and why."""
 
     def note(self, channel: Channel, notices: Sequence[Notice], until: float) -> None:

@@ -24,7 +24,7 @@ TAKEN_SECONDS = 60.0  # within which a notice is sent, or somebody else tries
 FIRST_WAIT, MOST_WAIT = 2.0, 3600.0
 GIVEN_UP_AFTER = 86_400.0
 SENDERS = 4
-MOST_RUNS = 500  # that a store answers at once
+MOST_RUNS = 500  # that are looked at in one turn
 MOST_NOTED = 10_000
 
 
@@ -58,7 +58,7 @@ class Herald(Looking):
         """Note what has happened since a channel was looked at last."""
         now, since = self._store.now(), max(channel.created_at, channel.seen_until - OVERLAP_SECONDS)
         notices = []
-        ended = self._store.ended(channel.owner, since)
+        ended = self._store.ended(channel.owner, since, MOST_RUNS)
         if len(ended) >= MOST_RUNS:  # a night's worth: the others come in the next turns
             now = min(now, (ended[-1].ended_at or now) + OVERLAP_SECONDS)
         for run in ended:
@@ -68,7 +68,7 @@ class Herald(Looking):
                 title, body = headline(run, self._kinds.about(run), self._kinds.outcome(run), news, link)
                 notices.append(_notice(channel, f"run {run.id}", title, body, now))
         if News.MISSED in channel.news:
-            for name, at, why in self._store.missed(channel.owner, since):
+            for name, at, why in self._store.missed(channel.owner, since, MOST_RUNS):
                 title = f"schedule {name} missed {to_iso(at)}"
                 notices.append(_notice(channel, f"{name} {at:.3f}", title, why, now))
         fresh = [notice for notice in notices if (channel.id, notice.key) not in self._noted]

@@ -10,7 +10,6 @@ import numpy.typing as npt
 from pitboss.screening.evaluate import Judged
 
 I64 = npt.NDArray[np.int64]
-REBALANCES = ("daily", "weekly", "monthly")
 _THURSDAY = 3  # days after Monday: 1970-01-01 was one
 
 

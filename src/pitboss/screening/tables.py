@@ -10,16 +10,14 @@ import numpy.typing as npt
 import polars as pl
 
 from pitboss.screening.evaluate import Judged
-from pitboss.screening.program import Screen
 
 Columns = dict[str, npt.NDArray[Any]]
-HEAD = ("ticker", "date", "score", "base", "passed", "class")
 POINTS = "points of "
 
 
 def rows_of(judged: Judged, ticker: str, here: npt.NDArray[np.int64]) -> Columns:
-    """Answer a row for each of some bars, by their places: HEAD, the metrics, then each criterion's points. They are
-    plain arrays, for a frame for each ticker would cost as much as to judge it."""
+    """Answer a row for each of some bars, by their places: what every screen says, then the metrics, then each
+    criterion's points. They are plain arrays, for a frame for each ticker would cost as much as to judge it."""
     words = dict(judged.labels)
     kinds = words.pop("class", None)
     nothing = np.full(len(here), "", dtype=object)
@@ -51,11 +49,6 @@ def ranked(several: Sequence[Columns]) -> pl.DataFrame:
     moments, numbers = pl.col("date").cast(pl.Datetime("us", "UTC")), pl.col(pl.Float64).fill_nan(None)
     frame = table_of(several).with_columns(moments, numbers)
     return frame.sort("date", "score", "ticker", descending=[True, True, False])
-
-
-def metric_names(screen: Screen) -> list[str]:
-    """Answer the columns between HEAD and the points, in their order."""
-    return [*screen.measures, *(name for name in screen.labels if name != "class")]
 
 
 def text_lines(frame: pl.DataFrame, title: str) -> str:

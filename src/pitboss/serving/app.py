@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -43,6 +44,29 @@ creates a run takes an `Idempotency-Key`. `/api` is the same as `/api/v1`.
 """
 
 
+@asynccontextmanager
+async def _serving(platform: Platform, root_path: str, app: FastAPI) -> AsyncIterator[None]:
+    """Have what requests are answered with, for as long as the application serves."""
+    await asyncio.to_thread(lambda: list(platform.kinds))  # packages load before the first request waits for them
+    app.state.questions = Questions(platform)
+    app.state.reader = Reader(platform.settings.data_dir, platform.settings.files_url)
+    app.state.reading = asyncio.Semaphore(READ_AT_ONCE)
+    app.state.importer = Reader(platform.settings.data_dir, platform.settings.files_url, IMPORT_SECONDS)
+    app.state.signing_in = Turns(AT_ONCE, MOST_WAITING)
+    app.state.importing = asyncio.Semaphore(1)  # one file at a time: each may take half of the memory that is free
+    app.state.tailer = Tailer(platform.log, platform.database.changes())
+    app.state.tailer.start()
+    app.state.live = Live(platform, OPENERS, root_path)
+    app.state.live.start()
+    gc.collect()
+    gc.freeze()  # what is loaded stays: searching it for garbage would hold up every stream for a fifth of a second
+    yield
+    await app.state.live.stop()
+    await app.state.tailer.stop()
+    app.state.reader.close()
+    app.state.importer.close()
+
+
 def create_app(
     platform: Platform, hosts: frozenset[str] = LOOPBACK, root_path: str = "", is_private: bool = True
 ) -> FastAPI:
@@ -52,30 +76,9 @@ def create_app(
     `is_private` says that nobody but the owner can reach it, so that it needs no accounts.
     """
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(lambda: list(platform.kinds))  # packages load before the first request waits for them
-        app.state.questions = Questions(platform)
-        app.state.reader = Reader(platform.settings.data_dir, platform.settings.files_url)
-        app.state.reading = asyncio.Semaphore(READ_AT_ONCE)
-        app.state.importer = Reader(platform.settings.data_dir, platform.settings.files_url, IMPORT_SECONDS)
-        app.state.signing_in = Turns(AT_ONCE, MOST_WAITING)
-        app.state.importing = asyncio.Semaphore(1)  # one file at a time: each may take half of the memory that is free
-        app.state.tailer = Tailer(platform.log, platform.database.changes())
-        app.state.tailer.start()
-        app.state.live = Live(platform, OPENERS, root_path)
-        app.state.live.start()
-        gc.collect()
-        gc.freeze()  # what is loaded stays: searching it for garbage would hold up every stream for a fifth of a second
-        yield
-        await app.state.live.stop()
-        await app.state.tailer.stop()
-        app.state.reader.close()
-        app.state.importer.close()
-
     app = FastAPI(
-        title="pitboss", version=VERSION, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,
-        generate_unique_id_function=_operation_id,
+        title="pitboss", version=VERSION, description=DESCRIPTION, docs_url=None, redoc_url=None,
+        lifespan=partial(_serving, platform, root_path), generate_unique_id_function=_operation_id,
     )  # fmt: skip
     app.state.platform = platform
     app.state.setup = Setup(is_open=not is_private and not platform.accounts.has_accounts())

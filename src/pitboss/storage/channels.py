@@ -17,7 +17,7 @@ from pitboss.storage.database import Database
 from pitboss.storage.runs import RUN_COLUMNS, run_of
 from pitboss.storage.tables import channels, notices, runs, schedules, ticks
 
-MOST_RUNS, MOST_DUE = 500, 4  # as many as are sent at once, well within the time for which they are taken
+MOST_DUE = 4  # as many as are sent at once, well within the time for which they are taken
 _TERMINAL = [state.value for state in TERMINAL]
 _MISSED = [TickState.MISSED.value, TickState.REFUSED.value]
 
@@ -49,19 +49,19 @@ class SqlChannels:
             connection.execute(sa.delete(notices).where(notices.c.channel_id == channel_id))
             connection.execute(sa.delete(channels).where(channels.c.id == channel_id))
 
-    def ended(self, owner: str, since: float) -> list[Run]:
+    def ended(self, owner: str, since: float, limit: int) -> list[Run]:
         of_owner = (runs.c.owner == owner, runs.c.ended_at >= since, runs.c.state.in_(_TERMINAL))
-        statement = sa.select(*RUN_COLUMNS).where(*of_owner).order_by(runs.c.ended_at).limit(MOST_RUNS)
+        statement = sa.select(*RUN_COLUMNS).where(*of_owner).order_by(runs.c.ended_at).limit(limit)
         with self.database.reading() as connection:
             return [run_of(row) for row in connection.execute(statement)]
 
-    def missed(self, owner: str, since: float) -> list[tuple[str, float, str]]:
+    def missed(self, owner: str, since: float, limit: int) -> list[tuple[str, float, str]]:
         statement = (
             sa.select(schedules.c.name, ticks.c.at, ticks.c.note)
             .join(schedules, schedules.c.id == ticks.c.schedule_id)
             .where(schedules.c.owner == owner, ticks.c.state.in_(_MISSED), ticks.c.changed_at >= since)
             .order_by(ticks.c.changed_at)
-            .limit(MOST_RUNS)
+            .limit(limit)
         )
         with self.database.reading() as connection:
             return [(row.name, row.at, row.note) for row in connection.execute(statement)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -97,7 +98,7 @@ class Costs:
                 yield name, f"a {name} of {100 * getattr(self, name):g} % is all of the price", "write 0.0002 or 0.02%"
 
 
-class Parametrised:
+class Parametrised(ABC):
     """What every document with parameters and expressions can do."""
 
     __slots__ = ()
@@ -105,9 +106,9 @@ class Parametrised:
     parameters: Mapping[str, ParameterSpec]
     indicators: Mapping[str, Node]
 
+    @abstractmethod
     def expressions(self) -> list[tuple[str, Node, tuple[ValueType, ...]]]:
         """Answer every expression with its place and the kinds it may be, each after what it names."""
-        raise NotImplementedError
 
     def checker(self, values: Mapping[str, Number]) -> Checker:
         """Answer what checks its expressions with parameters at `values`."""

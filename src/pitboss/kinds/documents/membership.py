@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.core.timeframe import Timeframe
-from pitboss.market.dates import range_of
+from pitboss.market.dates import EVER, span_of
 from pitboss.screening.builtin import screen_text
 from pitboss.screening.program import Screen, compile_screen
 from pitboss.screening.reader import read_screen
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 REBALANCES = ("daily", "weekly", "monthly")
 DEFAULT_TOP, MOST_TOP = 10, 1000
 _OF_SCREEN, _BY_HAND = ("screen", "top", "rebalance", "parameters"), ("members",)
-_EVER = -(1 << 62), 1 << 62
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Choice:
         moments, members = chosen(judged, self.top, self.rebalance)
         if own != timeframe:  # known when the longer bar ends, and to the bars that open from then on
             moments = bar_ends(np.asarray(moments), own, times.followed(symbols[0]))
-        return spans_of(moments, members, _EVER[1])
+        return spans_of(moments, members, EVER[1])
 
 
 def read_choice(given: Mapping[str, Any] | None, symbols: tuple[str, ...]) -> Choice | None:
@@ -116,14 +115,9 @@ def _by_hand(members: Any, symbols: tuple[str, ...]) -> Choice:
                 isinstance(s, list | tuple) and len(s) == 2 for s in spans
             ):
                 raise InvalidInput(f"the dates of {symbol} are no pairs", remedy, where)
-            found[symbol] = tuple(_span(first, last) for first, last in spans)
+            found[symbol] = tuple(span_of(first, last) for first, last in spans)
         except InvalidInput as error:
             problems += error.problems
     if problems:
         raise InvalidInput(problems)
     return Choice(members=found)
-
-
-def _span(first: Any, last: Any) -> tuple[int, int]:
-    low, high = range_of(first, last)
-    return _EVER[0] if low is None else low, _EVER[1] if high is None else high

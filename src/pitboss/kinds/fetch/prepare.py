@@ -10,7 +10,8 @@ from pitboss.kinds.documents.feeds import chosen, fixed
 from pitboss.kinds.documents.prepare import Mistakes, Sources
 from pitboss.kinds.fetch.params import FetchParams
 from pitboss.market.catalog import check_symbol
-from pitboss.market.universes import EVER, members_of
+from pitboss.market.dates import EVER
+from pitboss.market.universes import members_of
 from pitboss.runs.kinds import Prepared
 
 

@@ -21,8 +21,8 @@ from pitboss.kinds.documents.prepare import DECISIVE, Mistakes, Sources, version
 from pitboss.kinds.documents.screens import screens_of
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.market.catalog import Catalog, Series
-from pitboss.market.dates import range_of
-from pitboss.market.universes import EVER, Members, members_of
+from pitboss.market.dates import EVER, span_of
+from pitboss.market.universes import Members, members_of
 from pitboss.runs.kinds import Prepared, read_params
 from pitboss.runs.model import Run
 from pitboss.screening.builtin import screen_text
@@ -133,9 +133,9 @@ def _called(source: str) -> str:
 def _bounds(params: ScreenParams, date: str | None) -> tuple[int, int, str]:
     if params.date and (params.start or params.end):
         raise InvalidInput("there is a date and a range of dates", "give one of them", "date")
-    low, high = range_of(date or params.start, date or params.end)
+    low, high = span_of(date or params.start, date or params.end)
     when = f"on {date}" if date else f"from {params.start or 'the first'} to {params.end or 'the last'}"
-    return EVER[0] if low is None else low, EVER[1] if high is None else high, when
+    return low, high, when
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ def fetch(config: Mapping[str, Any], secret: str, web: Web, wanted: Wanted) -> I
         raise SourceFailed("alpaca-py is not installed", "pip install 'pitboss[sources]'") from None
     import requests
 
-    lost, refused = (requests.RequestException,), (APIError, requests.exceptions.JSONDecodeError)
+    lost = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    refused = (APIError, requests.RequestException)
     key, _, private = secret.partition(":")
     client = StockHistoricalDataClient(key, private, url_override=config.get("url"))
     client._retry = 0  # the web asks again, and holds all processes up

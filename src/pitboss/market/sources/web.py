@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from pitboss.core.errors import PitbossError
 from pitboss.market.sources import SourceFailed
 
 T = TypeVar("T")
@@ -24,6 +25,14 @@ MOST_RETRY_AFTER = 3600.0
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class _AskAgain(Exception):
+    """An answer that will be another one later."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(f"status {response.status_code}")
+        self.response, self.status_code = response, response.status_code
 
 
 @dataclass
@@ -39,31 +48,20 @@ class Web:
 
     def get(self, url: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> bytes:
         """Answer what an address holds. Raises SourceFailed when it is no data, or when asking again does not help."""
-        reason, wait = "", FIRST_WAIT
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self.wait(wait * random.uniform(0.5, 1.0))
-                wait = min(2 * wait, MOST_WAIT)
-            self._take_turn()
-            try:
-                answer = self.client.get(url, params=dict(params) if params else None, headers=dict(headers or {}))
-            except (httpx.TransportError, httpx.DecodingError) as error:
-                reason = f"{type(error).__name__}: {error}"
-                continue
-            except httpx.RequestError as error:
-                raise SourceFailed(f"{self.name}: {type(error).__name__}: {error}", "look at its address") from None
-            except httpx.InvalidURL as error:
-                raise SourceFailed(f"{self.name} has no address: {error}", "mend its url in the settings") from None
+
+        def ask() -> bytes:
+            answer = self.client.get(url, params=dict(params) if params else None, headers=dict(headers or {}))
             if answer.status_code in _TRANSIENT:
-                reason = f"status {answer.status_code}"
-                self._hold(_seconds(answer.headers.get("Retry-After", "")))
-                continue
-            return self._checked(answer)
-        raise SourceFailed(f"{self.name} does not answer: {reason}", "try again later")
+                raise _AskAgain(answer)
+            self._check(answer.status_code, answer.content)
+            return answer.content
+
+        lost = (httpx.TransportError, httpx.DecodingError, _AskAgain)
+        return self.call(ask, lost, (httpx.RequestError, httpx.InvalidURL))
 
     def call(self, ask: Callable[[], T], lost: tuple[type[Exception], ...], refused: tuple[type[Exception], ...]) -> T:
-        """Answer what a library answers that speaks to the source itself; `lost` are the errors after which it is asked
-        again, `refused` those after which it is not. Raises SourceFailed."""
+        """Answer what `ask` answers, which speaks to the source or has a library do so. `lost` are the errors after
+        which it is asked again, `refused` those after which it is not. Raises SourceFailed."""
         reason, wait = "", FIRST_WAIT
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -76,9 +74,11 @@ class Web:
                 status = _status_of(error)
                 self._check(status, getattr(error, "doc", "").encode())
                 reason = str(error).splitlines()[0][:200] if str(error) else f"status {status}"
-                if isinstance(error, refused) and status not in _TRANSIENT:
+                if not isinstance(error, lost) and status not in _TRANSIENT:
                     raise SourceFailed(f"{self.name}: {reason}", "check the symbol and the key") from None
                 self._hold(_retry_after_of(error))
+            except PitbossError:  # it is told already, or the run is to end
+                raise
             except Exception as error:  # a library that stumbles over an answer: this symbol's trouble, not the run's
                 what = f"{self.name}: its library fails: {type(error).__name__}: {error}"[:300]
                 raise SourceFailed(what, "update the library, or tell its makers") from None
@@ -92,10 +92,6 @@ class Web:
         except ValueError:
             shown = content[:60].decode(errors="replace")
             raise SourceFailed(f"{self.name} answered no JSON: {shown}", "look at the address in a browser") from None
-
-    def _checked(self, answer: httpx.Response) -> bytes:
-        self._check(answer.status_code, answer.content)
-        return answer.content
 
     def _check(self, status: int, content: bytes) -> None:
         """Raise SourceFailed for an answer that is no data, and would be none if one asked again."""
