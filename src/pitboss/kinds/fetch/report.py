@@ -48,7 +48,9 @@ def outcome_of(run: Run) -> str:
     result = run.result or {}
     if "added" not in result:
         return ""
-    return f"{result['added']:,} new bars" + (f", {result['failed']} symbols failed" if result["failed"] else "")
+    return f"{result['added']:,} new bars" + (
+        f", {result['failed']} of {result['symbols']} symbols failed" if result["failed"] else ""
+    )
 
 
 def item_of(item: Mapping[str, Any]) -> dict[str, Any]:

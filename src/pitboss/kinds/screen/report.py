@@ -110,7 +110,7 @@ def _verdict(result: Mapping[str, Any]) -> list[Note]:
     for line in result.get("worth", ()):
         if line["group"] != COMPARED or line["mean"] is None:
             continue
-        what = f"{line['horizon']} bars after, what passed did {100 * line['mean']:+.2f} % against the universe"
+        what = f"{line['horizon']} bar{'' if line['horizon'] == 1 else 's'} after, what passed did {100 * line['mean']:+.2f} % against the universe"
         if line["low"] is None:
             found.append(f"{what}: too few dates to tell whether that is more than luck")
         elif line["low"] <= 0 <= line["high"]:
@@ -156,7 +156,13 @@ def _passed(result: Mapping[str, Any]) -> Table:
          "; ".join(item["reasons"])]
         for item in best
     ]  # fmt: skip
-    return Table(name="passed", title=f"{result['passed']:,} passed, best first", columns=columns, rows=rows, shown=20)
+    return Table(
+        name="passed",
+        title=f"{result['passed']:,} passed on {result['date']}, best first",
+        columns=columns,
+        rows=rows,
+        shown=20,
+    )
 
 
 def _scores() -> tuple[Column, ...]:

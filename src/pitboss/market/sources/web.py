@@ -99,7 +99,8 @@ class Web:
             raise SourceFailed(f"{self.name} refuses the key (status {status})", "check the secret")
         if status >= 400 and status not in _TRANSIENT:
             said = content[:120].decode(errors="replace").strip()
-            raise SourceFailed(f"{self.name} answered with status {status}: {said}", "check the symbol")
+            what = f"{self.name} answered with status {status}{f': {said}' if said else ''}"
+            raise SourceFailed(what, "check the symbol")
         if content.lstrip()[:1] == b"<":
             title = _TITLE.search(content)
             said = f": {title[1].decode(errors='replace').strip()[:80]}" if title else ""
