@@ -110,7 +110,8 @@ def _verdict(result: Mapping[str, Any]) -> list[Note]:
     for line in result.get("worth", ()):
         if line["group"] != COMPARED or line["mean"] is None:
             continue
-        what = f"{line['horizon']} bar{'' if line['horizon'] == 1 else 's'} after, what passed did {100 * line['mean']:+.2f} % against the universe"
+        later = f"{line['horizon']} bar{'' if line['horizon'] == 1 else 's'} after"
+        what = f"{later}, what passed did {100 * line['mean']:+.2f} % against the universe"
         if line["low"] is None:
             found.append(f"{what}: too few dates to tell whether that is more than luck")
         elif line["low"] <= 0 <= line["high"]:
