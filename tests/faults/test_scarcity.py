@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import psycopg
 import pytest
@@ -120,15 +121,20 @@ def test_a_watch_at_the_terminal_outlasts_a_restart_of_the_database(tmp_path):
         with subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as watching:
-            assert "stepping" in "".join(watching.stderr.readline() for _ in range(4))
+            read_until("stepping", watching.stderr)
             postgres.stop()
-            while "waiting" not in (said := watching.stderr.readline()):
-                assert said, "it ended"
+            read_until("waiting", watching.stderr)
             postgres.start()
             told, _ = watching.communicate(timeout=60)
             assert (watching.returncode, "completed" in told) == (0, True)
     postgres.stop("immediate")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_until(word: str, lines: IO[str]) -> None:
+    """Read a command's lines up to the one that holds `word`."""
+    while word not in (said := lines.readline()):
+        assert said, f"it ended without {word!r}"
 
 
 def make_read_only(postgres: PostgresServer, how: str) -> None:

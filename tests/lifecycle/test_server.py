@@ -12,6 +12,7 @@ import pytest
 from httpx_sse import connect_sse
 
 import pitboss as library
+from pitboss.launch.workerprocess import SHORT_LIFE_SECONDS
 from support.engine import until
 from support.server import STRATEGY, Server, pitboss
 
@@ -227,8 +228,9 @@ def test_a_killed_server_is_not_noticed_by_its_runs(server):
 def test_a_killed_worker_is_replaced_and_its_run_goes_on(server):
     run = server.submit("sweep", grid=LARGE)["id"]
     until(lambda: (server.get(run)["progress"] or {}).get("done", 0) > 5, 60, "the sweep runs")
-    seconds = []
+    seconds, ripe = [], 0.0
     while min(seconds, default=9.0) >= 3.0 and len(seconds) < 3:  # other tests may take the machine meanwhile
+        time.sleep(max(0.0, ripe - time.monotonic()))  # one that dies young is replaced later, and rightly
         (worker,) = server.worker_pids()
         killed = time.monotonic()
         os.kill(worker, signal.SIGKILL)
@@ -237,9 +239,10 @@ def test_a_killed_worker_is_replaced_and_its_run_goes_on(server):
             now = server.get(run)
             return now["attempt"] == attempt and now["state"] == "running"
 
-        until(goes_on, 10, "the run goes on at once, not when the lease of 15 s has run out")
+        until(goes_on, 60, "the run goes on")
         seconds.append(time.monotonic() - killed)
-    assert min(seconds) < 3.0, seconds
+        ripe = time.monotonic() + SHORT_LIFE_SECONDS
+    assert min(seconds) < 3.0, f"it goes on at once, not when the lease of 15 s has run out: {seconds}"
     server.http.post(f"/runs/{run}/cancel", json={"keep_partial": False})
     assert server.wait(run)["result"] is None
 
