@@ -8,22 +8,30 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import prod
+from struct import pack, unpack
 from urllib.parse import parse_qs, urlsplit
 
 DAY = 86_400
+OPENS = 14 * 3600 + 1800  # New York's exchange, in winter
 MARKETS = "markets"
+CHART = "/v8/finance/chart/"
+ASIDE = ("/v1/corporate-actions", "/v1/test/getcrumb", "/", "/consent")  # asked for besides bars
 PAGE = b"<!doctype html><html><title>Please sign in</title></html>"
 
 
 class Feed:
     """Serves daily bars as CSV at /csv/SYMBOL and as Tiingo does at /tiingo/daily/SYMBOL/prices.
 
-    `closes` are those of each symbol, a bar a day from `first` (seconds) on; `faults` are what the next requests get
+    `closes` are those of each symbol as they were traded, a bar a day from `first` (seconds) on; `splits` and
+    `dividends` those of each symbol, by the place of their bar; `faults` are what the next requests for data get
     instead: a status, "html", "cut" or "slow". Requests are counted with their times.
     """
 
     def __init__(self, closes: dict[str, list[float]], first: int, retry_after: str = "1") -> None:
         self.closes, self.first, self.retry_after = closes, first, retry_after
+        self.splits: dict[str, dict[int, float]] = {}
+        self.dividends: dict[str, dict[int, float]] = {}
         self.faults: list[int | str] = []
         self.asked: list[float] = []
         self.paths: Counter[str] = Counter()
@@ -56,7 +64,8 @@ class Feed:
         with self._lock:
             self.asked.append(time.monotonic())
             self.paths[parts.path] += 1
-            fault = self.faults.pop(0) if self.faults else None
+            is_aside = parts.path in ASIDE
+            fault = self.faults.pop(0) if self.faults and not is_aside else None
             names = ("Authorization", "APCA-API-SECRET-KEY")
             self.keys.add("".join(filter(None, (request.headers.get(name) for name in names))) or query.get("key", ""))
         if isinstance(fault, int):
@@ -68,6 +77,9 @@ class Feed:
             return
         if fault == "html":
             self.send(request, PAGE)
+            return
+        if is_aside:
+            self.send(request, json.dumps({"corporate_actions": self.actions(query)}).encode())
             return
         symbol = self.symbol_of(parts.path, query)
         if symbol == MARKETS:
@@ -97,11 +109,13 @@ class Feed:
             return path.strip("/").split("/")[-1].upper()
         if path.startswith("/api/v2/"):
             return MARKETS
-        return path.split("/")[-1 if path.startswith("/csv") else -2]
+        return path.split("/")[-1 if path.startswith(("/csv", CHART)) else -2]
 
     def body(self, path: str, symbol: str, rows: list[tuple[int, float]]) -> bytes:
         if path.startswith("/tiingo"):
-            return self.as_json(rows)
+            return self.as_json(symbol, rows)
+        if path.startswith(CHART):
+            return self.as_chart(symbol, rows)
         if path.startswith("/v2/"):
             bars = [{"t": f"{datetime.fromtimestamp(ts + 5 * 3600, UTC):%Y-%m-%dT%H:%M:%SZ}", "o": c, "h": c + 1, "l": c - 1,
                      "c": c, "v": 1000, "n": 1, "vw": c} for ts, c in rows]  # fmt: skip
@@ -134,6 +148,8 @@ class Feed:
         if query.get("start", "").isdigit():
             low = f"{datetime.fromtimestamp(int(query['start']), UTC):%Y-%m-%d}"
             high = f"{datetime.fromtimestamp(int(query['end']), UTC):%Y-%m-%d}"
+        elif "period1" in query:
+            low, high = (_date(int(query[name]) - late) for name, late in (("period1", 14 * 3600), ("period2", DAY)))
         elif "start" in query:
             low, high = query["start"][:10], query["end"][:10]
         closes = enumerate(self.closes[symbol])
@@ -145,9 +161,58 @@ class Feed:
         lines = [f"{datetime.fromtimestamp(ts, UTC):%Y-%m-%d},{c},{c + 1},{c - 1},{c},1000" for ts, c in rows]
         return "\n".join(["Date,Open,High,Low,Close,Volume", *lines, ""]).encode()
 
-    def as_json(self, rows: list[tuple[int, float]]) -> bytes:
+    def happened(self, symbol: str, ts: int) -> tuple[float, float]:
+        """Answer the split and the dividend of a bar."""
+        at = (ts - self.first) // DAY
+        return self.splits.get(symbol, {}).get(at, 1.0), self.dividends.get(symbol, {}).get(at, 0.0)
+
+    def as_json(self, symbol: str, rows: list[tuple[int, float]]) -> bytes:
         return json.dumps([
-            {"date": f"{datetime.fromtimestamp(ts, UTC):%Y-%m-%d}T00:00:00.000Z", "open": c, "high": c + 1, "low": c - 1,
-             "close": c, "volume": 1000, "adjClose": c / 2}
+            {"date": f"{_date(ts)}T00:00:00.000Z", "open": c, "high": c + 1, "low": c - 1, "close": c, "volume": 1000,
+             "adjClose": c / 2, **dict(zip(("splitFactor", "divCash"), self.happened(symbol, ts), strict=True))}
             for ts, c in rows
         ]).encode()  # fmt: skip
+
+    def as_chart(self, symbol: str, rows: list[tuple[int, float]]) -> bytes:
+        """Answer what Yahoo does: prices and dividends adjusted for every later split, as 32-bit floats."""
+        later = {at: prod(r for other, r in self.splits.get(symbol, {}).items() if other > at) for at in range(1000)}
+        factor = {ts: later[(ts - self.first) // DAY] for ts, _ in rows}
+
+        def column(change: float) -> list[float]:
+            return [unpack("f", pack("f", (close + change) / factor[ts]))[0] for ts, close in rows]
+
+        splits, dividends = {}, {}
+        for ts, _ in rows:
+            split, dividend = self.happened(symbol, ts)
+            moment = ts + OPENS
+            if split != 1.0:
+                splits[str(moment)] = {"date": moment, "numerator": split, "denominator": 1, "splitRatio": f"{split}:1"}
+            if dividend:
+                dividends[str(moment)] = {"date": moment, "amount": dividend / factor[ts]}
+        quote = {"open": column(0), "high": column(1), "low": column(-1), "close": column(0),
+                 "volume": [1000 * factor[ts] for ts, _ in rows]}  # fmt: skip
+        meta = {"currency": "USD", "symbol": symbol, "instrumentType": "EQUITY", "gmtoffset": -18000, "timezone": "EST",
+                "exchangeTimezoneName": "America/New_York", "priceHint": 2, "dataGranularity": "1d", "range": "",
+                "firstTradeDate": self.first, "regularMarketTime": self.first, "validRanges": ["1d", "max"]}  # fmt: skip
+        result = {"meta": meta, "timestamp": [ts + OPENS for ts, _ in rows],
+                  "events": {"splits": splits, "dividends": dividends},
+                  "indicators": {"quote": [quote], "adjclose": [{"adjclose": column(0)}]}}  # fmt: skip
+        return json.dumps({"chart": {"result": [result], "error": None}}).encode()
+
+    def actions(self, query: dict[str, str]) -> dict[str, list[dict[str, object]]]:
+        """Answer what Alpaca does of a symbol."""
+        symbol = query.get("symbols", "")
+
+        def listed(actions: dict[int, float], **more: object) -> list[dict[str, object]]:
+            return [{"id": f"{at:032x}", "symbol": symbol, "cusip": "1", "ex_date": day, "process_date": day, **more,
+                     ("new_rate" if "old_rate" in more else "rate"): value}
+                    for at, value in actions.items() for day in [_date(self.first + at * DAY)]]  # fmt: skip
+
+        return {
+            "forward_splits": listed(self.splits.get(symbol, {}), old_rate=1.0),
+            "cash_dividends": listed(self.dividends.get(symbol, {}), special=False, foreign=False),
+        }
+
+
+def _date(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"

@@ -12,8 +12,9 @@ import polars as pl
 
 from pitboss.calendars.sessions import Session, bar_ends, parse_session
 from pitboss.core.timeframe import Timeframe
+from pitboss.market.actions import conform_with_actions, split_adjusted
 from pitboss.market.catalog import Series, check_symbol
-from pitboss.market.frames import COLUMNS, conform, to_arrays
+from pitboss.market.frames import to_arrays
 from pitboss.market.sources import Source, SourceFailed, Wanted
 from pitboss.market.sources.web import Web
 from pitboss.market.store import BarStore, Nature
@@ -94,7 +95,7 @@ class Feed:
     def _asked(self, wanted: Wanted) -> pl.DataFrame:
         """Answer all pages as one: ascending, each bar once, the one that came last where there are two."""
         pages = [
-            conform(page).select(COLUMNS)
+            conform_with_actions(page)
             for page in self.source.type.fetch(self.source.config, self.secret, self.web, wanted)
         ]
         if not pages:
@@ -103,7 +104,7 @@ class Feed:
         since, until = (pl.lit(at).cast(pl.Datetime("us", "UTC")) for at in (wanted.since, wanted.until))
         frame = frame.filter((pl.col("ts") >= since) & (pl.col("ts") < until))
         if len(frame):
-            to_arrays(frame)  # raises InvalidInput where they are no bars
+            to_arrays(split_adjusted(frame))  # raises InvalidInput where they are no bars
         return frame
 
     def _complete(self, frame: pl.DataFrame, timeframe: Timeframe, now: float) -> pl.DataFrame:

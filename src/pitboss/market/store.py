@@ -17,6 +17,7 @@ from pitboss.core.errors import InvalidInput, StorageUnavailable
 from pitboss.core.parquet import metadata_of
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
+from pitboss.market.actions import combined, split_adjusted, tidy
 from pitboss.market.catalog import Catalog, Series, all_series, check_symbol, name_of
 from pitboss.market.frames import read_parquet, to_arrays
 from pitboss.market.inputs import source_of
@@ -54,16 +55,20 @@ class BarStore(Catalog):
         return self.rows(self.find(symbol, timeframe), timeframe)
 
     def rows(self, series: Series, timeframe: Timeframe) -> BarArrays:
-        """Answer the bars of a series, joined where `timeframe` is longer than its own. Raises NotFound."""
-        return self.made(to_arrays(read_parquet(self.fetch(series)), is_signed=True), series, timeframe)
+        """Answer the bars of a series, adjusted for its splits, joined where `timeframe` is longer than its own.
 
-    def made(self, arrays: BarArrays, series: Series, timeframe: Timeframe) -> BarArrays:
-        """Answer bars of a series as those of `timeframe`."""
+        Raises NotFound.
+        """
+        return self.made(read_parquet(self.fetch(series)), series, timeframe)
+
+    def made(self, frame: pl.DataFrame, series: Series, timeframe: Timeframe) -> BarArrays:
+        """Answer the frame of a series, adjusted for its splits, as bars of `timeframe`."""
+        arrays = to_arrays(split_adjusted(frame), is_signed=True)
         own = parse_timeframe(series.timeframe)
         return arrays if own == timeframe else joined(arrays, own, timeframe, session_of(series))
 
     def frame(self, symbol: str, timeframe: Timeframe) -> pl.DataFrame:
-        """Answer the stored frame. Raises NotFound."""
+        """Answer the stored frame, with its corporate actions where there are any. Raises NotFound."""
         return read_parquet(self.fetch(self.exact(symbol, timeframe)))
 
     def at(self, places: Sequence[str]) -> BarStore:
@@ -140,7 +145,8 @@ class BarStore(Catalog):
             assert path is not None
             stored = read_parquet(path)
             warnings += warnings_of(stored, frame)
-            frame = pl.concat([frame, stored]).unique("ts", keep="first", maintain_order=True).sort("ts")
+            frame = combined(frame, stored)
+        frame = tidy(frame)
         ts = frame["ts"].cast(pl.Int64)
         if int(ts[0]) < EARLIEST or int(ts[-1]) > LATEST:
             first, last = frame["ts"][0], frame["ts"][-1]

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.actions import tidy
 from pitboss.market.catalog import name_of
 from pitboss.market.frames import read_parquet
 from pitboss.market.store import BarStore, digest_of
@@ -31,7 +32,7 @@ def as_seen(store: BarStore, promised: Mapping[str, Any]) -> pl.DataFrame | None
         kept = store.files.names(f"{FOLDER}/{name.removesuffix('.parquet')}")
         for candidate in (name, *reversed(kept)):
             path = store.files.fetch(candidate)
-            frame = read_parquet(path).head(rows) if path is not None else None
+            frame = tidy(read_parquet(path).head(rows)) if path is not None else None
             if frame is not None and len(frame) == rows and digest_of(frame) == promised["digest"]:
                 return frame
     return None

@@ -15,7 +15,7 @@ from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kinds.documents.prepare import Request
-from pitboss.market.frames import between, to_arrays
+from pitboss.market.frames import between
 from pitboss.market.store import BarStore, session_of
 from pitboss.market.vintages import as_seen
 from pitboss.runs.context import RunContext, World
@@ -49,7 +49,7 @@ def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore
             if seen is None:
                 what = f"the bars of {symbol} have changed since the run was submitted"
                 raise InvalidInput(what, "rerun it", "symbols")
-            whole[symbol] = store.made(to_arrays(seen, is_signed=True), series, request.timeframe)
+            whole[symbol] = store.made(seen, series, request.timeframe)
         bars[symbol] = between(whole[symbol], request.start, request.end)
     for symbol in request.symbols:
         if not len(bars[symbol].ts):

@@ -47,8 +47,9 @@ class SourceType:
     """A kind of source.
 
     `fetch(config, secret, web, wanted)` yields frames of bars (`ts, open, high, low, close, volume`), page by page, in
-    any order; a bar may come twice. It raises SourceFailed. `needs` and `may` are the keys of its configuration besides
-    those of every source; `prices` says what its prices are: raw, split-adjusted or total-return.
+    any order; a bar may come twice. One that knows corporate actions yields them beside raw prices, as `split` and
+    `dividend`; see `market.actions`. It raises SourceFailed. `needs` and `may` are the keys of its configuration
+    besides those of every source; `prices` says what its prices are: raw, split-adjusted or total-return.
     """
 
     name: str

@@ -34,7 +34,10 @@ def fetch(config: Mapping[str, Any], secret: str, web: Web, wanted: Wanted) -> I
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     try:
         moments = [datetime.fromisoformat(row["date"]).replace(tzinfo=UTC) for row in rows]
-        columns = {name: [float(row[name]) for row in rows] for name in ("open", "high", "low", "close", "volume")}
+        names = {name: name for name in ("open", "high", "low", "close", "volume")} | {
+            "split": "splitFactor", "dividend": "divCash",
+        }  # fmt: skip
+        columns = {name: [float(row[theirs]) for row in rows] for name, theirs in names.items()}
     except (KeyError, TypeError, ValueError) as error:
         raise SourceFailed(f"tiingo answered no bars: {error}", "look at its documentation") from None
     return pl.DataFrame({"ts": moments, **columns}, schema_overrides={"ts": pl.Datetime("us", "UTC")})

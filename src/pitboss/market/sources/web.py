@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
@@ -19,6 +19,7 @@ from pitboss.core.errors import PitbossError
 from pitboss.market.sources import SourceFailed
 
 T = TypeVar("T")
+R = TypeVar("R", bound="Answer")
 ATTEMPTS = 6
 FIRST_WAIT, MOST_WAIT = 0.5, 60.0  # seconds
 MOST_RETRY_AFTER = 3600.0
@@ -27,10 +28,20 @@ _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
+class Answer(Protocol):
+    """What every library that asks over HTTP answers."""
+
+    status_code: int
+    headers: Any
+
+    @property
+    def content(self) -> bytes: ...
+
+
 class _AskAgain(Exception):
     """An answer that will be another one later."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: Answer) -> None:
         super().__init__(f"status {response.status_code}")
         self.response, self.status_code = response, response.status_code
 
@@ -49,15 +60,25 @@ class Web:
     def get(self, url: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> bytes:
         """Answer what an address holds. Raises SourceFailed when it is no data, or when asking again does not help."""
 
-        def ask() -> bytes:
-            answer = self.client.get(url, params=dict(params) if params else None, headers=dict(headers or {}))
+        def ask() -> httpx.Response:
+            return self.client.get(url, params=dict(params) if params else None, headers=dict(headers or {}))
+
+        lost, refused = (httpx.TransportError, httpx.DecodingError), (httpx.RequestError, httpx.InvalidURL)
+        return self.answered(ask, lost, refused).content
+
+    def answered(
+        self, ask: Callable[[], R], lost: tuple[type[Exception], ...], refused: tuple[type[Exception], ...] = ()
+    ) -> R:
+        """Answer an answer that holds data, of whatever library asks; see `call`. Raises SourceFailed."""
+
+        def checked() -> R:
+            answer = ask()
             if answer.status_code in _TRANSIENT:
                 raise _AskAgain(answer)
             self._check(answer.status_code, answer.content)
-            return answer.content
+            return answer
 
-        lost = (httpx.TransportError, httpx.DecodingError, _AskAgain)
-        return self.call(ask, lost, (httpx.RequestError, httpx.InvalidURL))
+        return self.call(checked, (*lost, _AskAgain), refused)
 
     def call(self, ask: Callable[[], T], lost: tuple[type[Exception], ...], refused: tuple[type[Exception], ...]) -> T:
         """Answer what `ask` answers, which speaks to the source or has a library do so. `lost` are the errors after
@@ -67,7 +88,7 @@ class Web:
             if attempt:
                 self.wait(wait * random.uniform(0.5, 1.0))
                 wait = min(2 * wait, MOST_WAIT)
-            self._take_turn()
+            self.take_turn()
             try:
                 return ask()
             except (*lost, *refused) as error:
@@ -107,7 +128,7 @@ class Web:
             what = f"{self.name} answered a web page instead of data{said}"
             raise SourceFailed(what, "it may want a key, or have moved: look at the address in a browser")
 
-    def _take_turn(self) -> None:
+    def take_turn(self) -> None:
         """Wait until this process may ask: a file that all processes of this host hold in turn tells when."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{self.name}.next").open("a+") as file:
