@@ -100,6 +100,7 @@ class Sources:
     secrets: OwnSecrets
     feeds: Mapping[str, Mapping[str, Any]]
     earlier: Callable[[str], list[Run]]
+    seen: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -261,15 +262,15 @@ class Platform:
         """Whom commands on this machine work for."""
         return self.accounts.local()
 
-    def sources(self, who: Principal) -> Sources:
-        """Answer where kinds find what somebody's params name."""
+    def sources(self, who: Principal, seen: Mapping[str, Any] | None = None) -> Sources:
+        """Answer where kinds find what somebody's params name; `seen` is the snapshot of a run that is done again."""
         from pitboss.kinds.script.registry import Scripts
 
         scripts = Scripts(self.settings.script_folders, who)
         secrets = OwnSecrets(self.vault, who)
         return Sources(
             Strategies(self.strategies, who), self.catalog_of(who), scripts, secrets, self.settings.sources,
-            partial(self._earlier, who),
+            partial(self._earlier, who), seen or {},
         )  # fmt: skip
 
     def _earlier(self, who: Principal, subject: str) -> list[Run]:

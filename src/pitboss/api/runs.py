@@ -137,9 +137,10 @@ def rerun(
     run_id: RunId, locate: Locate, platform: Wired, who: Who, request: RerunRequest | None = None,
     key: IdempotencyKey = None,
 ) -> Any:  # fmt: skip
-    """Queue any run again with some params changed, as a new run that names this one as its parent."""
-    overrides = request.params if request else {}
-    return queued(platform.service.rerun(who, run_id, overrides, key), locate, platform)
+    """Queue any run again with some params changed, as a new run that names this one as its parent: on the bars that it
+    saw, as far as those are kept, or on the newest."""
+    asked = request or RerunRequest()
+    return queued(platform.service.rerun(who, run_id, asked.params, key, asked.newest), locate, platform)
 
 
 @router.get("/runs/{run_id}/result", response_model=Json)

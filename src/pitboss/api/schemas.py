@@ -66,6 +66,7 @@ class RerunRequest(Strict):
     """Params to change; the others stay as they were."""
 
     params: Json = {}
+    newest: StrictBool = False
 
 
 class StrategyText(Strict):

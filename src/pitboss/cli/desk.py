@@ -53,7 +53,9 @@ class Service(Protocol):
 
     def resume(self, who: Principal, run_id: str) -> Run: ...
 
-    def rerun(self, who: Principal, run_id: str, overrides: Mapping[str, Any] | None = None) -> Run: ...
+    def rerun(
+        self, who: Principal, run_id: str, overrides: Mapping[str, Any] | None = None, *, newest: bool = False
+    ) -> Run: ...  # fmt: skip
 
     def place(self, run: Run) -> QueuePlace | None: ...
 

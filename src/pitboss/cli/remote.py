@@ -150,8 +150,10 @@ class RemoteRuns:
     def resume(self, _who: Principal, run_id: str) -> Run:
         return self._run(self._client.resume(run_id))
 
-    def rerun(self, _who: Principal, run_id: str, overrides: Mapping[str, Any] | None = None) -> Run:
-        return self._run(self._client.rerun(run_id, **(overrides or {})))
+    def rerun(
+        self, _who: Principal, run_id: str, overrides: Mapping[str, Any] | None = None, *, newest: bool = False
+    ) -> Run:  # fmt: skip
+        return self._run(self._client.rerun(run_id, newest=newest, **(overrides or {})))
 
     def place(self, run: Run) -> QueuePlace | None:
         return self._places.get(run.id)

@@ -147,6 +147,7 @@ def rerun(
     run: Reference,
     parameter: Annotated[list[str] | None, typer.Option("--set", help="Override a parameter: fast_period=10.")] = None,
     param: Annotated[list[str] | None, typer.Option("--param", help="Override a param: cash=5000.")] = None,
+    newest: Annotated[bool, typer.Option("--newest", help="On the newest bars, not on those that it saw.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -156,7 +157,7 @@ def rerun(
         overrides = read_params(param, "--param")
         if parameter:
             overrides["parameters"] = {**found.params.get("parameters", {}), **pairs(parameter, "--set")}
-        again = desk.service.rerun(desk.who, found.id, overrides)
+        again = desk.service.rerun(desk.who, found.id, overrides, newest=newest)
         desk.launcher.ensure()
         print_json(again.as_dict()) if as_json else print(again.id)
 

@@ -149,9 +149,9 @@ class Client:
         """Go on from where a failed or cancelled run last saved its state, as a new run. Raises Conflict."""
         return self._json("POST", f"/runs/{run_id}/resume")
 
-    def rerun(self, run_id: str, **params: Any) -> dict[str, Any]:
-        """Queue any run again with some params changed, as a new run."""
-        return self._json("POST", f"/runs/{run_id}/rerun", json={"params": params})
+    def rerun(self, run_id: str, *, newest: bool = False, **params: Any) -> dict[str, Any]:
+        """Queue any run again with some params changed, as a new run: on the bars that it saw, or on the newest."""
+        return self._json("POST", f"/runs/{run_id}/rerun", json={"params": params, "newest": newest})
 
     def add_strategy(self, text: str) -> dict[str, Any]:
         """Store a strategy document and answer its name and version."""

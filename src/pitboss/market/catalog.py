@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
 from pitboss.core.clock import micros_to_iso
@@ -164,6 +165,19 @@ class Catalog:
             self.files.remove(name_of(symbol, timeframe, series.place))
         return replace(series, place=place)
 
+    def keeps(self, promised: Mapping[str, Any]) -> bool:
+        """Answer whether a series can be read as a run was promised it: it is so still, or a source has changed it or
+        gone on with it since. See `market.vintages`."""
+        timeframe, digest = parse_timeframe(promised["timeframe"]), str(promised["digest"])
+        for place in self.places:
+            name = name_of(promised["symbol"], timeframe, place)
+            series = self.describe(name)
+            if series is not None and series.digest == digest:
+                return True
+            if {vintage_name(name, digest), head_name(name, digest)} & set(self.files.names(vintages_of(name))):
+                return True
+        return False
+
     def _changeable(self, symbol: str, timeframe: Timeframe, of_anybody: bool) -> Series:
         series = self.exact(symbol, timeframe)
         if not of_anybody and series.place not in (self.home, self._shared_home):
@@ -196,6 +210,21 @@ class Catalog:
 
 def _no_bars(symbol: str, timeframe: Timeframe) -> NotFound:
     return NotFound(f"there are no {timeframe} bars of {symbol}", "see 'pitboss data list'")
+
+
+def vintages_of(name: str) -> str:
+    """Answer the folder of what a series, of the file `name`, was before."""
+    return f"vintages/{name.removesuffix('.parquet')}"
+
+
+def vintage_name(name: str, digest: str) -> str:
+    """Answer the name of the file that holds a series as it was when it had that digest."""
+    return f"{vintages_of(name)}/{digest}.parquet"
+
+
+def head_name(name: str, digest: str) -> str:
+    """Answer the name of the empty file that says: a series of that digest is how a later one begins."""
+    return f"{vintages_of(name)}/{digest}.head"
 
 
 def name_of(symbol: str, timeframe: Timeframe, place: str = LOCAL) -> str:

@@ -13,15 +13,12 @@ import polars as pl
 from pitboss.calendars.sessions import Session, bar_ends, parse_session
 from pitboss.core.timeframe import Timeframe
 from pitboss.market.actions import conform_with_actions, split_adjusted
-from pitboss.market.catalog import Series, check_symbol
+from pitboss.market.catalog import Series, check_symbol, head_name, vintage_name
 from pitboss.market.frames import to_arrays
 from pitboss.market.sources import Source, SourceFailed, Wanted
 from pitboss.market.sources.web import Web
 from pitboss.market.store import BarStore, Nature
-from pitboss.market.vintages import vintage_name
-
-PRICES = ("open", "high", "low", "close", "volume")
-TOLERANCE = 1e-9  # relative: floats that are written and read again
+from pitboss.market.vintages import revised
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ class Feed:
                 stored is not None
                 and not whole
                 and before is not None
-                and _changed(stored, frame)
+                and revised(stored, frame)
                 and before.first < since
             ):
                 wanted = Wanted(symbol, timeframe, min(start, before.first), int(now * 1e6))
@@ -85,10 +82,12 @@ class Feed:
                     raise SourceFailed(f"{self.source.name} has no {timeframe} bars of {symbol}", "check the symbol")
                 self._note(name, now)
                 return Fetched(before, 0, 0)
-            changed = 0 if stored is None else _changed(stored, frame)
+            changed = 0 if stored is None else revised(stored, frame)
             if changed and before is not None:
                 self._keep(name, before)
             series = self.store.store(frame, symbol, timeframe, self._nature())
+            if before is not None and not changed and series.digest != before.digest:
+                self.store.files.put(head_name(name, before.digest), lambda to: to.touch())
             self._note(name, now)
             return Fetched(series, series.rows - (before.rows if before else 0), changed)
 
@@ -135,12 +134,3 @@ class Feed:
 
     def _note(self, name: str, now: float) -> None:
         self.store.files.put(f"fetching/{self.source.name}/{name}/at", lambda to: to.write_text(f"{now:.3f}"))
-
-
-def _changed(stored: pl.DataFrame, frame: pl.DataFrame) -> int:
-    """Answer how many of the stored bars differ from those that came."""
-    if not len(frame):
-        return 0
-    both = stored.join(frame, on="ts", suffix=" now")
-    differs = [(pl.col(name) - pl.col(f"{name} now")).abs() > TOLERANCE * pl.col(name).abs() for name in PRICES]
-    return len(both.filter(pl.any_horizontal(*differs)))

@@ -9,16 +9,11 @@ import polars as pl
 
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.actions import tidy
-from pitboss.market.catalog import name_of
-from pitboss.market.frames import read_parquet
+from pitboss.market.catalog import name_of, vintages_of
+from pitboss.market.frames import COLUMNS, read_parquet
 from pitboss.market.store import BarStore, digest_of
 
-FOLDER = "vintages"
-
-
-def vintage_name(name: str, digest: str) -> str:
-    """Answer the name of the file that holds a series, of the file `name`, as it was when it had that digest."""
-    return f"{FOLDER}/{name.removesuffix('.parquet')}/{digest}.parquet"
+TOLERANCE = 1e-9  # relative: floats that are written and read again
 
 
 def as_seen(store: BarStore, promised: Mapping[str, Any]) -> pl.DataFrame | None:
@@ -29,10 +24,27 @@ def as_seen(store: BarStore, promised: Mapping[str, Any]) -> pl.DataFrame | None
     timeframe, rows = parse_timeframe(promised["timeframe"]), int(promised["rows"])
     for place in store.places:
         name = name_of(promised["symbol"], timeframe, place)
-        kept = store.files.names(f"{FOLDER}/{name.removesuffix('.parquet')}")
-        for candidate in (name, *reversed(kept)):
+        kept = (each for each in store.files.names(vintages_of(name)) if each.endswith(".parquet"))
+        for candidate in (name, *reversed(list(kept))):
             path = store.files.fetch(candidate)
             frame = tidy(read_parquet(path).head(rows)) if path is not None else None
             if frame is not None and len(frame) == rows and digest_of(frame) == promised["digest"]:
                 return frame
     return None
+
+
+def revised(seen: pl.DataFrame, now: pl.DataFrame) -> int:
+    """Answer how many bars of `seen` differ from those that stand there now."""
+    if not len(now):
+        return 0
+    both = seen.join(now, on="ts", suffix=" now")
+    differs = [(pl.col(name) - pl.col(f"{name} now")).abs() > TOLERANCE * pl.col(name).abs() for name in COLUMNS[1:]]
+    return len(both.filter(pl.any_horizontal(*differs)))
+
+
+def remark_on(symbol: str, seen: pl.DataFrame, now: pl.DataFrame) -> str:
+    """Answer what there is to say of a series that is used as it was seen before."""
+    changed, added = revised(seen, now), len(now) - len(seen)
+    if changed:
+        return f"{changed:,} bars of {symbol} differ today from those that were used: its source has changed them since"
+    return f"{added:,} newer bars of {symbol} were left out: those were used that were there at first"

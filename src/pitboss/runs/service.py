@@ -62,7 +62,7 @@ class Ports:
     launcher: Launcher
     kinds: Kinds
     remarks: RemarkStore
-    sources: Callable[[Principal], Any] = lambda _who: None
+    sources: Callable[[Principal, Mapping[str, Any]], Any] = lambda _who, _seen: None
     shares: Shares = field(default_factory=Nobody)
     overseer: Overseer = field(default_factory=Nobody)
 
@@ -85,7 +85,7 @@ class RunService:
 
     def __init__(self, ports: Ports, policy: Policy, check_room: Callable[[], None] = lambda: None) -> None:
         self.kinds = ports.kinds
-        self.sources = ports.sources
+        self._sources = ports.sources
         self.policy = policy
         self._store = ports.store
         self._access = RunAccess(ports.store, ports.shares, ports.overseer)
@@ -112,7 +112,7 @@ class RunService:
             read_tags(request.tags),
         )
         self._check_room()
-        prepared = kind.ready(request.params, self.sources(who))
+        prepared = kind.ready(request.params, self._sources(who, request.seen))
         params = dict(request.params)
         new = NewRun(
             id=new_id(), kind=kind.name, subject=prepared.subject, owner=who.name, params=params,
@@ -126,6 +126,10 @@ class RunService:
             raise Conflict("that Idempotency-Key was used for another request", "send a new key")
         self._launcher.ring(run.resource)
         return run
+
+    def sources(self, who: Principal) -> Any:
+        """Answer where kinds find what somebody's params name."""
+        return self._sources(who, {})
 
     def get(self, who: Principal, run_id: str) -> Run:
         """Answer a run. Raises NotFound, also for one that belongs to somebody else and is not shared."""
@@ -238,7 +242,7 @@ class RunService:
             raise Conflict(f"run {run_id} is {run.state}", "only failed and cancelled runs are retried; use rerun")
         kind = self.kinds.get(run.kind)
         params = kind.pinned(run.params, run.snapshot) if kind else run.params
-        return self._again(who, run, params, key)
+        return self._again(who, run, params, key, run.snapshot)
 
     def resume(self, who: Principal, run_id: str, key: str | None = None) -> Run:
         """Go on from where a failed or cancelled run last saved its state, as a new run that names its parent.
@@ -253,28 +257,31 @@ class RunService:
         if not saved or kind is None:
             raise Conflict(f"run {run_id} kept no checkpoint", "retry it: that starts from the beginning")
         params = kind.pinned(run.params, run.snapshot)
-        identity = kind.ready(params, self.sources(who)).identity
+        identity = kind.ready(params, self._sources(who, run.snapshot)).identity
         changed = differences(saved[0].identity, plain_identity(params, kind.source) if identity is None else identity)
         if changed:
             raise Conflict(
                 f"run {run_id} cannot go on: {'; '.join(changed)}", "retry it: that starts from the beginning"
             )
-        return self._again(who, run, params, key, tuple(saved))
+        return self._again(who, run, params, key, run.snapshot, tuple(saved))
 
     def rerun(
-        self, who: Principal, run_id: str, overrides: Mapping[str, Any] | None = None, key: str | None = None
-    ) -> Run:
-        """Queue any run again with some of its params changed, as a new run that names its parent."""
+        self, who: Principal, run_id: str, overrides: Mapping[str, Any] | None = None, key: str | None = None,
+        newest: bool = False,
+    ) -> Run:  # fmt: skip
+        """Queue any run again with some of its params changed, as a new run that names its parent: on the data that it
+        saw, as far as that is kept, or on the `newest`."""
         run = self._access.changeable(who, run_id)
-        return self._again(who, run, {**run.params, **(overrides or {})}, key)
+        seen = {} if newest else run.snapshot
+        return self._again(who, run, {**run.params, **(overrides or {})}, key, seen)
 
     def _again(
-        self, who: Principal, run: Run, params: Mapping[str, Any], key: str | None,
+        self, who: Principal, run: Run, params: Mapping[str, Any], key: str | None, seen: Mapping[str, Any],
         checkpoints: tuple[Checkpoint, ...] = (),
     ) -> Run:  # fmt: skip
         request = Submission(
             kind=run.kind, params=params, priority=run.priority, tags=run.tags, options=run.options,
-            idempotency_key=key, parent=run.id, checkpoints=checkpoints, is_resumed=bool(checkpoints),
+            idempotency_key=key, parent=run.id, seen=seen, checkpoints=checkpoints, is_resumed=bool(checkpoints),
         )  # fmt: skip
         return self.submit(who, request)
 

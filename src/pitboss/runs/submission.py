@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pitboss.core.errors import InvalidInput, Problem, suggest
@@ -31,6 +31,7 @@ class Submission:
     options: Mapping[str, Any] | None = None
     idempotency_key: str | None = None
     parent: str | None = None
+    seen: Mapping[str, Any] = field(default_factory=dict)  # the snapshot of the run that is done again
     checkpoints: tuple[Checkpoint, ...] = ()
     is_resumed: bool = False
 

@@ -39,5 +39,5 @@ def test_prices_below_0_are_kept_but_not_traded(tmp_path):
         )
 
     with pytest.raises(InvalidInput, match="prices of 0 or less in that range"):
-        load_universe(request(None), snapshot, store)
-    assert len(load_universe(request("2024-01-04"), snapshot, store).bars["S"].ts) == 1
+        load_universe(request(None), snapshot, store, pytest.fail)
+    assert len(load_universe(request("2024-01-04"), snapshot, store, pytest.fail).bars["S"].ts) == 1

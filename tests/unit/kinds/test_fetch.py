@@ -35,7 +35,9 @@ def feed():
 def sources_of(folder, feed, **config):
     feeds = {"mine": {"type": "csv", "url": f"{feed.url}/csv/{{symbol}}", "per_minute": 60_000, **config}}
     secrets = SimpleNamespace(missing=lambda names: [Problem(f"there is no secret {name}", "set it") for name in names])
-    return SimpleNamespace(bars=BarStore(LocalFiles(folder)), feeds=feeds, secrets=secrets, earlier=lambda _subject: [])
+    return SimpleNamespace(
+        bars=BarStore(LocalFiles(folder)), feeds=feeds, secrets=secrets, earlier=lambda _subject: [], seen={}
+    )
 
 
 def done(kind, job, folder, feed, params):

@@ -52,7 +52,7 @@ def backtested(folder, **params):
     params = {"strategy": STRATEGY, "symbols": SYMBOLS, **params}
     sources = SimpleNamespace(
         bars=BarStore(LocalFiles(folder)), strategies=SimpleNamespace(text_of=lambda name: name, names=list),
-        earlier=lambda _subject: [], feeds={},
+        earlier=lambda _subject: [], feeds={}, seen={},
     )  # fmt: skip
     prepared = KIND.ready(params, sources)
     pinned = KIND.pinned(params, prepared.snapshot)

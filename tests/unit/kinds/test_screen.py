@@ -53,7 +53,7 @@ def folder(tmp_path_factory):
 
 
 def submitted(folder, **params):
-    sources = SimpleNamespace(bars=BarStore(LocalFiles(folder)), earlier=lambda _subject: [], feeds={})
+    sources = SimpleNamespace(bars=BarStore(LocalFiles(folder)), earlier=lambda _subject: [], feeds={}, seen={})
     return KIND.ready({"screen": SCREEN, **params}, sources)
 
 

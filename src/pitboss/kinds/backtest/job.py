@@ -32,7 +32,8 @@ def run(params: BacktestParams, context: RunContext) -> dict[str, Any]:
     """Simulate, then write trades, orders, equity and drawdown; see `runs.kinds.Kind`."""
     context.begin_stage("loading bars")
     request = read_request(as_fixed(params, context.snapshot), context.snapshot["strategy"]["text"])
-    universe = load_universe(request, context.snapshot, context.resource("bars"))
+    remarks: list[str] = []
+    universe = load_universe(request, context.snapshot, context.resource("bars"), remarks.append)
     rules = rules_of(request.program, request.sizing, request.costs)
     simulation = Simulation(request.program, rules, universe, request.cash, panel_over(context.memory))
     saved = context.restore(identity_of(context.snapshot))
@@ -49,7 +50,7 @@ def run(params: BacktestParams, context: RunContext) -> dict[str, Any]:
         context.checkpoint_at_cancel(simulation.saved())
     else:
         raise RunCancelled("the backtest was cancelled")
-    return results(simulation.outcome(), doubts_of(request, simulation), context)
+    return results(simulation.outcome(), [*remarks, *doubts_of(request, simulation)], context)
 
 
 def doubts_of(request: Request, simulation: Simulation) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -15,9 +15,9 @@ from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kinds.documents.prepare import Request
-from pitboss.market.frames import between
+from pitboss.market.frames import between, read_parquet
 from pitboss.market.store import BarStore, session_of
-from pitboss.market.vintages import as_seen
+from pitboss.market.vintages import as_seen, remark_on
 from pitboss.runs.context import RunContext, World
 from pitboss.strategy.times import Times, times_of
 
@@ -32,8 +32,11 @@ def bars_of(world: World) -> BarStore:
     return BarStore(world.files)
 
 
-def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore) -> Universe:
-    """Load the bars of a request, and make sure that they are those of its snapshot.
+def load_universe(
+    request: Request, snapshot: Mapping[str, Any], store: BarStore, remark: Callable[[str], None]
+) -> Universe:  # fmt: skip
+    """Load the bars of a request, and make sure that they are those of its snapshot; `remark` is told where those are
+    not today's.
 
     Raises InvalidInput when the stored bars have changed since, or none lie in the range.
     """
@@ -48,7 +51,8 @@ def load_universe(request: Request, snapshot: Mapping[str, Any], store: BarStore
             seen = as_seen(store, promised[symbol])
             if seen is None:
                 what = f"the bars of {symbol} have changed since the run was submitted"
-                raise InvalidInput(what, "rerun it", "symbols")
+                raise InvalidInput(what, "rerun it on the newest", "symbols")
+            remark(remark_on(symbol, seen, read_parquet(store.fetch(series))))
             whole[symbol] = store.made(seen, series, request.timeframe)
         bars[symbol] = between(whole[symbol], request.start, request.end)
     for symbol in request.symbols:

@@ -55,6 +55,11 @@ class Sources(Protocol):
         ...
 
     @property
+    def seen(self) -> Mapping[str, Any]:
+        """The snapshot of the run that is done again; empty for one that is new."""
+        ...
+
+    @property
     def secrets(self) -> Secrets: ...
 
     def earlier(self, subject: str) -> Iterable[Run]:
@@ -166,7 +171,7 @@ def prepare_document(params: DocumentParams, sources: Sources, check: Check = _n
         with suppress(InvalidInput):  # a name that is none is told with the other mistakes
             params = with_screen(params, screen_text(given, screens_of(sources.bars.files)))
     request = read_request(params, StrategyRef.remote(params.strategy).text(sources.strategies), check)
-    snapshot = fix_sources(request, sources.bars)
+    snapshot = fix_sources(request, sources.bars, sources.seen)
     work = {"bars": bars_of(request, snapshot), **request.work}
     return Prepared(
         f"strategy/{request.document.name}", snapshot | {"work": work}, identity_of(snapshot), work,
@@ -218,8 +223,9 @@ def pinned(params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, 
     return {**params, **universe, "strategy": snapshot["strategy"]["text"]}
 
 
-def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
-    """Answer the snapshot of a request: strategy text, data fingerprints and versions.
+def fix_sources(request: Request, catalog: Catalog, seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer the snapshot of a request: strategy text, data fingerprints and versions. The bars are those that the run
+    which is done again has `seen`, as far as they are kept.
 
     Raises InvalidInput for unknown symbols and for ranges without bars, naming which there are.
     """
@@ -233,7 +239,7 @@ def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
         except InvalidInput as error:
             problems.extend(error.problems)
             continue
-        data.append(series.as_dict())
+        data.append(_as_seen(catalog, series, seen))
     if problems:
         raise InvalidInput(problems)
     text = request.document.text
@@ -251,6 +257,14 @@ def fix_sources(request: Request, catalog: Catalog) -> dict[str, Any]:
         "versions": dict(versions()),
         "seed": None,  # nothing in a backtest is random
     }
+
+
+def _as_seen(catalog: Catalog, series: Series, seen: Mapping[str, Any]) -> Mapping[str, Any]:
+    for promised in seen.get("data", ()):
+        is_it = (promised["symbol"], promised["timeframe"]) == (series.symbol, series.timeframe)
+        if is_it and catalog.keeps(promised):
+            return promised  # type: ignore[no-any-return]
+    return series.as_dict()
 
 
 def _universe_of(request: Request) -> dict[str, Any]:

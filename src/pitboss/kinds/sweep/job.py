@@ -25,7 +25,7 @@ def run(params: SweepParams, context: RunContext) -> dict[str, Any]:
     """Compute the variants, reporting each as it ends, then write their table; see `runs.kinds.Kind`."""
     context.begin_stage("loading bars")
     request = read_request(as_fixed(params, context.snapshot), context.snapshot["strategy"]["text"])
-    universe = load_universe(request, context.snapshot, context.resource("bars"))
+    universe = load_universe(request, context.snapshot, context.resource("bars"), context.log)
     grid = read_grid(request.document, params.grid, params.parameters)
     job = SweepJob(
         request.document, universe, request.cash, params.sizing, params.costs, params.parameters,
