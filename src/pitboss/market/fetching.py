@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from pitboss.calendars.sessions import Session, bar_ends, parse_session
 from pitboss.core.timeframe import Timeframe
 from pitboss.market.actions import conform_with_actions, split_adjusted
 from pitboss.market.catalog import Series, check_symbol, head_name, vintage_name
+from pitboss.market.comparing import Difference, differences
 from pitboss.market.frames import to_arrays
 from pitboss.market.sources import Source, SourceFailed, Wanted
 from pitboss.market.sources.web import Web
@@ -23,24 +24,26 @@ from pitboss.market.vintages import revised
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came of it: bars that are new, bars that the source has changed since, and the series as it stands."""
+    """What came of it: bars that are new, bars that the source has changed since, where another source tells otherwise,
+    and the series as it stands."""
 
     series: Series
     added: int
     changed: int
     was_fetched: bool = True
+    differences: tuple[Difference, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         last = self.series.as_dict()["last"]
-        return {"added": self.added, "changed": self.changed, "rows": self.series.rows, "last": last}
+        counts = {"added": self.added, "changed": self.changed, "differing": len(self.differences)}
+        return {**counts, "rows": self.series.rows, "last": last}
 
 
 @dataclass(frozen=True)
-class Feed:
-    """A source and a store that it fills. `secret` is the source's key."""
+class Provider:
+    """A source as it is asked. `secret` is its key."""
 
     source: Source
-    store: BarStore
     web: Web
     secret: str = ""
 
@@ -48,6 +51,58 @@ class Feed:
     def session(self) -> Session | None:
         text = str(self.source.config.get("session", ""))
         return parse_session(text) if text else None
+
+    def bars(self, wanted: Wanted) -> pl.DataFrame:
+        """Answer what is wanted as far as it has ended by `wanted.until`: ascending, each bar once, the one that came
+        last where there are two, with corporate actions where they are known. Raises SourceFailed, InvalidInput."""
+        pages = [
+            conform_with_actions(page)
+            for page in self.source.type.fetch(self.source.config, self.secret, self.web, wanted)
+        ]
+        if not pages:
+            return pl.DataFrame()
+        frame = pl.concat(pages).unique("ts", keep="last", maintain_order=True).sort("ts")
+        since, until = (pl.lit(at).cast(pl.Datetime("us", "UTC")) for at in (wanted.since, wanted.until))
+        frame = frame.filter((pl.col("ts") >= since) & (pl.col("ts") < until))
+        if not len(frame):
+            return frame
+        to_arrays(split_adjusted(frame))  # raises InvalidInput where they are no bars
+        starts = frame["ts"].cast(pl.Int64).to_numpy()
+        ends = bar_ends(np.ascontiguousarray(starts), wanted.timeframe, self.session)
+        return frame.filter(pl.Series(ends <= wanted.until))
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Another source that is asked for the same bars. Prices that differ by more than `tolerance`, a fraction, are
+    told; where it `must_agree` nothing is stored then."""
+
+    provider: Provider
+    tolerance: float
+    must_agree: bool = False
+
+    def differences(self, wanted: Wanted, frame: pl.DataFrame) -> tuple[Difference, ...]:
+        """Answer where it tells otherwise than `frame` does. Raises SourceFailed where it must not."""
+        if not len(frame):
+            return ()
+        found = differences(frame, self.provider.bars(wanted), self.tolerance)
+        if found and self.must_agree:
+            what = f"{len(found):,} prices of {wanted.symbol} differ from those of {self.provider.source.name}, first"
+            raise SourceFailed(f"{what} {found[0]}", "find out which source is right, or ask without the other")
+        return found
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A store and the source that fills it, with another one that is compared where there is a `witness`."""
+
+    provider: Provider
+    store: BarStore
+    witness: Witness | None = None
+
+    @property
+    def source(self) -> Source:
+        return self.provider.source
 
     def update(
         self, symbol: str, timeframe: Timeframe, start: int, asked_at: float = 0.0, whole: bool = False
@@ -67,52 +122,25 @@ class Feed:
                 return Fetched(before, 0, 0, was_fetched=False)
             stored = self.store.frame(symbol, timeframe) if before is not None else None
             since = before.last if before is not None and not whole else start
-            frame = self._complete(self._asked(Wanted(symbol, timeframe, since, int(now * 1e6))), timeframe, now)
-            if (
-                stored is not None
-                and not whole
-                and before is not None
-                and revised(stored, frame)
-                and before.first < since
-            ):
-                wanted = Wanted(symbol, timeframe, min(start, before.first), int(now * 1e6))
-                frame = self._complete(self._asked(wanted), timeframe, now)
+            wanted = Wanted(symbol, timeframe, since, int(now * 1e6))
+            frame = self.provider.bars(wanted)
+            if before is not None and stored is not None and before.first < since and revised(stored, frame):
+                wanted = replace(wanted, since=min(start, before.first))
+                frame = self.provider.bars(wanted)
             if not len(frame):
                 if before is None:
                     raise SourceFailed(f"{self.source.name} has no {timeframe} bars of {symbol}", "check the symbol")
                 self._note(name, now)
                 return Fetched(before, 0, 0)
+            told = self.witness.differences(wanted, frame) if self.witness is not None else ()
             changed = 0 if stored is None else revised(stored, frame)
             if changed and before is not None:
                 self._keep(name, before)
             series = self.store.store(frame, symbol, timeframe, self._nature())
             if before is not None and not changed and series.digest != before.digest:
-                self.store.files.put(head_name(name, before.digest), lambda to: to.touch())
+                files.put(head_name(name, before.digest), lambda to: to.touch())
             self._note(name, now)
-            return Fetched(series, series.rows - (before.rows if before else 0), changed)
-
-    def _asked(self, wanted: Wanted) -> pl.DataFrame:
-        """Answer all pages as one: ascending, each bar once, the one that came last where there are two."""
-        pages = [
-            conform_with_actions(page)
-            for page in self.source.type.fetch(self.source.config, self.secret, self.web, wanted)
-        ]
-        if not pages:
-            return pl.DataFrame()
-        frame = pl.concat(pages).unique("ts", keep="last", maintain_order=True).sort("ts")
-        since, until = (pl.lit(at).cast(pl.Datetime("us", "UTC")) for at in (wanted.since, wanted.until))
-        frame = frame.filter((pl.col("ts") >= since) & (pl.col("ts") < until))
-        if len(frame):
-            to_arrays(split_adjusted(frame))  # raises InvalidInput where they are no bars
-        return frame
-
-    def _complete(self, frame: pl.DataFrame, timeframe: Timeframe, now: float) -> pl.DataFrame:
-        """Answer the bars that have ended by the clock."""
-        if not len(frame):
-            return frame
-        starts = frame["ts"].cast(pl.Int64).to_numpy()
-        ends = bar_ends(np.ascontiguousarray(starts), timeframe, self.session)
-        return frame.filter(pl.Series(ends <= now * 1e6))
+            return Fetched(series, series.rows - (before.rows if before else 0), changed, differences=told)
 
     def _nature(self) -> Nature:
         config = self.source.config

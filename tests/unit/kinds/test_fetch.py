@@ -102,3 +102,31 @@ def test_what_cannot_be_fetched_is_told_before_anything_is_queued(feed, tmp_path
     nothing.feeds = {}
     with pytest.raises(InvalidInput, match="no source is configured"):
         KIND.ready({"symbols": ["AAPL"]}, nothing)
+
+
+def test_two_sources_are_compared_and_what_differs_is_told(feed, tmp_path):
+    with Feed({"AAPL": [*CLOSES[:50], 150.0, *CLOSES[51:]], "MSFT": list(CLOSES)}, FIRST) as other:
+        sources = sources_of(tmp_path, feed)
+        sources.feeds["other"] = {"type": "csv", "url": f"{other.url}/csv/{{symbol}}", "per_minute": 60_000}
+        results = []
+        for must_agree in (False, True):
+            params = {"symbols": "AAPL MSFT", "compare_with": "other", "must_agree": must_agree, "whole": True}
+            context, _ = memory_context(params, tmp_path, snapshot=KIND.ready(params, sources).snapshot)
+            results.append(run(KIND.params(**params), context))
+    told, strict = results
+    assert (told["failed"], told["differing"], told["witness"]) == (0, 4, "other")
+    assert {each["symbol"] for each in told["differences"]} == {"AAPL"}
+    assert strict["failed"] == 1
+    assert "4 prices of AAPL differ" in strict["failures"][0]["reason"]
+    tables = KIND.report(SimpleNamespace(result=told, snapshot=context.snapshot, params=params)).tables
+    assert [table.title for table in tables] == ["4 prices differ between mine and other"]
+
+
+@pytest.mark.parametrize(("params", "message"), [
+    ({"compare_with": "mine"}, "mine would be compared with itself"), ({"must_agree": True}, "no source is named"),
+    ({"compare_with": "nobody"}, "there is no source 'nobody'"),
+])  # fmt: skip
+def test_a_comparison_that_is_none_is_told(feed, tmp_path, params, message):
+    with pytest.raises(InvalidInput) as told:
+        KIND.ready({"symbols": ["AAPL"], **params}, sources_of(tmp_path, feed))
+    assert message in told.value.problems[0].message

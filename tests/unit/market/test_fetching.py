@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from pitboss.core.errors import InvalidInput
 from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.fetching import Feed as Fed
+from pitboss.market.fetching import Provider, Witness
 from pitboss.market.sources import SourceFailed, source_of
 from pitboss.market.sources.web import Web
 from pitboss.market.store import BarStore
@@ -47,7 +49,8 @@ def made(kind, feed, folder, per_minute=6000.0):
     if kind in ("tiingo", "alpaca"):
         config["secret"] = "KEY"
     source = source_of("mine", {"mine": config})
-    return Fed(source, BarStore(LocalFiles(folder)), Web("mine", folder / "sources", source.per_minute), "key:s3cret")
+    web = Web("mine", folder / "sources", source.per_minute)
+    return Fed(Provider(source, web, "key:s3cret"), BarStore(LocalFiles(folder)))
 
 
 def closes(fed, symbol="AAPL"):
@@ -183,6 +186,35 @@ def test_a_source_that_is_away_is_told(feed, tmp_path, monkeypatch):
     assert len(feed.asked) == 6
 
 
+@pytest.fixture
+def doubted(feed, tmp_path):
+    """A source, and another one that tells a price of AAPL otherwise, and a split of which the first has the price."""
+    feed.closes["AAPL"][20:] = [close / 2 for close in CLOSES[20:]]
+    feed.splits["AAPL"] = {20: 2.0}
+    with Feed({name: list(closes) for name, closes in feed.closes.items()}, FIRST) as other:
+        other.splits = feed.splits
+        other.closes["AAPL"][7] += 2.0
+        yield made("tiingo", feed, tmp_path / "one"), made("yfinance", other, tmp_path / "other").provider
+
+
+def test_another_source_tells_where_it_differs(doubted):
+    fed, other = doubted
+    told = replace(fed, witness=Witness(other, 0.005)).update("AAPL", DAILY, START)
+    assert told.added == 30
+    assert {(each.price, each.ts) for each in told.differences} == {
+        (price, (FIRST + 7 * DAY) * 1_000_000) for price in ("open", "high", "low", "close")
+    }
+    assert told.differences[0].other - told.differences[0].value == pytest.approx(1.0), "in shares of today"
+    assert replace(fed, witness=Witness(other, 0.02)).update("MSFT", DAILY, START).differences == ()
+
+
+def test_where_two_sources_must_agree_nothing_is_stored_that_differs(doubted):
+    fed, other = doubted
+    with pytest.raises(SourceFailed, match=r"4 prices of AAPL differ from those of mine, first the close of"):
+        replace(fed, witness=Witness(other, 0.005, must_agree=True)).update("AAPL", DAILY, START)
+    assert fed.store.all() == []
+
+
 @pytest.mark.parametrize(("config", "message"), [
     ({"type": "tiingoo"}, "'tiingoo' is no type of source"), ({"type": "csv"}, "has no 'url'"),
     ({"type": "tiingo"}, "has no 'secret'"), ({"type": "csv", "url": "x", "speed": 1}, "unknown key 'speed'"),
@@ -201,11 +233,12 @@ def test_an_exchange_is_asked_by_ccxt_page_by_page(feed, tmp_path, monkeypatch):
     monkeypatch.setattr("pitboss.market.sources.exchanges.PAGE_BARS", 12)
     config = {"type": "ccxt", "exchange": "bitstamp", "url": feed.url, "per_minute": 6000.0}
     web = Web("mine", tmp_path / "sources", 6000.0)
-    fed = Fed(source_of("mine", {"mine": config}), BarStore(LocalFiles(tmp_path)), web)
+    fed = Fed(Provider(source_of("mine", {"mine": config}), web), BarStore(LocalFiles(tmp_path)))
     feed.faults = [503]
     assert fed.update("AAP/L", DAILY, START).added == 30
     assert closes(fed, "AAP/L") == CLOSES[:30]
     with pytest.raises(SourceFailed, match="mine: bitstamp does not have market symbol NO/PE"):
         fed.update("NO/PE", DAILY, START)
     with pytest.raises(SourceFailed, match="ccxt knows no exchange 'nowhere'"):
-        Fed(source_of("x", {"x": config | {"exchange": "nowhere"}}), fed.store, web).update("AAP/L", DAILY, START)
+        nowhere = Provider(source_of("x", {"x": config | {"exchange": "nowhere"}}), web)
+        Fed(nowhere, fed.store).update("AAP/L", DAILY, START)

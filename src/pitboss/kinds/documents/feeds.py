@@ -11,41 +11,52 @@ from pitboss.runs.context import RunContext
 
 if TYPE_CHECKING:
     from pitboss.kinds.documents.prepare import Sources
-    from pitboss.market.fetching import Feed
+    from pitboss.market.fetching import Feed, Provider
     from pitboss.market.store import BarStore
 
 STEP_SECONDS = 0.1
 
 
-def chosen(name: str | None, sources: Sources) -> Source:
+def chosen(name: str | None, sources: Sources, field: str = "source") -> Source:
     """Answer the source of a name, or the first that is configured. Raises InvalidInput, also for a key that is
     missing."""
     configured = sources.feeds
     if not configured:
-        raise InvalidInput("no source is configured", "add one to the setting 'sources'", "source")
-    source = source_of(name or next(iter(configured)), configured)
+        raise InvalidInput("no source is configured", "add one to the setting 'sources'", field)
+    source = source_of(name or next(iter(configured)), configured, field)
     missing = sources.secrets.missing([source.secret]) if source.secret else []
     if missing:
         raise InvalidInput(missing)
     return source
 
 
-def fixed(source: Source) -> dict[str, Any]:
-    """Answer what a snapshot says of a source."""
-    described: dict[str, Any] = {"source": {"name": source.name, "config": dict(source.config)}}
-    return described | ({"secrets": [source.secret]} if source.secret else {})
+def fixed(source: Source, witness: Source | None = None) -> dict[str, Any]:
+    """Answer what a snapshot says of a source, and of another one that it is compared with."""
+    found = {"source": source} | ({"witness": witness} if witness is not None else {})
+    secrets = sorted({each.secret for each in found.values() if each.secret})
+    described: dict[str, Any] = {
+        role: {"name": each.name, "config": dict(each.config)} for role, each in found.items()
+    }  # fmt: skip
+    return described | ({"secrets": secrets} if secrets else {})
 
 
 def feed_of(context: RunContext, store: BarStore) -> Feed:
     """Answer what fills a store from the source of a run, for as long as nobody asks the run to end."""
     from pitboss.market.fetching import Feed
+
+    return Feed(provider_of(context), store)
+
+
+def provider_of(context: RunContext, role: str = "source") -> Provider:
+    """Answer a source as a run asks it, by what its snapshot says of the role."""
+    from pitboss.market.fetching import Provider
     from pitboss.market.sources.web import Web
 
-    described = context.snapshot["source"]
+    described = context.snapshot[role]
     source = source_of(described["name"], {described["name"]: described["config"]})
     folder = context.world.data_dir / "sources"
     web = Web(source.name, folder, source.per_minute, wait=lambda seconds: wait(seconds, context))
-    return Feed(source, store, web, context.secrets.get(source.secret, ""))
+    return Provider(source, web, context.secrets.get(source.secret, ""))
 
 
 def wait(seconds: float, context: RunContext) -> None:

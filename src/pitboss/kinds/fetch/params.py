@@ -35,6 +35,17 @@ class FetchParams(Params):
     start: Moment = Field(
         "2010-01-01", title="Start", description="first date of a series that is new", examples=["2010-01-01"]
     )
+    compare_with: str | None = Field(
+        None, title="Compare with", examples=["yahoo"],
+        description="another source, which is asked for the same bars: prices that differ are told",
+    )  # fmt: skip
+    tolerance: float = Field(
+        0.005, ge=0, lt=1, title="Tolerance", examples=[0.005],
+        description="fraction of a price by which two sources may differ",
+    )  # fmt: skip
+    must_agree: bool = Field(
+        False, title="Must agree", description="store nothing of a symbol whose prices differ", examples=[True]
+    )
     whole: bool = Field(
         False, title="Whole", description="fetch all of it again, for what the source has changed", examples=[True]
     )

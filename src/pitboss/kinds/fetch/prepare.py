@@ -11,6 +11,7 @@ from pitboss.kinds.documents.prepare import Mistakes, Sources
 from pitboss.kinds.fetch.params import FetchParams
 from pitboss.market.catalog import check_symbol
 from pitboss.market.dates import EVER
+from pitboss.market.sources import Source
 from pitboss.market.universes import members_of
 from pitboss.runs.kinds import Prepared
 
@@ -19,17 +20,32 @@ def prepare(params: FetchParams, sources: Sources) -> Prepared:
     """Check a fetch and fix its symbols. Raises InvalidInput with every mistake."""
     mistakes = Mistakes()
     source = mistakes.attempt(lambda: chosen(params.source, sources))
+    witness = mistakes.attempt(lambda: _witness(params, source, sources))
     symbols = mistakes.attempt(lambda: _symbols(params, sources))
     mistakes.tell()
     assert source is not None
     assert symbols is not None
     snapshot: dict[str, Any] = {
-        **fixed(source),
+        **fixed(source, witness),
         "symbols": " ".join(symbols),
         "home": sources.bars.home,
     }
     work = {"symbols": float(len(symbols))}
     return Prepared(f"fetch/{source.name}", snapshot | {"work": work}, {"the symbols": snapshot["symbols"]}, work)
+
+
+def _witness(params: FetchParams, source: Source | None, sources: Sources) -> Source | None:
+    if not params.compare_with:
+        if params.must_agree:
+            raise InvalidInput("no source is named that must agree", "write compare_with too", "must_agree")
+        return None
+    found = chosen(params.compare_with, sources, "compare_with")
+    if source is not None and found.name == source.name:
+        raise InvalidInput(f"{found.name} would be compared with itself", "name another source", "compare_with")
+    if source is not None and "total-return" in {found.prices, source.prices} and found.prices != source.prices:
+        what = f"{source.name} has {source.prices or 'other'} prices, {found.name} {found.prices or 'other'} ones"
+        raise InvalidInput(what, "compare sources of one kind of prices", "compare_with")
+    return found
 
 
 def _symbols(params: FetchParams, sources: Sources) -> list[str]:

@@ -27,7 +27,26 @@ def report_of(run: Run) -> Report:
         Note(message=f"{item['changed']:,} bars of {item['symbol']} differ from what was stored", is_warning=True)
         for item in result["revised"]
     ]
-    return Report(title=title, figures=figures, notes=notes, tables=_failures(result))
+    if result["witness"] is not None:
+        meaning = f"prices that {result['witness']} tells otherwise, beyond the tolerance"
+        figures.append(
+            Figure(name="differing", label="Differing", value=result["differing"], unit=Unit.COUNT, meaning=meaning)
+        )
+    return Report(title=title, figures=figures, notes=notes, tables=[*_failures(result), *_differences(result)])
+
+
+def _differences(result: Mapping[str, Any]) -> list[Table]:
+    if not result["differences"]:
+        return []
+    source, witness = result["source"], result["witness"]
+    columns = [
+        Column(name="symbol", label="symbol", unit=Unit.TEXT), Column(name="ts", label="date", unit=Unit.MOMENT),
+        Column(name="price", label="price", unit=Unit.TEXT), Column(name="value", label=source, unit=Unit.NUMBER),
+        Column(name="other", label=witness, unit=Unit.NUMBER),
+    ]  # fmt: skip
+    rows = [[each[column.name] for column in columns] for each in result["differences"]]
+    title = f"{result['differing']:,} prices differ between {source} and {witness}"
+    return [Table(name="differences", title=title, columns=columns, rows=rows, shown=20)]
 
 
 def _failures(result: Mapping[str, Any]) -> list[Table]:
@@ -55,4 +74,4 @@ def outcome_of(run: Run) -> str:
 
 def item_of(item: Mapping[str, Any]) -> dict[str, Any]:
     """Answer what of a symbol is shown while the fetch goes on."""
-    return {name: item.get(name) for name in ("added", "changed", "last", "reason")}
+    return {name: item.get(name) for name in ("added", "changed", "differing", "last", "reason")}

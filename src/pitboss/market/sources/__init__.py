@@ -85,11 +85,11 @@ class Source:
 _COMMON = ("type", "secret", "per_minute", "prices", "session", "zone")
 
 
-def source_of(name: str, configured: Mapping[str, Mapping[str, Any]]) -> Source:
+def source_of(name: str, configured: Mapping[str, Mapping[str, Any]], field: str = "source") -> Source:
     """Answer a source by its name. Raises InvalidInput with every mistake in its configuration."""
     if name not in configured:
         remedy = suggest(name, configured) if configured else "configure one in the setting 'sources'"
-        raise InvalidInput(f"there is no source '{name[:40]}'", remedy, "source")
+        raise InvalidInput(f"there is no source '{name[:40]}'", remedy, field)
     config = dict(configured[name])
     place = f"sources.{name}"
     kind = str(config.get("type", ""))
