@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -23,7 +24,7 @@ NAMES = {
     "per%20cent": "per cent", "per%cent": "percent", "100%": "100", "a#b": "a", "a&b=c": "a", "sym=EUR": "sym",
     "it's": "its", 'say "so"': "say so", "with space": "with", "new\nline": "new", "emoji 🦉": "emoji", "~": "home",
     "-leading": "leading", "$HOME": "HOME", "back\\slash": "backslash", "trailing.": "trailing", "file:x?mode=ro": "x",
-    "über": "uber", "[old]": "old", "a;b": "a",
+    "über": "uber", "[old]": "old", "a;b": "a", "comma,ted": "comma",
 }  # fmt: skip
 BARS = "ts,open,high,low,close,volume\n" + "".join(
     f"2024-01-{day:02} {hour:02}:00,{100 + day},{101 + day},{99 + day},{100.5 + day},10\n"
@@ -42,15 +43,16 @@ def told(*arguments, **options):
     return json.loads(ok(*arguments, "--json", **options).stdout)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_stands_for_itself_wherever_a_path_can_stand(tmp_path, name):
-    """Data folder, strategy file, import, export, backup and restore, each next to a neighbour with other content."""
-    for folder, bars in ((name, BARS), (NAMES[name], OTHER_BARS)):
-        place = tmp_path / folder
-        place.mkdir()
-        (place / f"{folder}.csv").write_text(bars)
+@pytest.mark.parametrize(("outer", "name"), list(zip([*NAMES][::2], [*NAMES][1::2], strict=False)))
+def test_a_name_stands_for_itself_wherever_a_path_can_stand(tmp_path, outer, name):
+    """Data folder, strategy file, import, export, backup and restore, one name within another, each next to neighbours
+    with other content."""
+    for above, folder in itertools.product((outer, NAMES[outer]), (name, NAMES[name])):
+        place = tmp_path / above / folder
+        place.mkdir(parents=True)
+        (place / f"{folder}.csv").write_text(BARS if (above, folder) == (outer, name) else OTHER_BARS)
         ok("data", "import", place / f"{folder}.csv", "-s", "SYN", "-t", "1h", data_dir=place / "data")
-    here = tmp_path / name
+    here = tmp_path / outer / name
     data = here / "data"
     series = told("data", "show", "-s", "SYN", "-t", "1h", data_dir=data)
     assert (series["rows"], series["first"][:4], series["source"]) == (672, "2024", f"{name}.csv")
@@ -69,7 +71,8 @@ def test_a_name_stands_for_itself_wherever_a_path_can_stand(tmp_path, name):
     ok("db", "restore", here / f"{name}.tar", data_dir=here / "restored")
     assert told("data", "show", "-s", "SYN", "-t", "1h", data_dir=here / "restored")["digest"] == series["digest"]
     assert len(told("runs", "list", data_dir=here / "restored")) == 1
-    assert told("runs", "list", data_dir=tmp_path / NAMES[name] / "data") == []
+    for above, folder in ((outer, NAMES[name]), (NAMES[outer], name)):
+        assert told("runs", "list", data_dir=tmp_path / above / folder / "data") == []
     assert name in ok("data", "list", data_dir=data).stdout.replace("\N{REPLACEMENT CHARACTER}", "\n")
 
 
