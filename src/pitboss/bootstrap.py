@@ -29,10 +29,11 @@ from pitboss.runs.model import Limits, Run, RunQuery
 from pitboss.runs.ports import Launcher
 from pitboss.runs.service import Policy, Ports, RunService
 from pitboss.runs.sharing import Sharing
+from pitboss.storage import tables
 from pitboss.storage.accounts import SqlAccountStore
 from pitboss.storage.audit import SqlAudit
 from pitboss.storage.database import Database
-from pitboss.storage.documents import BacktestShelf, StrategyShelf
+from pitboss.storage.documents import BacktestShelf, DocumentShelf
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.migrate import bring_up_to_date, obstacle
@@ -69,7 +70,7 @@ FAMILIES: dict[Family, tuple[str, ...]] = {
 class Strategies:
     """Somebody's stored documents."""
 
-    shelf: StrategyShelf
+    shelf: DocumentShelf
     who: Principal
 
     def text_of(self, name: str) -> str:
@@ -95,12 +96,21 @@ class Sources:
     """Where kinds find what somebody's params name."""
 
     strategies: Strategies
+    own_screens: DocumentShelf
+    who: Principal
     bars: Catalog
     scripts: Scripts
     secrets: OwnSecrets
     feeds: Mapping[str, Mapping[str, Any]]
     earlier: Callable[[str], list[Run]]
     seen: Mapping[str, Any]
+
+    @cached_property
+    def screens(self) -> Mapping[str, str]:
+        """The texts of the screens that there are, by name."""
+        from pitboss.kinds.documents.screens import screens_of
+
+        return screens_of(self.bars.files, {stored.name: stored.text for stored in self.own_screens.all(self.who.name)})
 
 
 @dataclass(frozen=True)
@@ -238,8 +248,12 @@ class Platform:
         return open_files(self.settings.data_dir, self.settings.files_url)
 
     @cached_property
-    def strategies(self) -> StrategyShelf:
-        return StrategyShelf(self.database)
+    def strategies(self) -> DocumentShelf:
+        return DocumentShelf(self.database, tables.strategies, "strategy")
+
+    @cached_property
+    def screens(self) -> DocumentShelf:
+        return DocumentShelf(self.database, tables.screens, "screen")
 
     @cached_property
     def accounts(self) -> AccountService:
@@ -269,8 +283,8 @@ class Platform:
         scripts = Scripts(self.settings.script_folders, who)
         secrets = OwnSecrets(self.vault, who)
         return Sources(
-            Strategies(self.strategies, who), self.catalog_of(who), scripts, secrets, self.settings.sources,
-            partial(self._earlier, who), seen or {},
+            Strategies(self.strategies, who), self.screens, who, self.catalog_of(who), scripts, secrets,
+            self.settings.sources, partial(self._earlier, who), seen or {},
         )  # fmt: skip
 
     def _earlier(self, who: Principal, subject: str) -> list[Run]:

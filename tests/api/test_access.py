@@ -34,6 +34,7 @@ CALLERS = ("nobody", "viewer", "another trader", "the owner", "an administrator"
 BACKTEST = {"strategy": STRATEGY, "symbols": ["SYN"], "timeframe": "5m"}
 CSV = b"ts,open,high,low,close,volume\n2024-01-01T00:00:00Z,1,2,0.5,1.5,10\n2024-01-01T01:00:00Z,1.5,2,1,1.7,10\n"
 DOCUMENT = "name: {name}\ntimeframe: 1d\nentry: {{long: 'close > 1'}}\n"
+SCREEN = "name: {name}\ncriteria:\n  - {{name: up, when: 'close > close[1]', points: 1}}\npass_mark: 1\n"
 
 
 class Things:
@@ -73,6 +74,8 @@ class Things:
         part = path.removeprefix("/api/v1").split("/")[1]
         if part == "strategies" and "{name}" in path:
             self.platform.strategies.add("ann", name, DOCUMENT.format(name=name))
+        elif part == "screens" and "{name}" in path:
+            self.platform.screens.add("ann", name, SCREEN.format(name=name))
         elif part == "channels" and "{name}" in path:
             self.platform.channels.add(self.ann, name, "json://127.0.0.1:9/", ["failed"])
         elif part == "schedules" and "{name}" in path:
@@ -138,6 +141,8 @@ class Things:
                 "params": BACKTEST,
             },
             "schedules_change": {"is_paused": True},
+            "screens_add": {"text": SCREEN.format(name="mine")},
+            "screens_validate": {"text": SCREEN.format(name="mine")},
             "strategies_add": {"text": STRATEGY},
             "strategies_validate": {"text": STRATEGY},
             "backtests_create": {"name": f"other {self.count}", "params": BACKTEST},
@@ -234,12 +239,15 @@ def test_lists_hold_nothing_of_others(world):
     platform, http, keys, things = world
     run = platform.service.submit(things.ann, Submission(kind="backtest", params=BACKTEST))
     things.made("/strategies/{name}", "")
+    things.made("/screens/{name}", "")
     things.made("/backtests/{backtest_id}", "")
     for path in ("/runs", "/strategies", "/backtests", "/data", "/tokens", "/secrets", "/shared", "/queue", "/workers",
                  "/runs/statistics", "/tokens?of_all=true"):  # fmt: skip
         of_eve = http.get(f"/api/v1{path}", headers={"Authorization": f"Bearer {keys['another trader']}"})
         assert of_eve.status_code == 200, of_eve.text
         assert not [word for word in (run.id, "thing", "saved", "HERS", "ann") if word in of_eve.text], path
+    of_eve = http.get("/api/v1/screens", headers={"Authorization": f"Bearer {keys['another trader']}"})
+    assert {screen["name"] for screen in of_eve.json() if screen["version"] is not None} <= {"mine"}, "but for her own"
     of_root = http.get("/api/v1/runs?owner=*", headers={"Authorization": f"Bearer {keys['an administrator']}"})
     assert run.id in of_root.text
     assert ("root", "looked", "runs of *") in [

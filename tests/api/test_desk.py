@@ -25,6 +25,7 @@ from pitboss.web.library import Cards
 from pitboss.web.routes import PAGES
 from support.server import pitboss
 
+SCREEN = "name: anns-screen\ncriteria:\n  - {name: up, when: 'close > close[1]', points: 1}\npass_mark: 1\n"
 HTML = {"Accept": "text/html"}
 
 
@@ -102,17 +103,20 @@ def test_anothers_runs_are_not_there_on_any_page(world):
     run = platform.service.submit(ann, Submission(kind="backtest", params=BACKTEST, tags=("anns own",)))
     saved = platform.backtests.create(ann, "anns saved", BACKTEST)
     platform.strategies.add("ann", "anns-strategy", "name: anns-strategy\ntimeframe: 1d\nentry: {long: 'close > 1'}\n")
+    platform.screens.add("ann", "anns-strategy", SCREEN)
     csrf = signed_in(http, "eve")
     for route in routes():
         for method in route.methods - {"HEAD"}:
             if not re.search(r"{(run_id|backtest_id|name)}", route.path) or route.path.startswith("/new"):
                 continue
             path = re.sub("{run_id}", run.id, re.sub("{backtest_id}", saved.id, route.path))
+            path = path.replace("{symbol:path}", "SYN")
             path = re.sub("{name}", "trades" if "/tables/" in path else "anns-strategy", re.sub("{number}", "0", path))
             path += "?seq=1" if path.endswith("/at") else ""
             answer = http.request(method, path, headers=HTML | {"X-CSRF-Token": csrf}, follow_redirects=False)
             assert answer.status_code == 404, (method, path, answer.text[:300])
-    for path in ("/", "/runs", "/library", "/strategies", "/queue", "/find?q=ann", "/compare", "/new/backtest"):
+    for path in ("/", "/runs", "/library", "/strategies", "/screens", "/queue", "/find?q=ann", "/compare",
+                 "/new/backtest"):  # fmt: skip
         page = http.get(path, headers=HTML)
         assert page.status_code == 200, path
         assert not [word for word in (run.id, "anns") if word in page.text], path

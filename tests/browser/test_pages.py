@@ -78,7 +78,7 @@ def pages_of(ended: dict[str, str]) -> list[str]:
     return [
         "/", "/new", "/new/backtest", "/new/sweep", "/new/script", "/new/screen", "/new/fetch",
         f"/new/backtest?from={run}", "/library", "/schedules",
-        f"/library/{ended['saved']}", "/strategies", "/strategies/_new", "/strategies/ema-cross", "/data", "/data/import",
+        f"/library/{ended['saved']}", "/strategies", "/strategies/_new", "/strategies/ema-cross", "/screens", "/screens/_new", "/data", "/data/import",
         "/data/series/5m/SYN", "/queue", "/settings", "/runs", f"/runs/{run}", f"/runs/{ended['sweep']}",
         f"/runs/{ended['cancelled']}", f"/runs/{run}/tables/trades", f"/runs/{run}/log", f"/runs/{run}/at?seq=3",
         f"/runs/{run}/cancel", "/compare", f"/compare?run={run}&run={ended['again']}", "/stop", "/find?q=syn",

@@ -21,11 +21,11 @@ from pitboss.runs.model import NewRun
 from pitboss.runs.sharing import Share
 from pitboss.storage.accounts import SqlAccountStore
 from pitboss.storage.audit import SqlAudit
-from pitboss.storage.documents import BacktestShelf, StrategyShelf
+from pitboss.storage.documents import BacktestShelf, DocumentShelf
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.secrets import SqlSecrets
 from pitboss.storage.shares import SqlShares
-from pitboss.storage.tables import audit, sessions, tokens
+from pitboss.storage.tables import audit, sessions, strategies, tokens
 
 PASSWORD = "correct horse battery"
 
@@ -53,7 +53,7 @@ def actions(accounts):
 
 
 def test_the_first_account_takes_over_what_was_the_local_owners(database, accounts):
-    StrategyShelf(database).add("local", "mine", "text")
+    DocumentShelf(database, strategies, "strategy").add("local", "mine", "text")
     BacktestShelf(database).create("local", "saved", {})
     store = SqlRunStore(database)
     store.submit(NewRun(id="r1", kind="a", subject="s", owner="local", params={}, snapshot={}), 10)
@@ -61,9 +61,9 @@ def test_the_first_account_takes_over_what_was_the_local_owners(database, accoun
     accounts.begin("ann", PASSWORD)
     assert accounts.has_accounts()
     assert accounts.local() == Principal("ann", Rights.ADMINISTER, "this machine")
-    assert [s.name for s in StrategyShelf(database).all("ann")] == ["mine"]
+    assert [s.name for s in DocumentShelf(database, strategies, "strategy").all("ann")] == ["mine"]
     assert [s.name for s in BacktestShelf(database).all("ann")] == ["saved"]
-    assert StrategyShelf(database).all("local") == []
+    assert DocumentShelf(database, strategies, "strategy").all("local") == []
     assert store.get("r1").owner == "ann"
     again = NewRun(id="r2", kind="a", subject="s", owner="ann", params={}, snapshot={})
     assert store.submit(again, 10).number == 2, "her runs go on being counted"
@@ -72,11 +72,11 @@ def test_the_first_account_takes_over_what_was_the_local_owners(database, accoun
 
 
 def test_somebody_else_may_take_it_over(database, accounts):
-    StrategyShelf(database).add("local", "mine", "text")
+    DocumentShelf(database, strategies, "strategy").add("local", "mine", "text")
     accounts.begin("ann", PASSWORD, adopts="bob")
     assert accounts.local().name == "bob"
     assert [account.role for account in accounts.all(accounts.local())] == [Role.ADMINISTRATOR, Role.TRADER]
-    assert [s.name for s in StrategyShelf(database).all("bob")] == ["mine"]
+    assert [s.name for s in DocumentShelf(database, strategies, "strategy").all("bob")] == ["mine"]
     with pytest.raises(SignInRefused):
         accounts.sign_in("bob", "", Caller())
 

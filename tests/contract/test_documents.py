@@ -10,12 +10,13 @@ from alembic.script import ScriptDirectory
 
 from pitboss.core.errors import Conflict, NotFound, SchemaMismatch
 from pitboss.storage import migrate
-from pitboss.storage.documents import BacktestShelf, StrategyShelf
-from pitboss.storage.tables import metadata
+from pitboss.storage.documents import BacktestShelf, DocumentShelf
+from pitboss.storage.tables import metadata, screens, strategies
 
 
-def test_every_version_of_a_strategy_is_kept(database):
-    shelf = StrategyShelf(database)
+@pytest.mark.parametrize("table", [strategies, screens])
+def test_every_version_of_a_document_is_kept(database, table):
+    shelf = DocumentShelf(database, table, "document")
     assert [shelf.add("local", "a", text).version for text in ("one", "one", "two", "one")] == [1, 1, 2, 3]
     assert shelf.get("local", "a").text == "one"
     assert shelf.get("local", "a", 2).text == "two"

@@ -25,6 +25,7 @@ ASKED = {
     "submit": lambda service, run: (
         service.submit(EVE, Submission(kind="nothing", params={}, parent=None)).owner == "eve"
     ),
+    "sources": lambda service, run: service.sources(EVE).strategies.names() == [],
     "get": lambda service, run: service.get(EVE, run.id),
     "own": lambda service, run: service.own(EVE, run.id),
     "several": lambda service, run: isinstance(service.several(EVE, [run.id])[run.id], NotFound),

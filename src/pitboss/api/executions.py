@@ -21,7 +21,6 @@ from pitboss.core.errors import InvalidInput, suggest
 from pitboss.core.principal import Principal
 from pitboss.http.deps import RunId, Told, Who, Wired
 from pitboss.kinds.backtest.params import BacktestParams
-from pitboss.kinds.documents.screens import screens_of
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.runs.kinds import Kind, Params
 from pitboss.runs.model import QueuePlace, Run, StoredEvent
@@ -268,7 +267,7 @@ class Reading:
 def _named(code: str, given: Mapping[str, Any], sources: Any) -> tuple[str, dict[str, Any]]:
     """Answer the kind of run that a code stands for, and its params. Raises InvalidInput."""
     name = code.strip()
-    screens = screens_of(sources.bars.files)
+    screens = sources.screens
     if name.replace("_", "-") in screens:
         return "screen", {**_sorted(ScreenParams, given), "screen": name}
     strategies, scripts = sources.strategies.names(), [script.name for script in sources.scripts.all()[0]]

@@ -20,6 +20,12 @@ entry: {long: "crosses_above(fast, slow)"}
 exit: {long: "crosses_below(fast, slow)"}
 parameters: {fast_period: {default: 12, low: 5, high: 50}}
 """
+SCREEN_EXAMPLE = """name: rising
+criteria:
+  - {name: trend, when: "close > sma(close, 50)", points: 60}
+  - {name: volume, when: "volume > sma(volume, 20)", points: 40}
+pass_mark: 60
+"""
 
 
 class Strict(BaseModel):
@@ -67,6 +73,13 @@ class RerunRequest(Strict):
 
     params: Json = {}
     newest: StrictBool = False
+
+
+class ScreenText(Strict):
+    """A screen document."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": SCREEN_EXAMPLE}]})
+    text: StrictStr
 
 
 class StrategyText(Strict):
@@ -249,13 +262,23 @@ class WorkerModel(BaseModel):
     runs: list[str]
 
 
-class StoredStrategyModel(BaseModel):
-    """One version of a strategy document."""
+class StoredDocumentModel(BaseModel):
+    """One version of a strategy or a screen."""
 
     name: str
     version: int
     digest: str
     created_at: str
+    text: str
+
+
+class ScreenModel(BaseModel):
+    """A screen that there is; without a version it came with pitboss, or was put there by the operator."""
+
+    name: str
+    version: int | None = None
+    digest: str | None = None
+    created_at: str | None = None
     text: str
 
 

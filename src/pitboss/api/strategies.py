@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from pitboss.api.schemas import StoredStrategyModel, StrategyText, Validation
-from pitboss.core.clock import to_iso
+from pitboss.api.documents import described, validated
+from pitboss.api.schemas import StoredDocumentModel, StrategyText, Validation
 from pitboss.http.deps import Who, Whose, Wired
 from pitboss.strategy.reader import inspect_document, read_document
 
@@ -15,17 +15,7 @@ router = APIRouter(tags=["strategies"])
 Name = Annotated[str, Path(max_length=64, pattern=r"^[^\x00]+$", description="A strategy's name.")]
 
 
-def described(stored: Any) -> dict[str, Any]:
-    return {
-        "name": stored.name,
-        "version": stored.version,
-        "digest": stored.digest,
-        "created_at": to_iso(stored.created_at),
-        "text": stored.text,
-    }
-
-
-@router.post("/strategies", status_code=201, response_model=StoredStrategyModel)
+@router.post("/strategies", status_code=201, response_model=StoredDocumentModel)
 def add(request: StrategyText, platform: Wired, who: Who) -> Any:
     """Store a document under its name; a changed text is a new version, and every version is kept."""
     document = read_document(request.text)
@@ -35,21 +25,16 @@ def add(request: StrategyText, platform: Wired, who: Who) -> Any:
 @router.post("/strategies/validate", response_model=Validation)
 def validate(request: StrategyText) -> Any:
     """Check a document and answer every mistake with its position and remedy."""
-    document, problems = inspect_document(request.text)
-    return {
-        "valid": not problems,
-        "name": document.name if document else None,
-        "errors": [problem.as_dict() for problem in problems],
-    }
+    return validated(*inspect_document(request.text))
 
 
-@router.get("/strategies", response_model=list[StoredStrategyModel])
+@router.get("/strategies", response_model=list[StoredDocumentModel])
 def list_strategies(platform: Wired, who: Whose) -> Any:
     """List the newest version of every strategy."""
     return [described(stored) for stored in platform.strategies.all(who.name)]
 
 
-@router.get("/strategies/{name}", response_model=StoredStrategyModel)
+@router.get("/strategies/{name}", response_model=StoredDocumentModel)
 def get(
     name: Name, platform: Wired, who: Whose, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
 ) -> Any:
@@ -57,7 +42,7 @@ def get(
     return described(platform.strategies.get(who.name, name, version))
 
 
-@router.get("/strategies/{name}/versions", response_model=list[StoredStrategyModel])
+@router.get("/strategies/{name}/versions", response_model=list[StoredDocumentModel])
 def versions(name: Name, platform: Wired, who: Whose) -> Any:
     """List every version of a strategy, oldest first."""
     return [described(stored) for stored in platform.strategies.versions(who.name, name)]

@@ -34,6 +34,7 @@ COMMANDS = {
     "runs": ("runs:app", "List, watch, cancel, retry and export runs."),
     "queue": ("runs:queue", "Show what waits and why, what runs, and who works."),
     "strategy": ("strategy:app", "Check, store and show strategy documents."),
+    "screen": ("screen:app", "Check, store and show screen documents."),
     "schema": ("strategy:schema", "Print the JSON Schema of strategy documents, for editors."),
     "data": ("data:app", "Import, list and export bars."),
     "users": ("users:app", "Make the first account, and see to the others."),

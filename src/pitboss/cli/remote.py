@@ -7,9 +7,9 @@ import queue
 import sys
 import tempfile
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any
@@ -46,7 +46,9 @@ class RemoteDesk:
         self.client = Client()
         self.kinds = Kinds()
         self.service = RemoteRuns(self.client, self.kinds)
-        self.strategies = RemoteStrategies(self.client)
+        client = self.client
+        self.strategies = RemoteShelf(client.add_strategy, client.strategy, client.strategies)
+        self.screens = RemoteShelf(client.add_screen, client.screen, client.screens)
         self.accounts = RemoteAccounts(self.client)
         self.vault = RemoteSecrets(self.client)
         self.launcher = NoLauncher()
@@ -216,20 +218,22 @@ class RemoteRuns:
             is_over.set()
 
 
-class RemoteStrategies:
-    """Strategies of a server; see `cli.desk.Strategies`."""
+@dataclass(frozen=True)
+class RemoteShelf:
+    """Documents of a server, by what asks it for them; see `cli.desk.Shelf`."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    _add: Callable[[str], Mapping[str, Any]]
+    _get: Callable[[str, int | None], Mapping[str, Any]]
+    _all: Callable[[], Sequence[Mapping[str, Any]]]
 
     def add(self, _owner: str, _name: str, text: str) -> Any:
-        return _stored(self._client.add_strategy(text))
+        return _stored(self._add(text))
 
     def get(self, _owner: str, name: str, version: int | None = None) -> Any:
-        return _stored(self._client.strategy(name, version))
+        return _stored(self._get(name, version))
 
     def all(self, _owner: str) -> list[Any]:
-        return [_stored(told) for told in self._client.strategies()]
+        return [_stored(told) for told in self._all() if told["version"] is not None]
 
 
 class RemoteBars:

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pitboss.cli.desk import desk_of
+from pitboss.cli.documents import add_shelf
 from pitboss.cli.options import AsJson, DataDir, print_json
-from pitboss.cli.render import short_time, table
-from pitboss.core.clock import to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.strategy.reader import read_document_file
 from pitboss.strategy.schema import document_schema
@@ -46,47 +44,4 @@ def schema() -> None:
     print_json(document_schema())
 
 
-@app.command()
-def add(
-    file: Annotated[Path, typer.Argument(help="A document's file.")],
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Store a document under its name, as the next version."""
-    document = read_document_file(file)
-    with desk_of(data_dir) as desk:
-        stored = desk.strategies.add(desk.who.name, document.name, document.text)
-    described = {"name": stored.name, "version": stored.version}
-    print_json(described) if as_json else print(f"{stored.name} version {stored.version}")
-
-
-@app.command()
-def show(
-    name: Annotated[str, typer.Argument(help="A stored strategy.")],
-    version: Annotated[int | None, typer.Option(help="Its version; the newest without.", min=1, max=2**31 - 1)] = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print a stored document."""
-    with desk_of(data_dir) as desk:
-        stored = desk.strategies.get(desk.who.name, name, version)
-    if as_json:
-        print_json({"name": stored.name, "version": stored.version, "digest": stored.digest, "text": stored.text})
-    else:
-        print(stored.text, end="" if stored.text.endswith("\n") else "\n")
-
-
-@app.command("list")
-def list_strategies(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the stored strategies."""
-    with desk_of(data_dir) as desk:
-        found, where = desk.strategies.all(desk.who.name), desk.place
-    if as_json:
-        print_json([{"name": s.name, "version": s.version, "created_at": to_iso(s.created_at)} for s in found])
-    elif found:
-        table(
-            ("name", "version", "stored (UTC)"),
-            [[s.name, s.version, short_time(to_iso(s.created_at))] for s in found],
-        )
-    else:
-        print(f"There are no strategies yet in {where}: store one with 'pitboss strategy add FILE'.")
+add_shelf(app, "strategy", "strategies", lambda desk: desk.strategies, read_document_file)

@@ -162,6 +162,20 @@ class Client:
         named = {} if version is None else {"version": version}
         return self._json("GET", f"/strategies/{quote(name, safe='')}", params=named)
 
+    def add_screen(self, text: str) -> dict[str, Any]:
+        """Store a screen document and answer its name and version."""
+        return self._json("POST", "/screens", json={"text": text})
+
+    def screen(self, name: str, version: int | None = None) -> dict[str, Any]:
+        """Answer a screen of one's own, the newest version unless one is named. Raises NotFound."""
+        named = {} if version is None else {"version": version}
+        return self._json("GET", f"/screens/{quote(name, safe='')}", params=named)
+
+    def screens(self) -> list[dict[str, Any]]:
+        """Answer the screens that there are; those of one's own have a version."""
+        found: list[dict[str, Any]] = self.call("GET", "/screens")
+        return found
+
     def strategies(self) -> list[dict[str, Any]]:
         """Answer the newest version of every strategy of one's own."""
         found: list[dict[str, Any]] = self.call("GET", "/strategies")

@@ -70,6 +70,19 @@ def candles_of(found: BarArrays, low: int | None, high: int | None, most: int) -
     }  # fmt: skip
 
 
+def line_of(name: str, values: npt.NDArray[Any], bars: BarArrays, places: Any) -> dict[str, Any]:
+    """Answer an indicator at some of the bars; `is_price` says whether it is of the same size as prices there."""
+    low, high = float(bars.low[places].min()), float(bars.high[places].max())
+    shown = np.asarray(values, np.float64)[places]
+    middle = float(np.nanmedian(shown)) if np.isfinite(shown).any() else 0.0
+    return {"name": name, "is_price": low - (high - low) <= middle <= high + (high - low), "values": told(shown)}
+
+
+def told(values: npt.NDArray[np.float64]) -> list[float | None]:
+    """Answer numbers as JSON has them."""
+    return [value if np.isfinite(value) else None for value in values.tolist()]
+
+
 def density(store: BarStore, symbol: str, timeframe: str, pieces: int) -> list[float]:
     """Answer how full each of so many equal stretches of a series is, 0 to 1, against its fullest."""
     ts = store.load(symbol, parse_timeframe(timeframe)).ts

@@ -16,7 +16,7 @@ from pitboss.core.timeframe import parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.panel import new_panel
 from pitboss.market.store import BarStore, session_of
-from pitboss.reader.bars import candles_of
+from pitboss.reader.bars import candles_of, line_of
 from pitboss.reader.tables import window
 from pitboss.strategy.binding import bind
 from pitboss.strategy.document import Document
@@ -81,19 +81,11 @@ def _lines(
     """Answer each named indicator at the bars shown; `is_price` says whether it is of the same size as prices."""
     scope = universe.scope(symbol, ArrayCache())
     places = np.clip(np.searchsorted(scope.bars.ts, at), 0, len(scope.bars.ts) - 1)
-    low, high = float(scope.bars.low[places].min()), float(scope.bars.high[places].max())
-    found = []
-    for name, node in list(document.indicators.items())[:MOST_LINES]:
-        values = _values(scope, bind(node, program.values, document.indicators))
-        if values is None:
-            continue
-        shown = values[places]
-        middle = float(np.nanmedian(shown)) if np.isfinite(shown).any() else 0.0
-        found.append({
-            "name": name, "is_price": low - (high - low) <= middle <= high + (high - low),
-            "values": [None if not np.isfinite(value) else value for value in shown.tolist()],
-        })  # fmt: skip
-    return found
+    lines = {
+        name: _values(scope, bind(node, program.values, document.indicators))
+        for name, node in list(document.indicators.items())[:MOST_LINES]
+    }
+    return [line_of(name, values, scope.bars, places) for name, values in lines.items() if values is not None]
 
 
 def _values(scope: Scope, node: Any) -> npt.NDArray[np.float64] | None:

@@ -32,6 +32,7 @@ class Unit(StrEnum):
     SECONDS = "seconds"
     MOMENT = "moment"
     TEXT = "text"
+    SYMBOL = "symbol"  # of which there are bars
 
 
 class Figure(_Part):

@@ -52,6 +52,11 @@ class Judged:
             return np.where(self._scope.evaluate(criterion.when), points, 0.0)
         return np.clip(np.nan_to_num(points, nan=0.0), criterion.least, criterion.most)
 
+    @property
+    def named(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The document's indicators that are computed once for each symbol, by name."""
+        return {name: self._scope.named[name] for name in self.screen.named}
+
     @cached_property
     def measures(self) -> dict[str, F64]:
         """Each metric that is a number, and the stop: NaN where there is none."""

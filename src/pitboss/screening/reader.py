@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import yaml
 
@@ -12,7 +13,7 @@ from pitboss.core.errors import InvalidInput, Problem
 from pitboss.screening.document import DAY, DERIVED, Criterion, Filter, Label, ScreenDocument
 from pitboss.strategy.binding import fold
 from pitboss.strategy.check import Checker
-from pitboss.strategy.declared import Declarations, root_of
+from pitboss.strategy.declared import Declarations, root_of, text_in
 from pitboss.strategy.expression import Call, Name, Node, Number, walk
 from pitboss.strategy.functions import CALENDAR, PRICES
 from pitboss.strategy.valuetype import ValueType
@@ -34,6 +35,11 @@ def read_screen(text: str) -> ScreenDocument:
     if document is None or problems:
         raise InvalidInput(problems)
     return document
+
+
+def read_screen_file(path: Path) -> ScreenDocument:
+    """Read and check the document in a file. Raises InvalidInput when it cannot be read or has mistakes."""
+    return read_screen(text_in(path, "screen"))
 
 
 def inspect_screen(text: str) -> tuple[ScreenDocument | None, list[Problem]]:

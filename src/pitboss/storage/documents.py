@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from pitboss.core.errors import Conflict, Duplicate, NotFound
 from pitboss.core.ids import new_id
 from pitboss.storage.database import Database
-from pitboss.storage.tables import saved_backtests, strategies
+from pitboss.storage.tables import saved_backtests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredStrategy:
+class StoredDocument:
     """One version of a document. Versions count from 1 and are never changed or removed."""
 
     name: str
@@ -38,69 +38,69 @@ class SavedBacktest:
     updated_at: float
 
 
-class StrategyShelf:
-    """Keeps strategy documents by name, each owner's for themselves."""
+class DocumentShelf:
+    """Keeps documents by name, each owner's for themselves; `word` is what one is called."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, table: sa.Table, word: str) -> None:
         self.database = database
+        self.table = table
+        self.word = word
 
-    def add(self, owner: str, name: str, text: str) -> StoredStrategy:
+    def add(self, owner: str, name: str, text: str) -> StoredDocument:
         """Store `text` as the next version of `name`; the text of the newest version again is that version."""
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         with self.database.writing() as connection:
-            self.database.lock(connection, f"strategy {owner} {name}")
-            newest = connection.execute(_newest(owner, name)).one_or_none()
+            self.database.lock(connection, f"{self.word} {owner} {name}")
+            newest = connection.execute(self._newest(owner, name)).one_or_none()
             if newest is not None and newest.digest == digest:
-                return StoredStrategy(**newest._mapping)
-            stored = StoredStrategy(
+                return StoredDocument(**newest._mapping)
+            stored = StoredDocument(
                 name=name, version=newest.version + 1 if newest is not None else 1, text=text, digest=digest,
                 owner=owner, created_at=self.database.clock(connection),
             )  # fmt: skip
-            connection.execute(sa.insert(strategies).values(**asdict(stored)))
+            connection.execute(sa.insert(self.table).values(**asdict(stored)))
         return stored
 
-    def get(self, owner: str, name: str, version: int | None = None) -> StoredStrategy:
+    def get(self, owner: str, name: str, version: int | None = None) -> StoredDocument:
         """Answer a version, the newest unless one is named. Raises NotFound."""
-        statement = _newest(owner, name)
+        statement = self._newest(owner, name)
         if version is not None:
-            statement = sa.select(strategies).where(*_of(owner, name), strategies.c.version == version)
+            statement = sa.select(self.table).where(*self._of(owner, name), self.table.c.version == version)
         with self.database.reading() as connection:
             row = connection.execute(statement).one_or_none()
         if row is None:
-            raise _no_strategy(name, version)
-        return StoredStrategy(**row._mapping)
+            raise self._absent(name, version)
+        return StoredDocument(**row._mapping)
 
-    def all(self, owner: str) -> list[StoredStrategy]:
-        """Answer the newest version of every strategy, by name."""
-        newest = sa.select(strategies.c.name, sa.func.max(strategies.c.version).label("version"))
-        latest = newest.where(strategies.c.owner == owner).group_by(strategies.c.name).subquery()
-        is_newest = (strategies.c.name == latest.c.name) & (strategies.c.version == latest.c.version)
-        statement = sa.select(strategies).join(latest, is_newest).where(strategies.c.owner == owner)
+    def all(self, owner: str) -> list[StoredDocument]:
+        """Answer the newest version of every document, by name."""
+        table = self.table
+        newest = sa.select(table.c.name, sa.func.max(table.c.version).label("version"))
+        latest = newest.where(table.c.owner == owner).group_by(table.c.name).subquery()
+        is_newest = (table.c.name == latest.c.name) & (table.c.version == latest.c.version)
+        statement = sa.select(table).join(latest, is_newest).where(table.c.owner == owner)
         with self.database.reading() as connection:
-            rows = connection.execute(statement.order_by(strategies.c.name))
-            return [StoredStrategy(**row._mapping) for row in rows]
+            rows = connection.execute(statement.order_by(table.c.name))
+            return [StoredDocument(**row._mapping) for row in rows]
 
-    def versions(self, owner: str, name: str) -> list[StoredStrategy]:
-        """Answer every version of a strategy, oldest first. Raises NotFound."""
-        statement = sa.select(strategies).where(*_of(owner, name)).order_by(strategies.c.version)
+    def versions(self, owner: str, name: str) -> list[StoredDocument]:
+        """Answer every version of a document, oldest first. Raises NotFound."""
+        statement = sa.select(self.table).where(*self._of(owner, name)).order_by(self.table.c.version)
         with self.database.reading() as connection:
-            found = [StoredStrategy(**row._mapping) for row in connection.execute(statement)]
+            found = [StoredDocument(**row._mapping) for row in connection.execute(statement)]
         if not found:
-            raise _no_strategy(name)
+            raise self._absent(name)
         return found
 
+    def _of(self, owner: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
+        return self.table.c.owner == owner, self.table.c.name == name
 
-def _of(owner: str, name: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return strategies.c.owner == owner, strategies.c.name == name
+    def _newest(self, owner: str, name: str) -> sa.Select[Any]:
+        return sa.select(self.table).where(*self._of(owner, name)).order_by(self.table.c.version.desc()).limit(1)
 
-
-def _newest(owner: str, name: str) -> sa.Select[Any]:
-    return sa.select(strategies).where(*_of(owner, name)).order_by(strategies.c.version.desc()).limit(1)
-
-
-def _no_strategy(name: str, version: int | None = None) -> NotFound:
-    which = f"'{name[:64]}'" if version is None else f"'{name[:64]}' version {version}"
-    return NotFound(f"there is no strategy {which}", "list the strategies to see which there are")
+    def _absent(self, name: str, version: int | None = None) -> NotFound:
+        which = f"'{name[:64]}'" if version is None else f"'{name[:64]}' version {version}"
+        return NotFound(f"there is no {self.word} {which}", "see in the list which there are")
 
 
 class BacktestShelf:

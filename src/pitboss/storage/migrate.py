@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pitboss.core.errors import SchemaMismatch, StorageUnavailable
 from pitboss.storage.database import Database
 
-HEAD = "0008"
+HEAD = "0009"
 KNOWN = (
     "0001",
     "0002",
@@ -22,6 +22,7 @@ KNOWN = (
     "0005",
     "0006",
     "0007",
+    "0008",
     HEAD,
 )  # oldest first; a test holds this against the migration scripts
 

@@ -169,17 +169,24 @@ failed_starts = Table(
     Column("retry_at", Float, nullable=False),  # not before then does a launcher try again
 )
 
-strategies = Table(
-    "strategies",
-    metadata,
-    Column("name", String(64), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("owner", String(64), nullable=False),
-    Column("created_at", Float, nullable=False),
-    PrimaryKeyConstraint("owner", "name", "version", name="pk_strategies"),
-)
+
+def _documents(name: str) -> Table:
+    """Answer a table of documents with every version of each."""
+    return Table(
+        name,
+        metadata,
+        Column("name", String(64), nullable=False),
+        Column("version", Integer, nullable=False),
+        Column("text", Text, nullable=False),
+        Column("digest", String(64), nullable=False),
+        Column("owner", String(64), nullable=False),
+        Column("created_at", Float, nullable=False),
+        PrimaryKeyConstraint("owner", "name", "version", name=f"pk_{name}"),
+    )
+
+
+strategies = _documents("strategies")
+screens = _documents("screens")
 
 saved_backtests = Table(
     "saved_backtests",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Protocol
 
 import yaml
 
 from pitboss.core.errors import InvalidInput, Problem
+from pitboss.core.places import absolute
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.core.yamltext import compose
 from pitboss.strategy.check import Checker
@@ -38,6 +40,22 @@ def root_of(text: str, what: str) -> tuple[yaml.MappingNode | None, list[Problem
     if not isinstance(root, yaml.MappingNode):
         return None, [Problem(f"a {what} document is a mapping", f"start with 'name: my-{what}'", 1, 1)]
     return root, []
+
+
+def text_in(path: Path, word: str) -> str:
+    """Answer the text of a document in a file; `word` is what such a document is called. Raises InvalidInput when it
+    cannot be read."""
+    path, named = absolute(path, word), str(path)[:80]
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise InvalidInput(too_large(path.stat().st_size))
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InvalidInput(f"there is no file {named}", "check the path", word) from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{named} is not UTF-8 text", "save it as UTF-8", word) from None
+    except OSError as error:
+        raise InvalidInput(f"cannot read {named}: {error.strerror}", "check the path", word) from None
 
 
 def too_large(size: int) -> Problem:

@@ -10,10 +10,9 @@ import yaml
 
 from pitboss.calendars.spelling import check_zone, read_session
 from pitboss.core.errors import InvalidInput, Problem
-from pitboss.core.places import absolute
 from pitboss.strategy.check import Checker
 from pitboss.strategy.constraint import faults_of
-from pitboss.strategy.declared import MAX_BYTES, root_of, too_large
+from pitboss.strategy.declared import root_of, text_in
 from pitboss.strategy.document import (
     COUNTS,
     LEAST_COUNTS,
@@ -45,17 +44,7 @@ def read_document(text: str) -> Document:
 
 def read_document_file(path: Path) -> Document:
     """Read and check the document in a file. Raises InvalidInput when it cannot be read or has mistakes."""
-    path, named = absolute(path, "strategy"), str(path)[:80]
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InvalidInput(too_large(path.stat().st_size))
-        return read_document(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InvalidInput(f"there is no file {named}", "check the path", "strategy") from None
-    except UnicodeDecodeError:
-        raise InvalidInput(f"{named} is not UTF-8 text", "save it as UTF-8", "strategy") from None
-    except OSError as error:
-        raise InvalidInput(f"cannot read {named}: {error.strerror}", "check the path", "strategy") from None
+    return read_document(text_in(path, "strategy"))
 
 
 def inspect_document(text: str) -> tuple[Document | None, list[Problem]]:

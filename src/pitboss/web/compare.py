@@ -13,14 +13,15 @@ from pitboss.core.errors import InvalidInput, NotFound, PitbossError
 from pitboss.http.deps import Ask
 from pitboss.runs.model import Run, RunQuery
 from pitboss.runs.report import Chart, Figure, Report
+from pitboss.web.documents import difference
 from pitboss.web.pages import Desk, Visit
 from pitboss.web.results import Bound, path_of
 from pitboss.web.shown import text_of
-from pitboss.web.strategies import difference
 
 router = APIRouter()
 LEAST, MOST = 2, 6
 RECENT = 60
+MOST_CHANGES = 50
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,21 @@ def compare(visit: Desk, ask: Ask, run: Annotated[list[str] | None, Query()] = N
         "compare.html", runs=runs, choices=choices, outcomes=outcomes, figures=compared(reports),
         params=changed_params(runs), against=[_against(visit, ask, runs, equity, at) for at in range(1, len(runs))],
         overlay=_overlay(visit, runs, equity), most=MOST,
+        turnover=[_turnover(visit, ask, runs[0], other) for other in runs[1:]],
         mixed=len({each.kind for each in runs}) > 1, partial=[each for each in runs if each.state != "completed"],
     )  # fmt: skip
+
+
+def _turnover(visit: Visit, ask: Callable[..., Any], first: Run, other: Run) -> Mapping[str, Any] | None:
+    """Answer who came and who went between two screens, None where they are none or have no rows."""
+    if {first.kind, other.kind} != {"screen"}:
+        return None
+    try:
+        paths = [path_of(visit, run, "rows.parquet") for run in (first, other)]
+    except NotFound:
+        return None
+    found: Mapping[str, Any] = ask("turnover", visit.platform.home_of(visit.me), *paths, MOST_CHANGES)
+    return {"first": first, "other": other, **found}
 
 
 def compared(reports: Sequence[Report]) -> list[Compared]:

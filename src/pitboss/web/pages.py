@@ -40,6 +40,7 @@ NAVIGATION: tuple[Item, ...] = (
     ("/library", "Library", "library"),
     ("/schedules", "Schedules", "clock"),
     ("/strategies", "Strategies", "code"),
+    ("/screens", "Screens", "list-filter"),
     ("/data", "Data", "database"),
     ("/queue", "Queue", "server"),
     ("/settings", "Settings", "settings"),

@@ -14,6 +14,7 @@ from pitboss.core.clock import parse_date
 from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.http.deps import Ask
+from pitboss.market.dates import range_of
 from pitboss.runs.model import Run
 from pitboss.runs.report import Chart, Column, Table, Unit
 from pitboss.web.pages import Desk, Visit
@@ -135,9 +136,22 @@ def table(visit: Desk, ask: Ask, run_id: str, name: str) -> Response:
     answer = ask("rows", home, path, _request(asked, found))
     context = _table_context(visit, run, found, asked, answer)
     context["choices"] = ask("choices", home, path, [c.name for c in found.columns if c.unit is Unit.TEXT])
+    context["sparks"] = _sparks(visit, ask, run, context)
     if visit.is_partial:
         return visit.render("table.html", **context)
     return visit.render("table_page.html", **context)
+
+
+def _sparks(visit: Visit, ask: Callable[..., Any], run: Run, context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Answer the last closes of the symbols that a page of a table shows, up to the date of the run."""
+    places = [at for at, column in enumerate(context["columns"], 1) if column.unit is Unit.SYMBOL]
+    symbols = list(dict.fromkeys(row[at] for row in context["rows"] for at in places))
+    timeframe, date = run.snapshot.get("timeframe"), (run.result or {}).get("date")
+    if not symbols or not timeframe:
+        return {}
+    _, until = range_of(None, date)
+    found: Mapping[str, Any] = ask("sparks", visit.platform.home_of(visit.me), symbols, timeframe, until)
+    return found
 
 
 def _request(asked: Asked, table: Table) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pitboss.web import (
     results,
     runs,
     schedules,
+    screens,
     secrets,
     shares,
     strategies,
@@ -27,8 +28,8 @@ from pitboss.web.live import Opener
 from pitboss.web.running import open_run
 
 PAGES = (
-    board, live, new, runs, results, compare, library, schedules, strategies, data, queue, accounts, channels, secrets,
-    shares,
+    board, live, new, runs, results, compare, library, schedules, strategies, screens, data, queue, accounts, channels,
+    secrets, shares,
 )  # fmt: skip
 OPENERS: dict[str, Opener] = {
     "board": board.open_board, "library": library.open_library, "queue": queue.open_queue, "run": open_run,

@@ -94,7 +94,7 @@ def tone(value: Any, unit: Unit) -> str:
 
 
 def is_number(unit: Unit) -> bool:
-    return unit not in (Unit.TEXT, Unit.MOMENT)
+    return unit not in (Unit.TEXT, Unit.SYMBOL, Unit.MOMENT)
 
 
 def text_of(value: Any) -> str:

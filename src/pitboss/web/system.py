@@ -84,8 +84,11 @@ def find(visit: Desk, q: str = "") -> Response:
 def _findable(platform: Platform, who: Principal) -> list[tuple[str, str, str]]:
     """Answer addresses with their names and icons, those that are most likely meant first."""
     kinds = [(f"/new/{kind.name}", f"New {kind.title.lower()}", "plus") for kind in platform.kinds.values()]
-    strategies = platform.strategies.all(who.name)
-    stored = [(f"/strategies/{each.name}", f"strategy {each.name}", "code") for each in strategies]
+    shelves = (
+        ("strategies", "strategy", "code", platform.strategies), ("screens", "screen", "list-filter", platform.screens),
+    )  # fmt: skip
+    stored = [(f"/{folder}/{each.name}", f"{word} {each.name}", picture)
+              for folder, word, picture, shelf in shelves for each in shelf.all(who.name)]  # fmt: skip
     saved = [(f"/library/{each.id}", f"backtest {each.name}", "library") for each in platform.backtests.all(who)]
     series = [(f"/data/series/{each.timeframe}/{quote(str(each.symbol))}", f"bars {each.symbol} {each.timeframe}",
                "database") for each in platform.catalog_of(who).all()]  # fmt: skip

@@ -17,7 +17,6 @@ from pitboss.core.errors import InvalidInput, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kinds.documents.membership import Choice, read_choice
 from pitboss.kinds.documents.params import DocumentParams
-from pitboss.kinds.documents.screens import screens_of
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import range_of
 from pitboss.runs.kinds import Prepared
@@ -45,6 +44,11 @@ class Sources(Protocol):
 
     @property
     def strategies(self) -> TextsByName: ...
+
+    @property
+    def screens(self) -> Mapping[str, str]:
+        """The texts of the screens that there are, by name."""
+        ...
 
     @property
     def bars(self) -> Catalog: ...
@@ -169,7 +173,7 @@ def prepare_document(params: DocumentParams, sources: Sources, check: Check = _n
     given = (params.universe or {}).get("screen")
     if isinstance(given, str):
         with suppress(InvalidInput):  # a name that is none is told with the other mistakes
-            params = with_screen(params, screen_text(given, screens_of(sources.bars.files)))
+            params = with_screen(params, screen_text(given, sources.screens))
     request = read_request(params, StrategyRef.remote(params.strategy).text(sources.strategies), check)
     snapshot = fix_sources(request, sources.bars, sources.seen)
     work = {"bars": bars_of(request, snapshot), **request.work}

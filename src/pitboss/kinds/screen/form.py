@@ -8,7 +8,6 @@ from typing import Any
 from pitboss.core.errors import InvalidInput
 from pitboss.kinds.documents.form import parameter_fields
 from pitboss.kinds.documents.prepare import Sources
-from pitboss.kinds.documents.screens import screens_of
 from pitboss.runs.kinds import Params
 from pitboss.screening.builtin import screen_text
 from pitboss.screening.document import ScreenDocument
@@ -19,7 +18,7 @@ def screen_form(model: type[Params], given: Mapping[str, Any], sources: Sources)
     """Answer the schema of a form; see `runs.kinds.Kind.form`."""
     schema: dict[str, Any] = model.model_json_schema()
     fields = schema["properties"]
-    known = screens_of(sources.bars.files)
+    known = sources.screens
     names = list(known)
     chosen = str(given.get("screen") or names[0])
     fields["screen"] |= {"choices": [{"value": name} for name in names], "refines": True, "is_text": True,

@@ -18,7 +18,6 @@ from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kinds.documents.feeds import chosen, fixed
 from pitboss.kinds.documents.prepare import DECISIVE, Mistakes, Sources, versions
-from pitboss.kinds.documents.screens import screens_of
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import EVER, span_of
@@ -50,7 +49,7 @@ class Request:
 def prepare(params: ScreenParams, sources: Sources) -> Prepared:
     """Check a screen and fix its sources. Raises InvalidInput with every mistake."""
     mistakes = Mistakes()
-    text = mistakes.attempt(lambda: screen_text(params.screen, screens_of(sources.bars.files)))
+    text = mistakes.attempt(lambda: screen_text(params.screen, sources.screens))
     request = mistakes.attempt(lambda: read_request(params, text, params.date)) if text is not None else None
     source = None
     if params.fetch == "missing" and sources.feeds:

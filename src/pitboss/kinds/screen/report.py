@@ -148,7 +148,7 @@ def _passed(result: Mapping[str, Any]) -> Table:
     best = result["best"]
     numbers = [name for name, value in (best[0]["metrics"] if best else {}).items() if not isinstance(value, str)]
     columns = [
-        Column(name="ticker", label="ticker"), *_scores(), Column(name="class", label="class"),
+        Column(name="ticker", label="ticker", unit=Unit.SYMBOL), *_scores(), Column(name="class", label="class"),
         *(Column(name=name, label=name.replace("_", " "), unit=Unit.NUMBER) for name in numbers),
         Column(name="reasons", label="reasons", unit=Unit.TEXT),
     ]  # fmt: skip
@@ -174,7 +174,7 @@ def _all(result: Mapping[str, Any]) -> list[Table]:
     if "rows.parquet" not in result["artifacts"]:
         return []
     columns = [
-        Column(name="ticker", label="ticker", unit=Unit.TEXT), Column(name="date", label="date", unit=Unit.MOMENT),
+        Column(name="ticker", label="ticker", unit=Unit.SYMBOL), Column(name="date", label="date", unit=Unit.MOMENT),
         *_scores(), Column(name="class", label="class"),
     ]  # fmt: skip
     title = f"All {result['rows']:,} rows"

@@ -10,7 +10,7 @@ const ICONS = [
   "image", "keyboard", "layers", "library", "link", "list", "loader", "log-out", "menu", "moon", "octagon-x", "pencil",
   "play", "plus", "refresh-cw", "rotate-ccw", "save", "search", "settings", "share-2", "square", "star", "sun",
   "trash-2", "triangle-alert", "upload", "user", "x", "zap", "chevrons-up", "chevrons-down", "hourglass", "info",
-  "layout-dashboard", "server", "shield", "terminal", "trending-up", "key-round", "bell",
+  "layout-dashboard", "list-filter", "server", "shield", "terminal", "trending-up", "key-round", "bell",
 ];
 
 rmSync(OUT, { recursive: true, force: true });

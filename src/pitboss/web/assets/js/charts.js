@@ -1,6 +1,6 @@
 // Charts, each drawn when it is seen: over time by Lightweight Charts (tiles of the server, finer as one zooms in), over
 // other values by uPlot, heat maps on a canvas of their own.
-import { AreaSeries, CandlestickSeries, ColorType, CrosshairMode, LineSeries, createChart } from "lightweight-charts";
+import { AreaSeries, CandlestickSeries, ColorType, CrosshairMode, HistogramSeries, LineSeries, createChart } from "lightweight-charts";
 import { drawCells } from "./cells.js";
 import { TradeMarks } from "./marks.js";
 import { here } from "./times.js";
@@ -65,6 +65,8 @@ export class TimeChart {
         : { color: paint.accent, lineWidth: 2, priceLineVisible: false });
     this.others = (described.beside || []).map((title) => this.chart.addSeries(LineSeries, { color: paint.muted, lineWidth: 1, title, priceLineVisible: false, lastValueVisible: false }));
     this.lines = new Map();
+    this.strips = new Map();
+    this.score = null;
     this.marks = null;
     this.isSetting = false;
     this.timer = 0;
@@ -91,6 +93,7 @@ export class TimeChart {
     }
     (data.beside || []).forEach((beside, at) => this.others[at].setData(points(beside.x.map((x) => Math.floor(x / MICROS)), beside.y[0])));
     this.overlay(data.lines || []);
+    if (data.strips) this.judge(data);
     if (data.marks?.length) {
       if (!this.marks) {
         this.marks = new TradeMarks();
@@ -115,6 +118,52 @@ export class TimeChart {
         this.lines.delete(name);
       }
     }
+  }
+
+  // What a screen says: a strip for each criterion, filled where it gives points, and the score below them.
+  judge(data) {
+    const paint = colours();
+    const known = new Set(data.strips.map((strip) => strip.name));
+    for (const [name, series] of this.strips) {
+      if (known.has(name)) continue;
+      this.chart.removeSeries(series);
+      this.strips.delete(name);
+    }
+    data.strips.forEach((strip, at) => {
+      const base = data.strips.length - at; // the first one stands on top
+      if (!this.strips.has(strip.name)) this.strips.set(strip.name, this.chart.addSeries(HistogramSeries, { priceScaleId: "strips", priceLineVisible: false, lastValueVisible: false }, 1));
+      const series = this.strips.get(strip.name);
+      series.applyOptions({ base, color: paint.series[at % paint.series.length] });
+      series.setData(points(this.times, strip.points.map((given) => (given ? base + 0.75 : null))).map((point, place) => (strip.points[place] < 0 ? { ...point, color: paint.bad } : point)));
+    });
+    if (!this.score) {
+      this.score = this.chart.addSeries(LineSeries, { color: paint.accent, lineWidth: 2, title: "score", priceLineVisible: false }, 2);
+      this.mark = this.score.createPriceLine({ price: 0, color: paint.muted, lineWidth: 1, lineStyle: 2, axisLabelVisible: true, title: "passes" });
+      this.chart.panes().forEach((pane, at) => pane.setStretchFactor([5, 2, 2][at] || 1));
+    }
+    this.score.setData(points(this.times, data.score));
+    this.mark.applyOptions({ price: data.pass_mark ?? 0, lineVisible: data.pass_mark !== null, axisLabelVisible: data.pass_mark !== null });
+    this.legend(data, this.times.length - 1);
+  }
+
+  // Says which strip is which, and how many points each gave at a bar.
+  legend(data, at) {
+    const list = this.figure.querySelector(".legend");
+    if (!list) return;
+    const paint = colours();
+    list.replaceChildren(...data.strips.map((strip, place) => {
+      const item = document.createElement("li");
+      const swatch = document.createElement("span");
+      swatch.className = "swatch";
+      swatch.style.backgroundColor = paint.series[place % paint.series.length];
+      item.append(swatch, `${strip.name} ${strip.points[at] ?? 0} of ${strip.most}`);
+      item.classList.toggle("muted", !strip.points[at]);
+      return item;
+    }));
+    const total = document.createElement("li");
+    total.textContent = `score ${data.score[at] ?? 0}, ${data.passed[at] ? "passes" : "does not pass"}`;
+    total.className = data.passed[at] ? "ok" : "muted";
+    list.append(total);
   }
 
   note(data) {
@@ -191,6 +240,7 @@ export class TimeChart {
   }
 
   read(at) {
+    if (this.data.strips) this.legend(this.data, at.time === undefined ? this.times.length - 1 : Math.max(0, this.times.indexOf(at.time)));
     const readout = this.figure.querySelector(".readout");
     if (!readout) return;
     const value = at.time && at.seriesData.get(this.series);

@@ -147,6 +147,37 @@ function summarise(found, said) {
   box.append(list);
 }
 
+function showTrades(data, said) {
+  const { trades } = data;
+  data.marks = [{ label: "trade", total: trades.entry_ts.length, row: trades.entry_ts.map((_, at) => at), x: trades.entry_ts, y: trades.entry_price, end_x: trades.exit_ts, end_y: trades.exit_price, value: trades.pnl, side: trades.side }];
+  said.textContent = `${trades.entry_ts.length} trades on the last ${data.x.length} ${data.timeframe} bars`;
+}
+
+// What a screen says of every symbol at its last bar; one that is clicked is drawn.
+function showTickers(data, said, symbol) {
+  said.textContent = `${data.passed_count} of ${data.judged}${data.judged < data.symbols ? ` (of ${data.symbols})` : ""} pass`;
+  const body = document.querySelector("#preview-rows tbody");
+  body?.replaceChildren(...data.tickers.map((each) => {
+    const row = document.createElement("tr");
+    row.classList.toggle("muted", !each.passed);
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet name";
+    button.textContent = each.ticker;
+    button.addEventListener("click", () => {
+      symbol.value = each.ticker;
+      symbol.dispatchEvent(new Event("change"));
+    });
+    row.insertCell().append(button);
+    [each.score ?? "–", each.class || (each.passed ? "passed" : "–"), each.reasons.join("; ")].forEach((text, at) => {
+      const cell = row.insertCell();
+      cell.textContent = text;
+      if (!at) cell.className = "num";
+    });
+    return row;
+  }));
+}
+
 // What it does on real bars, drawn again when the text has been at rest for a moment.
 function follow(area, symbol) {
   const figure = document.querySelector("[data-preview-chart]");
@@ -165,9 +196,8 @@ function follow(area, symbol) {
     }
     if (mine !== turn) return;
     if (data.message) return void (said.textContent = data.problems?.length ? "As before, until the mistakes are mended." : data.message);
-    const { trades } = data;
-    data.marks = [{ label: "trade", total: trades.entry_ts.length, row: trades.entry_ts.map((_, at) => at), x: trades.entry_ts, y: trades.entry_price, end_x: trades.exit_ts, end_y: trades.exit_price, value: trades.pnl, side: trades.side }];
-    said.textContent = `${trades.entry_ts.length} trades on the last ${data.x.length} ${data.timeframe} bars`;
+    if (data.trades) showTrades(data, said);
+    else showTickers(data, said, symbol);
     if (!chart) {
       const { TimeChart } = await import("./charts.js");
       chart = new TimeChart(figure, { type: "candles", unit: "price", source: null, beside: [], table: null }, data);

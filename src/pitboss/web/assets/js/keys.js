@@ -1,7 +1,7 @@
 // The keyboard: lists, pages, the palette, dialogs.
 import { root } from "./page.js";
 
-const PLACES = { b: "/", l: "/library", s: "/strategies", d: "/data", q: "/queue", h: "/runs" };
+const PLACES = { b: "/", l: "/library", s: "/strategies", c: "/screens", d: "/data", q: "/queue", h: "/runs" };
 let chosen = null;
 let awaits = -Infinity; // when g was pressed
 
