@@ -19,13 +19,14 @@ from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.market.actions import combined, split_adjusted, tidy
 from pitboss.market.catalog import Catalog, Series, all_series, check_symbol, name_of
-from pitboss.market.frames import read_parquet, to_arrays
+from pitboss.market.frames import read_arrays, read_parquet, to_arrays
 from pitboss.market.inputs import source_of
 from pitboss.market.options import ImportOptions
 from pitboss.market.readers import read_file
 from pitboss.market.repair import Gap, ImportReport, clean, find_gaps
 from pitboss.market.seams import warnings_of
 
+FEW_ROWS = 8_192  # up to which arrays are read faster than frames
 EARLIEST, LATEST = -5_364_662_400_000_000, 7_258_118_400_000_000  # 1800 and 2200
 
 
@@ -59,11 +60,17 @@ class BarStore(Catalog):
 
         Raises NotFound.
         """
-        return self.made(read_parquet(self.fetch(series)), series, timeframe)
+        path = self.fetch(series)
+        arrays = read_arrays(path) if series.rows <= FEW_ROWS else None
+        if arrays is None:
+            return self.made(read_parquet(path), series, timeframe)
+        return self._joined_to(arrays, series, timeframe)
 
     def made(self, frame: pl.DataFrame, series: Series, timeframe: Timeframe) -> BarArrays:
         """Answer the frame of a series, adjusted for its splits, as bars of `timeframe`."""
-        arrays = to_arrays(split_adjusted(frame), is_signed=True)
+        return self._joined_to(to_arrays(split_adjusted(frame), is_signed=True), series, timeframe)
+
+    def _joined_to(self, arrays: BarArrays, series: Series, timeframe: Timeframe) -> BarArrays:
         own = parse_timeframe(series.timeframe)
         return arrays if own == timeframe else joined(arrays, own, timeframe, session_of(series))
 

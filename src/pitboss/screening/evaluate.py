@@ -15,6 +15,7 @@ from pitboss.screening.program import Graded, Screen
 from pitboss.strategy.evaluate import ArrayCache, Scope
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 BOOL = npt.NDArray[np.bool_]
 INSUFFICIENT = "insufficient"
 CACHE_BYTES = 8 << 20  # of one symbol
@@ -22,7 +23,8 @@ CACHE_BYTES = 8 << 20  # of one symbol
 
 def judge(screen: Screen, bars: Mapping[str, BarArrays], symbol: str) -> Judged:
     """Answer what a screen says of a symbol at the close of each bar; `bars` hold those that it looks at too."""
-    return Judged(screen, Scope(bars, symbol, screen.document.timeframe, ArrayCache(CACHE_BYTES)))
+    scope = Scope(bars, symbol, screen.document.timeframe, ArrayCache(CACHE_BYTES), plans=screen.plans)
+    return Judged(screen, scope)
 
 
 class Judged:
@@ -47,9 +49,9 @@ class Judged:
 
     def _points(self, criterion: Graded) -> F64:
         """Answer the points of a criterion; none where something that it compares is not a number."""
+        if criterion.when is not None:  # then they are a constant
+            return np.where(self._scope.evaluate(criterion.when), criterion.most, 0.0)
         points = np.asarray(self._scope.evaluate(criterion.points), np.float64)
-        if criterion.when is not None:
-            return np.where(self._scope.evaluate(criterion.when), points, 0.0)
         return np.clip(np.nan_to_num(points, nan=0.0), criterion.least, criterion.most)
 
     @property
@@ -67,22 +69,29 @@ class Judged:
             found["stop"] = np.where(found["stop"] < self._scope.bars.close, found["stop"], np.nan)
         return found
 
-    @cached_property
-    def labels(self) -> dict[str, npt.NDArray[np.object_]]:
-        """The class, the risk and each metric that is a word: that of the first condition that holds, else empty."""
+    def words(self, here: I64) -> dict[str, npt.NDArray[np.object_]]:
+        """Answer the class, the risk and each metric that is a word, at some of the bars: that of the first condition
+        that holds, else empty."""
         found = {}
-        for name, labels in self.screen.labels.items():
-            words = np.full(len(self.ts), "", dtype=object)
-            for word, when in reversed(labels):
-                words[self._scope.evaluate(when) if when is not None else slice(None)] = word
+        for name, labels in self._labels.items():
+            words = np.full(len(here), "", dtype=object)
+            for word, holds in reversed(labels):
+                words[holds[here] if holds is not None else slice(None)] = word
             found[name] = words
         if "class" in found:
-            found["class"][~self.is_known] = INSUFFICIENT
+            found["class"][~self.is_known[here]] = INSUFFICIENT
         return found
+
+    @cached_property
+    def _labels(self) -> dict[str, list[tuple[str, BOOL | None]]]:
+        return {
+            name: [(word, self._scope.evaluate(when) if when is not None else None) for word, when in labels]
+            for name, labels in self.screen.labels.items()
+        }
 
     def row(self, at: int) -> dict[str, Any]:
         """Answer what is said at the close of a bar: score, base, passed, class, reasons and metrics."""
-        words = {name: values[at] for name, values in self.labels.items()}
+        words = {name: values[0] for name, values in self.words(np.array([at])).items()}
         numbers = {name: float(values[at]) for name, values in self.measures.items()}
         metrics: dict[str, Any] = {name: value for name, value in numbers.items() if np.isfinite(value)}
         return {

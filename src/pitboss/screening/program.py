@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pitboss.core.errors import InvalidInput
 from pitboss.screening.document import Criterion, ScreenDocument
@@ -14,6 +14,9 @@ from pitboss.strategy.binding import bind
 from pitboss.strategy.document import remember
 from pitboss.strategy.expression import Node, Number
 from pitboss.strategy.valuetype import ValueType
+
+if TYPE_CHECKING:
+    from pitboss.strategy.evaluate import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Screen:
     highest: float
     labels: Mapping[str, tuple[tuple[str, Node | None], ...]]
     measures: Mapping[str, Node]
+    plans: dict[int, Plan] = field(default_factory=dict, compare=False, repr=False)  # of its nodes, as it is evaluated
 
 
 def compile_screen(document: ScreenDocument, parameters: Mapping[str, Any] | None = None) -> Screen:

@@ -18,18 +18,17 @@ POINTS = "points of "
 def rows_of(judged: Judged, ticker: str, here: npt.NDArray[np.int64]) -> Columns:
     """Answer a row for each of some bars, by their places: what every screen says, then the metrics, then each
     criterion's points. They are plain arrays, for a frame for each ticker would cost as much as to judge it."""
-    words = dict(judged.labels)
-    kinds = words.pop("class", None)
-    nothing = np.full(len(here), "", dtype=object)
+    words = judged.words(here)
+    kinds = words.pop("class", np.full(len(here), "", dtype=object))
     columns: Columns = {
         "ticker": np.full(len(here), ticker, dtype=object),
         "date": judged.ts[here],
         "score": judged.score[here],
         "base": judged.base[here],
         "passed": judged.passed[here],
-        "class": kinds[here] if kinds is not None else nothing,
+        "class": kinds,
     }
-    columns |= {name: values[here] for name, values in (*judged.measures.items(), *words.items())}
+    columns |= {name: values[here] for name, values in judged.measures.items()} | words
     points = (*judged.points.items(), *judged.extra.items())
     return columns | {f"{POINTS}{name}": values[here] for name, values in points}
 

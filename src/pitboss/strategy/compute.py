@@ -12,7 +12,7 @@ from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kernel import series
 from pitboss.kernel.bars import BarArrays
 from pitboss.strategy.functions import Function
-from pitboss.strategy.talibrary import talib
+from pitboss.strategy.talibrary import plain, talib
 
 F64 = npt.NDArray[np.float64]
 Arrays = tuple[Any, ...]
@@ -46,7 +46,7 @@ def _by_talib(function: Function, bars: BarArrays, inputs: Arrays, constants: Co
 
 
 def _of_stretch(function: Function, inputs: list[F64], constants: list[float]) -> Arrays:
-    answer = getattr(talib, function.name.upper())(*inputs, *constants)
+    answer = plain(function.name.upper())(*inputs, *constants)
     lines = answer if isinstance(answer, tuple) else (answer,)
     return tuple(np.asarray(line, dtype=np.float64) for line in lines)
 

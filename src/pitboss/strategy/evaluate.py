@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from pitboss.kernel.bars import BarArrays
 from pitboss.strategy.check import assign_series
 from pitboss.strategy.compute import apply
 from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Recursive, Text, Unary
-from pitboss.strategy.functions import CALENDAR, lookup
+from pitboss.strategy.functions import CALENDAR, Function, lookup
 from pitboss.strategy.recursion import computed
 from pitboss.strategy.times import UTC_DAYS, Times, calendar_of, within_days
 
@@ -43,40 +43,80 @@ class ArrayCache:
 
     def __init__(self, max_bytes: int = 64 << 20) -> None:
         self._room = max_bytes
-        self._held: dict[Any, tuple[Array, ...]] = {}
-        self._asked: dict[Any, int] = {}
+        self._known: dict[Any, _Asked] = {}  # a key is hashed as rarely as can be: an expression's takes a while
         self._lock = Lock()
 
     def get(self, key: Any, compute: Callable[[], tuple[Array, ...]]) -> tuple[Array, ...]:
         """Answer what is kept under `key`, else the answer of `compute`, which is then kept where there is room or it
         is asked for more than what is kept."""
-        asked = self._asked.get(key, 0) + 1  # a count that another thread loses does no harm
-        self._asked[key] = asked
-        if (held := self._held.get(key)) is not None:
+        known = self._known.get(key)
+        if known is None:
+            known = self._known.setdefault(key, _Asked())
+        known.times += 1  # a count that another thread loses does no harm
+        if (held := known.held) is not None:
             return held
         lines = compute()
         size = _size(lines)
         with self._lock:
-            while size > self._room and self._held:
-                least = min(self._held, key=self._asked.__getitem__)
-                if self._asked[least] >= asked:
+            while size > self._room:
+                least = min((each for each in self._known.values() if each.held), key=_times, default=None)
+                if least is None or least.times >= known.times:
                     return lines
-                self._room += _size(self._held.pop(least))
-            if size <= self._room and key not in self._held:
-                self._held[key] = lines
+                self._room += _size(least.held or ())
+                least.held = None
+            if known.held is None:
+                known.held = lines
                 self._room -= size
         return lines
+
+
+class _Asked:
+    """How often something was asked for, and what is kept of it."""
+
+    __slots__ = ("held", "times")
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.held: tuple[Array, ...] | None = None
+
+
+def _times(asked: _Asked) -> int:
+    return asked.times
 
 
 def _size(lines: tuple[Array, ...]) -> int:
     return sum(line.nbytes for line in lines)
 
 
+class Plan(NamedTuple):
+    """A call as it is computed: its function, the expressions that are its inputs, and the constants."""
+
+    function: Function
+    inputs: tuple[Node, ...]
+    constants: tuple[float, ...]
+
+
+def planned(node: Call) -> Plan:
+    """Answer how a bound call is computed."""
+    function = lookup(node.name)
+    assert function is not None
+    inputs, rest = assign_series(node, function, lambda argument: isinstance(argument, Number))
+    given = dict(zip((p.name for p in function.parameters), rest, strict=False)) | dict(node.keywords)
+    constants = []
+    for parameter in function.parameters:
+        argument = given.get(parameter.name)
+        value = argument.value if isinstance(argument, Number) else parameter.default
+        assert value is not None
+        constants.append(value)
+    return Plan(function, tuple(inputs), tuple(constants))
+
+
 class Scope:
     """The bars one expression is computed on, and the way to other timeframes and symbols.
 
     `universe` are the base bars of every symbol that may be named, at `timeframe`; `times` says whose days and clocks
-    are followed.
+    are followed. `plans` is for whoever computes the same expressions over many symbols: what was found out about their
+    calls, by the ids of nodes that live as long as it does.
     """
 
     def __init__(
@@ -86,6 +126,7 @@ class Scope:
         timeframe: Timeframe,
         cache: ArrayCache | None = None,
         times: Times = UTC_DAYS,
+        plans: dict[int, Plan] | None = None,
     ) -> None:
         if symbol not in universe:
             raise InvalidInput(
@@ -99,6 +140,7 @@ class Scope:
         self.bars = universe[symbol]
         self.cache = cache or ArrayCache()
         self.times = times
+        self._plans = plans
         self._base = timeframe
         self.named: dict[str, Array] = {}  # what is computed already, by names that expressions were left with
         self._scopes: dict[tuple[str, str], Scope] = {}
@@ -122,7 +164,8 @@ class Scope:
 
     def evaluate(self, node: Node) -> Array:
         """Answer a bound expression as an array of floats or of booleans, one element a bar."""
-        return np.broadcast_to(np.asarray(self._value(node)), (len(self.bars.ts),))
+        values, shape = np.asarray(self._value(node)), self.bars.ts.shape
+        return values if values.shape == shape else np.broadcast_to(values, shape)
 
     def _value(self, node: Node) -> Any:
         match node:
@@ -207,20 +250,16 @@ class Scope:
         return self._call(base)[function.lines.index(node.name)]
 
     def _call(self, node: Call) -> tuple[Array, ...]:
-        function = lookup(node.name)
-        assert function is not None
-        inputs, rest = assign_series(node, function, lambda argument: isinstance(argument, Number))
-        given = dict(zip((p.name for p in function.parameters), rest, strict=False)) | dict(node.keywords)
-        constants = []
-        for parameter in function.parameters:
-            argument = given.get(parameter.name)
-            value = argument.value if isinstance(argument, Number) else parameter.default
-            assert value is not None
-            constants.append(value)
+        plan = self._plans.get(id(node)) if self._plans is not None else None
+        if plan is None:
+            plan = planned(node)
+            if self._plans is not None:
+                self._plans[id(node)] = plan
+        function, inputs, constants = plan
 
         def compute() -> tuple[Array, ...]:
             arrays = tuple(np.ascontiguousarray(self.evaluate(argument)) for argument in inputs)
-            return apply(function, self.bars, lambda: self.days, arrays, tuple(constants))
+            return apply(function, self.bars, lambda: self.days, arrays, constants)
 
         if function.lines == ("real",) and function.result.name == "CONDITION":
             return compute()  # as cheap as a comparison, and seldom shared
@@ -248,7 +287,7 @@ class Scope:
     def _scope(self, symbol: str, timeframe: Timeframe) -> Scope:
         key = (symbol, timeframe.text)
         if key not in self._scopes:
-            scope = Scope(self.universe, symbol, self.timeframe, self.cache, self.times)
+            scope = Scope(self.universe, symbol, self.timeframe, self.cache, self.times, self._plans)
             scope._base = self._base
             if timeframe != self.timeframe:
                 scope.timeframe = timeframe

@@ -7,6 +7,7 @@ not its abstract interface Pandas' frames.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 _PANDAS = "pandas"
@@ -36,4 +37,12 @@ else:
         del sys.modules[_PANDAS]
     talib._pd_Series = _Series  # type: ignore[attr-defined]
 
-__all__ = ["talib"]
+
+@cache
+def plain(name: str) -> Any:
+    """Answer a function of TA-Lib as it computes arrays, without what looks for frames of others among them first."""
+    function = getattr(talib, name)
+    return getattr(function, "__wrapped__", function)
+
+
+__all__ = ["plain", "talib"]

@@ -11,6 +11,7 @@ from pitboss.core import panel as cells
 from pitboss.core.errors import InvalidInput, Problem, RunCancelled
 from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.kinds.documents.screens import screens_of
 from pitboss.kinds.fetch import KIND
 from pitboss.kinds.fetch.job import run
 from pitboss.kinds.screen import KIND as SCREEN
@@ -36,8 +37,9 @@ def sources_of(folder, feed, **config):
     feeds = {"mine": {"type": "csv", "url": f"{feed.url}/csv/{{symbol}}", "per_minute": 60_000, **config}}
     secrets = SimpleNamespace(missing=lambda names: [Problem(f"there is no secret {name}", "set it") for name in names])
     return SimpleNamespace(
-        bars=BarStore(LocalFiles(folder)), feeds=feeds, secrets=secrets, earlier=lambda _subject: [], seen={}
-    )
+        bars=BarStore(LocalFiles(folder)), feeds=feeds, secrets=secrets, earlier=lambda _subject: [], seen={},
+        screens=screens_of(LocalFiles(folder), {}),
+    )  # fmt: skip
 
 
 def done(kind, job, folder, feed, params):

@@ -13,6 +13,7 @@ from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kinds.backtest import KIND
 from pitboss.kinds.backtest.job import run
+from pitboss.kinds.documents.screens import screens_of
 from pitboss.market.frames import to_frame
 from pitboss.market.store import BarStore, Nature
 from pitboss.runs.context import memory_context
@@ -52,7 +53,7 @@ def backtested(folder, **params):
     params = {"strategy": STRATEGY, "symbols": SYMBOLS, **params}
     sources = SimpleNamespace(
         bars=BarStore(LocalFiles(folder)), strategies=SimpleNamespace(text_of=lambda name: name, names=list),
-        earlier=lambda _subject: [], feeds={}, seen={},
+        earlier=lambda _subject: [], feeds={}, seen={}, screens=screens_of(LocalFiles(folder), {}),
     )  # fmt: skip
     prepared = KIND.ready(params, sources)
     pinned = KIND.pinned(params, prepared.snapshot)

@@ -16,6 +16,7 @@ from pitboss.core import panel as cells
 from pitboss.core.errors import InvalidInput, RunCancelled
 from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
+from pitboss.kinds.documents.screens import screens_of
 from pitboss.kinds.screen import KIND
 from pitboss.kinds.screen.job import run
 from pitboss.kinds.screen.prepare import last_session
@@ -52,9 +53,15 @@ def folder(tmp_path_factory):
     return folder
 
 
+def sources_of(folder, **own):
+    files = LocalFiles(folder)
+    return SimpleNamespace(
+        bars=BarStore(files), earlier=lambda _subject: [], feeds={}, seen={}, screens=screens_of(files, own)
+    )
+
+
 def submitted(folder, **params):
-    sources = SimpleNamespace(bars=BarStore(LocalFiles(folder)), earlier=lambda _subject: [], feeds={}, seen={})
-    return KIND.ready({"screen": SCREEN, **params}, sources)
+    return KIND.ready({"screen": SCREEN, **params}, sources_of(folder))
 
 
 def context_of(folder, prepared, params, **fields):
@@ -207,9 +214,10 @@ def test_a_screen_of_ones_own_goes_by_the_name_of_its_file(folder):
     (folder / "screens" / "my_rising.yaml").write_text(SCREEN)
     for name in ("my-rising", "my_rising"):
         assert submitted(folder, screen=name).snapshot["screen"]["text"] == SCREEN
-    form = KIND.asked({}, SimpleNamespace(bars=BarStore(LocalFiles(folder))))
+    form = KIND.asked({}, sources_of(folder, leap_entry=SCREEN, mine=SCREEN))
     choices = [each["value"] for each in form["properties"]["screen"]["choices"]]
-    assert choices == ["bullish-breakout", "leap-entry", "my-rising"]
+    assert choices == ["bullish-breakout", "leap-entry", "my-rising", "mine"]
+    assert KIND.ready({"screen": "leap-entry"}, sources_of(folder, leap_entry=SCREEN)).subject == "screen/rising"
 
 
 @pytest.mark.parametrize(("now", "session", "zone", "expected"), [

@@ -38,7 +38,8 @@ BEST = 50
 LONGEST_REASON = 200
 FRESH_SECONDS = 3600.0  # within which nothing is fetched again
 FIRST = parse_date("2010-01-01")  # of series that are new
-AHEAD = 4  # tickers under way for each thread
+AHEAD = 4  # tickers under way for each reader
+READERS = 1  # keeps ahead of the one that judges, and takes the least from it
 
 
 def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
@@ -64,8 +65,8 @@ def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
     screening = _Screening(request, store, others, reasons, universe["spans"])
     screening.restore(context)
     context.begin_stage("analysis", len(tickers), len(screening.items))
-    threads = min(context.threads, params.max_workers or context.threads)
-    for item in screening.judge([t for t in tickers if t not in screening.items], threads, context):
+    readers = min(context.threads, params.max_workers or READERS)
+    for item in screening.judge([t for t in tickers if t not in screening.items], readers, context):
         context.item(item["ticker"], item)
         context.report(len(screening.items), current_item=item["ticker"], passed_count=screening.passed)
         if context.is_checkpoint_due:
@@ -159,12 +160,12 @@ class _Screening:
             worth_of(pl.concat(self.returns), self.request.horizons, tried) if self.returns else None,
         )
 
-    def judge(self, tickers: list[str], threads: int, context: RunContext) -> Iterator[Item]:
-        """Yield the item of each ticker in turn, until somebody asks the run to end."""
+    def judge(self, tickers: list[str], readers: int, context: RunContext) -> Iterator[Item]:
+        """Yield the item of each ticker in turn, until somebody asks the run to end; so many `readers` read ahead."""
         waiting, loading = iter(tickers), deque[tuple[str, Future[BarArrays | str]]]()
-        with ThreadPoolExecutor(threads, "screen") as pool:  # reads ahead: what judges is one thread's work
+        with ThreadPoolExecutor(readers, "screen") as pool:  # what judges is one thread's work
             while not (context.is_cancelled or context.is_suspended):
-                while len(loading) < AHEAD * threads and (ticker := next(waiting, None)) is not None:
+                while len(loading) < AHEAD * readers and (ticker := next(waiting, None)) is not None:
                     loading.append((ticker, pool.submit(self._loaded, ticker)))
                 if not loading:
                     break

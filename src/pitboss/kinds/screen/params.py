@@ -74,7 +74,7 @@ class ScreenParams(Params):
         examples=[0.0005],
     )  # fmt: skip
     max_workers: int | None = Field(
-        None, ge=1, le=64, title="Threads", description="at most so many tickers at once; those of the run without",
+        None, ge=1, le=64, title="Readers", description="at most so many tickers are read ahead at once; one without",
         examples=[2],
     )  # fmt: skip
 
