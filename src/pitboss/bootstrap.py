@@ -57,7 +57,9 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS = 2.0
 MOST_EARLIER = 1000
-_NUMERIC = ("numpy", "polars", "pitboss.backtesting.warming", "pitboss.kinds.documents.bars")
+_NUMERIC = (
+    "numpy", "polars", "pitboss.backtesting.warming", "pitboss.screening.worth", "pitboss.kinds.documents.bars",
+)  # fmt: skip
 FAMILIES: dict[Family, tuple[str, ...]] = {
     Family.BARE: (),
     Family.NUMERIC: _NUMERIC,

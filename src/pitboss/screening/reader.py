@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -29,6 +30,7 @@ Parts = dict[str, yaml.Node]
 _NOTHING = yaml.MappingNode("", [])
 
 
+@lru_cache(maxsize=16)
 def read_screen(text: str) -> ScreenDocument:
     """Read and check a document. Raises InvalidInput with every mistake and its position."""
     document, problems = inspect_screen(text)
