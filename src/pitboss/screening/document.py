@@ -56,6 +56,7 @@ class ScreenDocument(Parametrised):
     timeframe: Timeframe = DAY
     description: str = ""
     source: str = ""
+    universe: str | tuple[str, ...] = ""  # a name, or tickers; empty where the document leaves it to its runs
     parameters: Mapping[str, ParameterSpec] = field(default_factory=dict)
     indicators: Mapping[str, Node] = field(default_factory=dict)
     least_bars: Node | None = None

@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from pitboss.core.errors import InvalidInput, Problem
+from pitboss.market.catalog import check_symbol
 from pitboss.screening.document import DAY, DERIVED, Criterion, Filter, Label, ScreenDocument
 from pitboss.strategy.binding import fold
 from pitboss.strategy.check import Checker
@@ -20,13 +21,14 @@ from pitboss.strategy.functions import CALENDAR, PRICES
 from pitboss.strategy.valuetype import ValueType
 
 KEYS = (
-    "name", "description", "source", "timeframe", "parameters", "indicators", "least_bars", "filters", "criteria",
-    "overlay", "pass_mark", "score", "classes", "risk", "metrics", "stop",
+    "name", "description", "source", "universe", "timeframe", "parameters", "indicators", "least_bars", "filters",
+    "criteria", "overlay", "pass_mark", "score", "classes", "risk", "metrics", "stop",
 )  # fmt: skip
 AFTER = ("classes.", "risk.", "metrics.", "stop")  # where the points are known
 MOST_BARS = 100_000
 _WORD = re.compile(r"[A-Za-z0-9][\w +&/-]{0,39}")
 Parts = dict[str, yaml.Node]
+_FILE = re.compile(r"[A-Za-z0-9][\w-]{0,63}")  # a universe goes by the name of its file
 _NOTHING = yaml.MappingNode("", [])
 
 
@@ -69,7 +71,8 @@ class _Reader(Declarations):
             name=self.name(root, top.get("name")), text=self.text,
             timeframe=self.timeframe(top.get("timeframe")) or DAY,
             description=self.scalar(top.get("description"), "description"),
-            source=self.scalar(top.get("source"), "source"), parameters=parameters, indicators=indicators,
+            source=self.scalar(top.get("source"), "source"), universe=self.universe(top.get("universe")),
+            parameters=parameters, indicators=indicators,
             least_bars=self.optional(top, "least_bars"), filters=tuple(self.filters(top.get("filters"))),
             criteria=tuple(self.criteria(top.get("criteria"), "criteria")),
             overlay=tuple(self.criteria(top.get("overlay"), "overlay")), pass_mark=self.optional(top, "pass_mark"),
@@ -110,6 +113,25 @@ class _Reader(Declarations):
             else:
                 found[name] = parts
         return list(found.items())
+
+    def universe(self, node: yaml.Node | None) -> str | tuple[str, ...]:
+        """Read what is screened where a run does not say: catalog, an index, a file of the universes, or tickers."""
+        if node is None:
+            return ""
+        if not isinstance(node, yaml.SequenceNode):
+            name = self.scalar(node, "universe")
+            if not _FILE.fullmatch(name):
+                self.wrong(node, f"'{name[:40]}' is no universe", "write sp500, or a list: [AAPL, MSFT]", "universe")
+            return name
+        tickers = [self.scalar(each, "universe") for each in node.value]
+        for each, ticker in zip(node.value, tickers, strict=True):
+            try:
+                check_symbol(ticker)
+            except InvalidInput as error:
+                self.wrong(each, error.problems[0].message, error.problems[0].remedy, "universe")
+        if not tickers:
+            self.wrong(node, "the universe is empty", "write tickers, or leave it out", "universe")
+        return tuple(dict.fromkeys(tickers))
 
     def filters(self, node: yaml.Node | None) -> list[Filter]:
         found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -207,6 +208,28 @@ def test_results_are_a_database_too(folder):
     assert {row[0]: (bool(row[1]), row[2], json.loads(row[3])) for row in rows} == {
         ticker: (item["passed"], item["score"], item["reasons"]) for ticker, item in items.items()
     }
+
+
+@pytest.mark.parametrize(("universe", "tickers", "source"), [
+    ("[T02, T01, T02]", "T02 T01", "list"), ("catalog", None, "catalog"), ("dow30", "T00 T01", "dow30"),
+])  # fmt: skip
+def test_a_document_says_its_universe_where_the_run_does_not(folder, universe, tickers, source):
+    (folder / "universes").mkdir(exist_ok=True)
+    (folder / "universes" / "dow30.csv").write_text("T00\nT01\n")
+    text = SCREEN + f"universe: {universe}\n"
+    found = submitted(folder, screen=text).snapshot["universe"]
+    assert found["source"] == source
+    assert tickers is None or found["tickers"] == tickers
+    assert submitted(folder, screen=text, tickers=["T03"]).snapshot["universe"]["tickers"] == "T03"
+
+
+@pytest.mark.parametrize(("universe", "message"), [
+    ("[]", "the universe is empty"), ("[AAPL, '../x']", "'../x' is no symbol"), ("../x", "'../x' is no universe"),
+    ("nobodys", "there is no universe 'nobodys'"),
+])  # fmt: skip
+def test_a_universe_of_a_document_that_is_none_is_told(folder, universe, message):
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        submitted(folder, screen=SCREEN + f"universe: {universe}\n")
 
 
 def test_a_screen_of_ones_own_goes_by_the_name_of_its_file(folder):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +25,7 @@ from pitboss.market.universes import Members, members_of
 from pitboss.runs.kinds import Prepared, read_params
 from pitboss.runs.model import Run
 from pitboss.screening.builtin import screen_text
+from pitboss.screening.document import ScreenDocument
 from pitboss.screening.program import Screen, compile_screen
 from pitboss.screening.reader import read_screen
 
@@ -150,20 +151,20 @@ class Universe:
         """Find the tickers and their bars. Raises InvalidInput where none of them is known, nor `is_fetched` first."""
         document = request.screen.document
         stored = catalog.fitting(document.timeframe)
-        source = params.universe_source or ("list" if params.tickers else "catalog")
-        if source == "list" and not params.tickers:
+        source, file, listed = _asked(params, document)
+        if source == "list" and not listed:
             raise InvalidInput("the universe is a list without tickers", 'write tickers: ["AAPL"]', "tickers")
-        if source != "list" and params.tickers:
+        if source != "list" and listed:
             what = f"there are tickers, and the universe is {_called(source)}"
             raise InvalidInput(what, "leave one of them out", "tickers")
-        if (source == "file") != bool(params.universe_file):
+        if (source == "file") != bool(file):
             what = "the universe is a file without a name" if source == "file" else "there is a file, and no use for it"
             raise InvalidInput(what, "write universe_source: file and universe_file: mine", "universe_file")
         if source in ("list", "catalog"):
-            tickers = params.tickers or [symbol for symbol in stored if symbol not in document.symbols]
+            tickers = listed or [symbol for symbol in stored if symbol not in document.symbols]
             members = Members(dict.fromkeys(tickers, (EVER,)), is_dated=False)
         else:
-            members = members_of(catalog.files, params.universe_file or source).between(request.low, request.high)
+            members = members_of(catalog.files, file or source).between(request.low, request.high)
         if not members.spans or not (is_fetched or any(ticker in stored for ticker in members.spans)):
             what = "there is nothing to screen" if source == "catalog" else "none of the tickers is known"
             raise InvalidInput(f"{what}: there are no {document.timeframe} bars of them",
@@ -172,7 +173,7 @@ class Universe:
             what = f"the screen looks at {symbol}, of which there are no {document.timeframe} bars"
             raise InvalidInput(what, f"import {symbol} with 'pitboss data import'", "screen")
         found = {symbol: stored[symbol] for symbol in {*members.spans, *document.symbols} if symbol in stored}
-        return cls(params.universe_file or source, members, found)
+        return cls(file or source, members, found)
 
     @property
     def tickers(self) -> tuple[str, ...]:
@@ -208,6 +209,18 @@ class Universe:
             return ()
         shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5:,} more" if len(absent) > 5 else "")
         return (f"there are no bars of {shown}",)
+
+
+def _asked(params: ScreenParams, document: ScreenDocument) -> tuple[str, str | None, Sequence[str]]:
+    """Answer where the universe comes from, the name of its file and the tickers that are listed: by the params, else
+    by the document."""
+    source, file, listed = params.universe_source, params.universe_file, params.tickers
+    if source or file or listed:
+        return source or ("list" if listed else "catalog"), file, listed
+    own = document.universe
+    if isinstance(own, tuple):
+        return "list", None, own
+    return ("catalog", None, ()) if own in ("", "catalog") else ("file", own, ())
 
 
 def last_session(series: Iterable[Series]) -> str:
