@@ -27,6 +27,7 @@ from pitboss.market.catalog import Catalog, home_of
 from pitboss.runs.kinds import Family, Kinds
 from pitboss.runs.model import Limits, Run, RunQuery
 from pitboss.runs.ports import Launcher
+from pitboss.runs.presets import Presets
 from pitboss.runs.service import Policy, Ports, RunService
 from pitboss.runs.sharing import Sharing
 from pitboss.storage import tables
@@ -37,6 +38,7 @@ from pitboss.storage.documents import BacktestShelf, DocumentShelf
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.migrate import bring_up_to_date, obstacle
+from pitboss.storage.presets import SqlPresets
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.remarks import SqlRemarks
 from pitboss.storage.runs import SqlRunStore
@@ -157,6 +159,10 @@ class Platform:
         from pitboss.storage.schedules import SqlSchedules
 
         return Schedules(SqlSchedules(self.database), self.service)
+
+    @cached_property
+    def presets(self) -> Presets:
+        return Presets(SqlPresets(self.database), self.service)
 
     @cached_property
     def chains(self) -> Chains:

@@ -76,6 +76,9 @@ class Things:
             self.platform.strategies.add("ann", name, DOCUMENT.format(name=name))
         elif part == "screens" and "{name}" in path:
             self.platform.screens.add("ann", name, SCREEN.format(name=name))
+        elif part == "presets" and "{kind}" in path:
+            self.platform.presets.put(self.ann, "backtest", name, BACKTEST)
+            return {"kind": "backtest", "name": name}
         elif part == "channels" and "{name}" in path:
             self.platform.channels.add(self.ann, name, "json://127.0.0.1:9/", ["failed"])
         elif part == "schedules" and "{name}" in path:
@@ -129,6 +132,7 @@ class Things:
         """Answer what a request sends."""
         bodies = {
             "runs_submit": {"kind": "backtest", "params": BACKTEST},
+            "presets_put": {"params": BACKTEST},
             "runs_prioritize": {"priority": "high"},
             "runs_write_notes": {"text": "remember this"},
             "executions_execute": {"strategy_code": "ema-cross", "parameters": {"tickers": ["SYN"], "timeframe": "5m"}},

@@ -19,7 +19,7 @@ from pitboss.storage.database import Database
 from pitboss.storage.tables import schedules
 from support.bars import random_bars
 from support.engine import until
-from support.server import ApiServer, Server, pitboss
+from support.server import ApiServer, Server, pitboss, pitboss_here
 
 SCREEN = "name: rising\ncriteria:\n  - {name: up, when: 'close > close[1]', points: 1}\npass_mark: 1\n"
 DIPS = "name: dips\ntimeframe: 1d\nentry: {long: 'close < close[1]'}\nexit: {long: 'close > close[1]'}\n"
@@ -111,6 +111,20 @@ def test_what_passed_is_backtested_and_told(server, hook):
     assert sorted(titles) == ["backtest dips #1 completed", "screen rising #1 completed"]
     listed = pitboss("chains", "list", "--json", data_dir=server.data_dir)
     assert json.loads(listed.stdout)[0]["state"] == "completed"
+
+
+def test_the_commands_keep_params_under_a_name(tmp_path):
+    def said(*words, code=0):
+        done = pitboss_here(*words, data_dir=tmp_path)
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    said("presets", "put", "screen", "evening", "-p", f"screen={json.dumps(SCREEN)}", "-p", "min_score=2")
+    assert "no params" not in said("presets", "list")
+    assert "unknown parameter 'min_score'" in said("run", "screen", "--preset", "evening", code=2)
+    assert "there is no preset 'nightly' of screen" in said("run", "screen", "--preset", "nightly", code=2)
+    assert "removed screen evening" in said("presets", "remove", "screen", "evening")
+    assert json.loads(said("presets", "list", "--json")) == []
 
 
 def test_the_commands_keep_schedules_and_channels(server):

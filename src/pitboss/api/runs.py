@@ -43,9 +43,10 @@ def queued(run: Run, locate: Callable[[str], None], platform: Platform) -> dict[
 
 @router.post("/runs", status_code=202, response_model=RunModel)
 def submit(request: RunRequest, locate: Locate, platform: Wired, who: Who, key: IdempotencyKey = None) -> Any:
-    """Queue a run."""
+    """Queue a run; with a `preset` its params begin with those, and `params` stand before them."""
+    params = platform.presets.under(who, request.kind, request.preset, request.params)
     submission = Submission(
-        kind=request.kind, params=request.params, priority=request.priority, tags=request.tags,
+        kind=request.kind, params=params, priority=request.priority, tags=request.tags,
         options=request.options, idempotency_key=key,
     )  # fmt: skip
     return queued(platform.service.submit(who, submission), locate, platform)

@@ -43,10 +43,26 @@ class RunRequest(Strict):
     """A run to queue."""
 
     kind: StrictStr
-    params: Json
+    params: Json = {}
+    preset: Annotated[StrictStr, Field(max_length=64, description="Whose params it begins with.")] | None = None
     priority: Priority = "normal"
     tags: Tags = []
     options: Json = {}
+
+
+class PresetRequest(Strict):
+    """Params to keep under a name."""
+
+    params: Json
+
+
+class PresetModel(BaseModel):
+    """Params that are kept under a name."""
+
+    kind: str
+    name: str
+    params: Json
+    changed_at: str
 
 
 class CancelRequest(Strict):

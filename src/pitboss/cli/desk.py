@@ -82,6 +82,12 @@ class Shelf(Protocol):
     def all(self, owner: str) -> list[Any]: ...
 
 
+class Presets(Protocol):
+    """As much of `runs.presets.Presets`."""
+
+    def under(self, who: Principal, kind: str, name: str | None, params: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
 class Accounts(Protocol):
     """As much of `accounts.service.AccountService`."""
 
@@ -149,6 +155,9 @@ class Desk(Protocol):
 
     @property
     def screens(self) -> Shelf: ...
+
+    @property
+    def presets(self) -> Presets: ...
 
     @property
     def accounts(self) -> Accounts: ...

@@ -82,10 +82,12 @@ def run(
     resource: Annotated[
         str | None, typer.Option(help="Which slots it takes, such as gpu.", show_default="the kind's")
     ] = None,
+    preset: Annotated[str | None, typer.Option(help="Whose params it begins with; see 'pitboss presets'.")] = None,
 ) -> None:
     """Run any kind: submit, watch, and show what came of it."""
-    request = Submission(kind=kind, params=given.read(), **launch.fields_of_submission(resource))
     with desk_of(launch.data_dir) as desk:
+        params = desk.presets.under(desk.who, kind, preset, given.read())
+        request = Submission(kind=kind, params=params, **launch.fields_of_submission(resource))
         follow_submitted(desk, desk.service.submit(desk.who, request), launch.as_json, launch.detach)
 
 

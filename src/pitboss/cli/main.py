@@ -33,6 +33,7 @@ COMMANDS = {
     "notify": ("notify:app", "Be told of what has happened: by mail, Slack, a webhook, …"),
     "runs": ("runs:app", "List, watch, cancel, retry and export runs."),
     "queue": ("runs:queue", "Show what waits and why, what runs, and who works."),
+    "presets": ("presets:app", "Keep params under a name."),
     "strategy": ("strategy:app", "Check, store and show strategy documents."),
     "screen": ("screen:app", "Check, store and show screen documents."),
     "schema": ("strategy:schema", "Print the JSON Schema of strategy documents, for editors."),

@@ -49,6 +49,7 @@ class RemoteDesk:
         client = self.client
         self.strategies = RemoteShelf(client.add_strategy, client.strategy, client.strategies)
         self.screens = RemoteShelf(client.add_screen, client.screen, client.screens)
+        self.presets = RemotePresets(client)
         self.accounts = RemoteAccounts(self.client)
         self.vault = RemoteSecrets(self.client)
         self.launcher = NoLauncher()
@@ -234,6 +235,19 @@ class RemoteShelf:
 
     def all(self, _owner: str) -> list[Any]:
         return [_stored(told) for told in self._all() if told["version"] is not None]
+
+
+@dataclass(frozen=True)
+class RemotePresets:
+    """Presets of a server; see `cli.desk.Presets`."""
+
+    _client: Client
+
+    def under(self, _who: Principal, kind: str, name: str | None, params: Mapping[str, Any]) -> dict[str, Any]:
+        if name is None:
+            return dict(params)
+        kept = self._client.call("GET", f"/presets/{quote(kind, safe='')}/{quote(name, safe='')}")
+        return {**kept["params"], **params}
 
 
 class RemoteBars:

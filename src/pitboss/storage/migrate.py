@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pitboss.core.errors import SchemaMismatch, StorageUnavailable
 from pitboss.storage.database import Database
 
-HEAD = "0009"
+HEAD = "0010"
 KNOWN = (
     "0001",
     "0002",
@@ -23,6 +23,7 @@ KNOWN = (
     "0006",
     "0007",
     "0008",
+    "0009",
     HEAD,
 )  # oldest first; a test holds this against the migration scripts
 

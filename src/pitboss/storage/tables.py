@@ -188,6 +188,17 @@ def _documents(name: str) -> Table:
 strategies = _documents("strategies")
 screens = _documents("screens")
 
+presets = Table(
+    "presets",
+    metadata,
+    Column("owner", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("params", JSON, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    PrimaryKeyConstraint("owner", "kind", "name", name="pk_presets"),
+)
+
 saved_backtests = Table(
     "saved_backtests",
     metadata,

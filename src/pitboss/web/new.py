@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
@@ -53,6 +54,7 @@ def form_context(
     return {
         "kind": kind, "form": form, "key": new_id(), "span": (first, max(1, last - first)),
         "presets": [(name, json.dumps(values)) for name, values in COST_PRESETS],
+        "presets_of_kind": platform.presets.all(who, kind.name),
         "is_savable": kind.name in SAVABLE, "proposed": proposed_name(values) if kind.name in SAVABLE else "",
     }  # fmt: skip
 
@@ -76,6 +78,8 @@ def show(visit: Desk, name: str) -> Response:
         values = dict(platform.service.get(me, query["from"]).params)
     elif query.get("saved"):
         values = dict(platform.backtests.get(me, query["saved"]).params)
+    elif query.get("preset"):
+        values = dict(platform.presets.get(me, kind.name, query["preset"]).params)
     asked = form_of(kind.asked(values | dict(query), platform.sources(me)), values)
     values |= as_written(asked.fields, {key: query.getlist(key) for key in query})
     context = form_context(platform, me, kind, values)
@@ -92,12 +96,15 @@ async def submit(visit: Desk, name: str) -> Response:
 def _submitted(visit: Visit, kind: Kind, given: Mapping[str, Sequence[str]]) -> Response:
     platform, me = visit.platform, visit.me
     chosen = {key: texts[0] for key, texts in given.items() if texts}
+    if chosen.get("do") == "forget":
+        platform.presets.remove(me, kind.name, chosen.get("preset", ""))
+        return visit.go(f"/new/{kind.name}", "The preset is removed; runs that began with it keep their params")
     asked = form_of(kind.asked(chosen, platform.sources(me)), chosen)
     what = chosen.get("do", "run")
     values: dict[str, Any] = {}
     try:
         values = read_form(asked, given)
-        if what in ("run", "save"):
+        if what in ("run", "save", "keep"):
             return _done(visit, kind, values, chosen, what)
         if what == "check":
             return visit.render("new_check.html", **checked(platform, me, kind, values))
@@ -117,6 +124,9 @@ def _done(visit: Visit, kind: Kind, values: Mapping[str, Any], chosen: Mapping[s
     if what == "save":
         saved = save_as(platform, me, chosen.get("name", ""), values)
         return visit.go("/library", f"Kept as “{saved.name}”")
+    if what == "keep":
+        preset = platform.presets.put(me, kind.name, chosen.get("preset", ""), values)
+        return visit.go(f"/new/{kind.name}?preset={quote(preset.name)}", f"Kept as the preset {preset.name}")
     request = Submission(
         kind=kind.name, params=values, priority=chosen.get("priority", "normal"), idempotency_key=chosen.get("key"),
         tags=[tag.strip() for tag in chosen.get("tags", "").split(",") if tag.strip()],
