@@ -122,7 +122,7 @@ def test_the_commands_keep_params_under_a_name(tmp_path):
     said("presets", "put", "screen", "evening", "-p", f"screen={json.dumps(SCREEN)}", "-p", "min_score=2")
     assert "no params" not in said("presets", "list")
     assert "unknown parameter 'min_score'" in said("run", "screen", "--preset", "evening", code=2)
-    assert "there is no preset 'nightly' of screen" in said("run", "screen", "--preset", "nightly", code=2)
+    assert "there is no preset 'nightly' of screen" in said("run", "screen", "--preset", "nightly", code=4)
     assert "removed screen evening" in said("presets", "remove", "screen", "evening")
     assert json.loads(said("presets", "list", "--json")) == []
 
