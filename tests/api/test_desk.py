@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 from fastapi.routing import APIRoute
@@ -26,6 +27,10 @@ from pitboss.web.routes import PAGES
 from support.server import pitboss
 
 SCREEN = "name: anns-screen\ncriteria:\n  - {name: up, when: 'close > close[1]', points: 1}\npass_mark: 1\n"
+SOURCES = {
+    "plain": {"type": "csv", "url": "http://127.0.0.1:9/{symbol}"}, "keyless": {"type": "tiingo", "secret": "NO_KEY"},
+    "broken": {"type": "tiingoo"}, "waits": {"type": "csv", "url": "http://127.0.0.1:9/{symbol}"},
+}  # fmt: skip
 HTML = {"Accept": "text/html"}
 
 
@@ -33,7 +38,7 @@ HTML = {"Accept": "text/html"}
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("desk")
     pitboss("data", "synth", "-s", "SYN", "-t", "5m", "--days", 9, data_dir=folder)
-    platform = open_platform(load_settings(data_dir=folder, min_free_disk_mb=0))
+    platform = open_platform(load_settings(data_dir=folder, min_free_disk_mb=0, sources=SOURCES))
     platform.accounts.begin("root", PASSWORD)
     admin = platform.accounts.local()
     for name, role in (("ann", "trader"), ("eve", "trader"), ("val", "viewer")):
@@ -44,6 +49,23 @@ def world(tmp_path_factory):
     with TestClient(app, base_url="https://testserver") as http:
         yield platform, http
     platform.close()
+
+
+def test_sources_tell_how_fresh_they_are_and_what_is_wrong_with_them(world):
+    platform, http = world
+    held = platform.settings.data_dir / "sources" / "waits.held"
+    held.parent.mkdir(exist_ok=True)
+    held.write_text(f"{time.time() + 600:.1f}")
+    signed_in(http, "ann")
+    page = http.get("/data", headers=HTML).text
+    rows = dict(re.findall(r'<tr data-row="(\w+)"><td><bdi>\w+</bdi></td>(.*?)</tr>', page, re.DOTALL))
+    assert list(rows) == list(SOURCES)
+    assert "ready" in rows["plain"]
+    assert "there is no secret &#39;NO_KEY&#39;" in rows["keyless"]
+    assert "is no type of source" in rows["broken"]
+    assert "it asked to wait until" in rows["waits"]
+    assert "/new/fetch?source=plain" in rows["plain"]
+    assert "/new/fetch" not in rows["keyless"]
 
 
 def signed_in(http, name):

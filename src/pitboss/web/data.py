@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 
-from pitboss.core.errors import InvalidInput, PitbossError, problems_of
+from pitboss.core.errors import InvalidInput, PitbossError, Problem, problems_of
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.http.deps import Ask, Importer
 from pitboss.http.upload import uploaded
+from pitboss.market.catalog import Series
 from pitboss.market.options import DATE_ORDERS, DECIMALS, PRICE_KINDS, STAMPS, ImportOptions
+from pitboss.market.sources import held_until, source_of
 from pitboss.web.pages import Desk, Visit
 
 router = APIRouter()
@@ -28,13 +32,51 @@ REPAIRS = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A source as it is configured, what is wrong with that, and how fresh the series are that came from it: the last
+    bars (microseconds) of the one that is furthest and of the one that is least far, None without any."""
+
+    name: str
+    type: str
+    per_minute: float
+    problems: Sequence[Problem]
+    count: int
+    newest: int | None
+    stalest: int | None
+    waits_until: float | None
+
+
 @router.get("/data")
 def catalog(visit: Desk) -> Response:
-    """Show the stored series."""
+    """Show the stored series, and the sources that there are."""
     series = visit.platform.catalog_of(visit.me).all()
     first = min((each.first for each in series), default=0)
     last = max((each.last for each in series), default=1)
-    return visit.render("data.html", series=series, span=(first, max(1, last - first)))
+    return visit.render(
+        "data.html", series=series, span=(first, max(1, last - first)), sources=sources_of(visit, series)
+    )  # fmt: skip
+
+
+def sources_of(visit: Visit, series: Sequence[Series]) -> list[Shown]:
+    """Answer the configured sources with how fresh what came from them is."""
+    known, found = visit.platform.sources(visit.me), []
+    for name, config in known.feeds.items():
+        lasts = [each.last for each in series if each.source == name]
+        problems: Sequence[Problem] = ()
+        per_minute = 0.0
+        try:
+            source = source_of(name, known.feeds)
+            per_minute = source.per_minute
+            problems = known.secrets.missing([source.secret]) if source.secret else ()
+        except InvalidInput as error:
+            problems = error.problems
+        held = held_until(visit.platform.settings.data_dir / "sources", name)
+        found.append(Shown(
+            name, str(config.get("type", "")), per_minute, problems, len(lasts), max(lasts, default=None),
+            min(lasts, default=None), held if held > time.time() else None,
+        ))  # fmt: skip
+    return found
 
 
 @router.get("/data/import")

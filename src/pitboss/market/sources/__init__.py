@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pitboss.core.errors import InvalidInput, PitbossError, Problem, suggest
@@ -80,6 +81,15 @@ class Source:
     @property
     def prices(self) -> str:
         return str(self.config.get("prices", self.type.prices))
+
+
+def held_until(folder: Path, name: str) -> float:
+    """Answer until when (seconds since 1970) a source has asked every process of this host to wait; 0 where it has
+    not. `folder` is where they agree on it; see `sources.web`."""
+    try:
+        return float((folder / f"{name}.held").read_text() or 0)
+    except (OSError, ValueError):
+        return 0.0
 
 
 _COMMON = ("type", "secret", "per_minute", "prices", "session", "zone")
