@@ -36,7 +36,7 @@ def engine(tmp_path):
 
 def test_draining_finishes_what_runs_and_leaves_what_waits(engine):
     worker = engine.start_worker()
-    running = [engine.submit("steps", {"count": 40, "seconds": 0.05}) for _ in range(2)]
+    running = [engine.submit("steps", {"count": 100, "seconds": 0.05}) for _ in range(2)]
     for run in running:
         engine.wait_progress(run, "stepping", 2)
     waiting = engine.submit("nothing")

@@ -14,6 +14,7 @@ from pitboss.cli.render import short_time, table
 from pitboss.core.clock import to_iso
 
 File = Annotated[Path, typer.Argument(help="A document's file.")]
+Name = Annotated[str, typer.Argument(help="A document's name.")]
 Version = Annotated[int | None, typer.Option(help="Its version; the newest without.", min=1, max=2**31 - 1)]
 
 
@@ -33,7 +34,7 @@ def add_shelf(
 
     @app.command(help="Print a stored document.")
     def show(
-        name: Annotated[str, typer.Argument(help=f"A stored {word}.")],
+        name: Name,
         version: Version = None,
         data_dir: DataDir = None,
         as_json: AsJson = False,
