@@ -23,7 +23,7 @@ from pitboss.http.deps import RunId, Told, Who, Wired
 from pitboss.kinds.backtest.params import BacktestParams
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.runs.kinds import Kind, Params
-from pitboss.runs.model import QueuePlace, Run, StoredEvent
+from pitboss.runs.model import DEFAULT_RESOURCE, QueuePlace, Run, StoredEvent
 from pitboss.runs.progress import percent_of_run
 from pitboss.runs.states import State
 from pitboss.runs.submission import Submission
@@ -142,7 +142,7 @@ def queue(platform: Wired, who: Who) -> Any:
     return {
         "queue": [*map(_running, active), *(_waiting(run, place) for run, place in waiting if run is not None)],
         "total_queued": len(service.places()),
-        "max_concurrent": min(platform.settings.max_concurrent, sum(capacity.values())),
+        "max_concurrent": min(platform.settings.max_concurrent, capacity.get(DEFAULT_RESOURCE, sum(capacity.values()))),
     }
 
 
@@ -166,7 +166,7 @@ def status(run_id: RunId, platform: Wired, who: Who) -> Any:
         "metrics": {
             "processed_tickers": progress.get("done", 0),
             "total_tickers": progress.get("total"),
-            "tickers_per_second": found.get("items_per_second"),
+            "tickers_per_second": _rate(run) if is_over else found.get("items_per_second"),
             "passed_count": found.get("passed_count"),
         },
     }
@@ -236,6 +236,7 @@ class Reading:
             self._follow(payload)
         elif stored["type"] == "item_completed":
             self.items += 1
+            self._count()
         if name is None:
             return None
         if name == "completed":
@@ -256,6 +257,13 @@ class Reading:
             },
         }
 
+    def _count(self) -> None:
+        """Note how far the run is by its items, which are told more often than its progress."""
+        total = self.progress.get("total")
+        if total:
+            percent = 100.0 * min(1.0, max(self.items, self.progress.get("done", 0)) / total)
+            self.percent = max(self.percent, _percent(self.kind, {**self.progress, "percent": percent}))
+
     def _follow(self, progress: Mapping[str, Any]) -> None:
         """Note how far the run is. It never goes back, though an attempt may repeat what was not saved."""
         if progress["stage"] != self.progress.get("stage"):
@@ -266,8 +274,11 @@ class Reading:
 
 def _named(code: str, given: Mapping[str, Any], sources: Any) -> tuple[str, dict[str, Any]]:
     """Answer the kind of run that a code stands for, and its params. Raises InvalidInput."""
-    name = code.strip()
-    screens = sources.screens
+    name, screens = code.strip(), sources.screens
+    doubled = next((param for param in NAMED_BY if param in given), None)
+    if doubled is not None:
+        what = f"'{doubled}' stands among the parameters, and strategy_code says what is executed"
+        raise InvalidInput(what, "leave it out", f"parameters.{doubled}")
     if name.replace("_", "-") in screens:
         return "screen", {**_sorted(ScreenParams, given), "screen": name}
     strategies, scripts = sources.strategies.names(), [script.name for script in sources.scripts.all()[0]]
@@ -314,6 +325,13 @@ def _waiting(run: Run, place: QueuePlace) -> dict[str, Any]:
         "run_id": run.id, "strategy_code": _code(run), "status": _status(run), "position": place.position,
         "estimated_start": to_iso(place.estimated_start),
     }  # fmt: skip
+
+
+def _rate(run: Run) -> float | None:
+    """Answer how many items a second a run that has ended has done, over all of its time."""
+    done = (run.progress or {}).get("done", 0)
+    seconds = (run.ended_at or 0.0) - (run.started_at or 0.0)
+    return done / seconds if run.started_at and seconds > 0 else None
 
 
 def _later(moment: str | None, seconds: float) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import time
@@ -29,6 +30,7 @@ CHOICES = {
     "g": "go on watching",
     "l": "leave it going",
 }
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT.*")
 EXIT_CODES = {"completed": 0, "failed": 1, "cancelled": 3}
 
 
@@ -221,7 +223,8 @@ def details_of(progress: dict[str, Any]) -> str:
     if progress.get("eta_seconds") is not None:
         parts.append(f"{duration(progress['eta_seconds'])} left")
     if progress.get("current_item"):
-        parts.append(str(progress["current_item"]).replace("T", " ").removesuffix("Z"))
+        item = str(progress["current_item"])
+        parts.append(item.replace("T", " ").removesuffix("Z") if _MOMENT.fullmatch(item) else item)
     parts += [f"{number(value)} {words_of(name)}" for name, value in metrics.items() if name != "items_per_second"]
     if metrics.get("items_per_second"):
         parts.append(f"{metrics['items_per_second']:,.0f}/s")

@@ -54,7 +54,21 @@ def combined(newer: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
     frame = pl.concat([newer, stored], how="diagonal").unique("ts", keep="first", maintain_order=True).sort("ts")
     if not _tells(frame):
         return frame
-    return frame.with_columns(pl.col(name).fill_null(usual) for name, usual in ACTIONS.items()).pipe(tidy)
+    frame = frame.with_columns(pl.col(name).fill_null(usual) for name, usual in ACTIONS.items())
+    return frame.with_columns(_once_a_day(name, usual) for name, usual in ACTIONS.items()).pipe(tidy)
+
+
+def _once_a_day(name: str, usual: float) -> pl.Expr:
+    """Answer a column of actions with the first of each day alone: bars within a day that are fetched from its middle
+    on tell again, on their first bar, what stands on that of the day."""
+    happened = pl.col(name) != usual
+    is_first = happened & (happened.cum_sum().over(pl.col("ts").dt.date()) == 1)
+    return pl.when(is_first).then(pl.col(name)).otherwise(usual).alias(name)
+
+
+def with_columns_of_actions(frame: pl.DataFrame) -> pl.DataFrame:
+    """Answer bars with the columns of actions, also where nothing happened."""
+    return frame if _tells(frame) else frame.with_columns(pl.lit(usual).alias(name) for name, usual in ACTIONS.items())
 
 
 def tidy(frame: pl.DataFrame) -> pl.DataFrame:

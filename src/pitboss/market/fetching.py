@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from pitboss.calendars.sessions import Session, bar_ends, parse_session
+from pitboss.core.clock import micros_to_iso
 from pitboss.core.timeframe import Timeframe
 from pitboss.market.actions import conform_with_actions, split_adjusted
 from pitboss.market.catalog import Series, check_symbol, head_name, vintage_name
@@ -25,13 +26,14 @@ from pitboss.market.vintages import revised
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """What came of it: bars that are new, bars that the source has changed since, where another source tells otherwise,
-    and the series as it stands."""
+    what is odd where they join those that were there, and the series as it stands."""
 
     series: Series
     added: int
     changed: int
     was_fetched: bool = True
     differences: tuple[Difference, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         last = self.series.as_dict()["last"]
@@ -85,7 +87,13 @@ class Witness:
         """Answer where it tells otherwise than `frame` does. Raises SourceFailed where it must not."""
         if not len(frame):
             return ()
-        found = differences(frame, self.provider.bars(wanted), self.tolerance)
+        try:
+            others = self.provider.bars(wanted)
+        except SourceFailed:
+            if self.must_agree:
+                raise
+            others = pl.DataFrame()
+        found = differences(frame, others, self.tolerance)
         if found and self.must_agree:
             what = f"{len(found):,} prices of {wanted.symbol} differ from those of {self.provider.source.name}, first"
             raise SourceFailed(f"{what} {found[0]}", "find out which source is right, or ask without the other")
@@ -132,15 +140,21 @@ class Feed:
                     raise SourceFailed(f"{self.source.name} has no {timeframe} bars of {symbol}", "check the symbol")
                 self._note(name, now)
                 return Fetched(before, 0, 0)
+            if before is not None and not whole and int(frame["ts"].cast(pl.Int64)[0]) > before.last:
+                first, last = (micros_to_iso(at)[:10] for at in (int(frame["ts"].cast(pl.Int64)[0]), before.last))
+                what = f"the stored bars of {symbol} end on {last}, those of {self.source.name} begin on {first}"
+                raise SourceFailed(what, "fetch the whole of it, or remove the series first")
             told = self.witness.differences(wanted, frame) if self.witness is not None else ()
             changed = 0 if stored is None else revised(stored, frame)
             if changed and before is not None:
                 self._keep(name, before)
-            series = self.store.store(frame, symbol, timeframe, self._nature())
+            warnings: list[str] = []
+            series = self.store.store(frame, symbol, timeframe, self._nature(), warnings)
             if before is not None and not changed and series.digest != before.digest:
                 files.put(head_name(name, before.digest), lambda to: to.touch())
             self._note(name, now)
-            return Fetched(series, series.rows - (before.rows if before else 0), changed, differences=told)
+            added = series.rows - (before.rows if before else 0)
+            return Fetched(series, added, changed, differences=told, warnings=tuple(warnings))
 
     def _nature(self) -> Nature:
         config = self.source.config

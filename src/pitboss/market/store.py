@@ -125,10 +125,16 @@ class BarStore(Catalog):
                     self._put(frame, series)
         return [Imported(series, report) for _, series, report in joined]
 
-    def store(self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, nature: Nature) -> Series:
-        """Join clean bars to what is stored. Raises InvalidInput when real bars would meet synthetic ones."""
+    def store(
+        self, frame: pl.DataFrame, symbol: str, timeframe: Timeframe, nature: Nature,
+        warnings: list[str] | None = None,
+    ) -> Series:  # fmt: skip
+        """Join clean bars to what is stored; what is odd about that is added to `warnings`.
+
+        Raises InvalidInput when real bars would meet synthetic ones.
+        """
         with self.files.turn(self.home):
-            frame, series = self._joined(frame, symbol, timeframe, nature, [])
+            frame, series = self._joined(frame, symbol, timeframe, nature, [] if warnings is None else warnings)
             self._put(frame, series)
         return series
 

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from pitboss.core.timeframe import parse_timeframe
-from pitboss.market.actions import tidy
+from pitboss.market.actions import ACTIONS, tidy, with_columns_of_actions
 from pitboss.market.catalog import name_of, vintages_of
 from pitboss.market.frames import COLUMNS, read_parquet
 from pitboss.market.store import BarStore, digest_of
@@ -37,8 +37,10 @@ def revised(seen: pl.DataFrame, now: pl.DataFrame) -> int:
     """Answer how many bars of `seen` differ from those that stand there now."""
     if not len(now):
         return 0
-    both = seen.join(now, on="ts", suffix=" now")
-    differs = [(pl.col(name) - pl.col(f"{name} now")).abs() > TOLERANCE * pl.col(name).abs() for name in COLUMNS[1:]]
+    tells = set(ACTIONS) <= set(now.columns) or not set(ACTIONS) <= set(seen.columns)  # else `now` knows of no actions
+    names = (*COLUMNS[1:], *(ACTIONS if tells else ()))
+    both = with_columns_of_actions(seen).join(with_columns_of_actions(now), on="ts", suffix=" now")
+    differs = [(pl.col(name) - pl.col(f"{name} now")).abs() > TOLERANCE * pl.col(name).abs() for name in names]
     return len(both.filter(pl.any_horizontal(*differs)))
 
 

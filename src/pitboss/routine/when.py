@@ -26,7 +26,9 @@ from pitboss.core.errors import InvalidInput
 DAY = 86_400.0
 HORIZON = 366 * DAY  # within which a schedule must be due once
 AFTER_DATA = "after each data update"
-_SESSION = re.compile(r"(?:(at)|(\S+) (before|after)) the (open|close) of ([A-Z][A-Z0-9_/]*)")
+_SESSION = re.compile(r"(?:(at)|(\S+|\S+ [a-z]+) (before|after)) the (open|close) of ([A-Z][A-Z0-9_/]*)")
+_LENGTH = re.compile(r"(\S+) ([smh])(?:econds?|inutes?|ours?)")  # 30 minutes is 30m
+_CRON_FIELDS = 5
 _REMEDY = "write '0 18 * * 1-5', '30m before the close of XNYS' or 'after each data update'"
 
 
@@ -110,14 +112,20 @@ def read_when(text: str, zone: str = "UTC") -> When:
     session = _SESSION.fullmatch(text)
     if session is not None:
         at, length, side, event, exchange = session.groups()
-        seconds = 0.0 if at else seconds_of(length, "when")
+        seconds = 0.0 if at else seconds_of(_LENGTH.sub(r"\1\2", length), "when")
         if seconds > DAY:
             raise InvalidInput(f"{length} is longer than a day", "write a time within the day", "when")
         return _due(OfSession(exchange, event, -seconds if side == "before" else seconds), text)
+    fields = text.count(" ") + 1
+    if fields == _CRON_FIELDS + 1 and text[0] in "*0123456789":
+        what = f"'{text[:60]}' has six fields: a schedule is due by the minute, not by the second"
+        raise InvalidInput(what, "write five: minute, hour, day, month and day of the week", "when")
     try:
+        if fields != _CRON_FIELDS:
+            raise CronSimError(f"it has {fields} fields")
         CronSim(text, datetime(2024, 1, 1, tzinfo=UTC))
     except CronSimError as error:
-        what = f"'{text[:60]}' says no time: {error}" if text.count(" ") == 4 else f"'{text[:60]}' says no time"
+        what = f"'{text[:60]}' says no time: {error}" if fields == _CRON_FIELDS else f"'{text[:60]}' says no time"
         raise InvalidInput(what, _REMEDY, "when") from None
     return _due(Cron(text, zone or "UTC"), text)
 

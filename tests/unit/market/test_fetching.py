@@ -7,11 +7,13 @@ import threading
 import time
 from dataclasses import replace
 
+import polars as pl
 import pytest
 
 from pitboss.core.errors import InvalidInput
 from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import parse_timeframe
+from pitboss.market.actions import combined, split_adjusted, with_actions
 from pitboss.market.fetching import Feed as Fed
 from pitboss.market.fetching import Provider, Witness
 from pitboss.market.sources import SourceFailed, source_of
@@ -89,6 +91,43 @@ def test_whoever_is_asked_to_wait_waits(fed, feed, monkeypatch):
     feed.faults = [429]
     fed.update("AAPL", DAILY, START)
     assert max(later - earlier for earlier, later in itertools.pairwise(feed.asked)) >= 1.0
+
+
+def test_a_source_that_asks_to_wait_for_a_day_is_asked_no_more_and_fails_at_once(tmp_path):
+    with Feed({"AAPL": CLOSES, "MSFT": CLOSES}, FIRST, retry_after="86400") as feed:
+        fed = made("csv", feed, tmp_path)
+        feed.faults = [429]
+        for symbol in ("AAPL", "MSFT"):
+            with pytest.raises(SourceFailed, match=r"mine asks to wait until \d{4}-\d\d-\d\d \d\d:\d\d UTC"):
+                fed.update(symbol, DAILY, START)
+        assert len(feed.asked) == 1
+
+
+def test_a_source_that_has_forgotten_what_is_stored_is_told(feed, tmp_path):
+    fed = made("tiingo", feed, tmp_path)
+    feed.closes["AAPL"] = CLOSES[:10]
+    fed.update("AAPL", DAILY, START)
+    feed.first += 15 * DAY
+    feed.closes["AAPL"] = CLOSES[15:]
+    with pytest.raises(SourceFailed, match=r"the stored bars of AAPL end on .*, those of mine begin on"):
+        fed.update("AAPL", DAILY, START)
+    assert fed.update("AAPL", DAILY, START, whole=True).added == 15
+
+
+def test_an_action_told_again_within_its_day_happened_once(tmp_path):
+    """As sources of bars within a day do that are asked for the rest of it."""
+    hour = 3_600_000_000
+    day = [with_actions(bars_at(range(first, 17)), {0: 10.0}, {0: 1.0}) for first in (14, 16)]
+    found = combined(day[1], day[0])
+    assert found["split"].to_list() == [10.0, 1.0, 1.0]
+    assert found["dividend"].to_list() == [1.0, 0.0, 0.0]
+    assert split_adjusted(found)["close"].to_list() == [10.0] * 3
+    assert found["ts"].cast(int).to_list() == [at * hour for at in (14, 15, 16)]
+
+
+def bars_at(hours):
+    moments = pl.Series([at * 3_600_000_000 for at in hours]).cast(pl.Datetime("us", "UTC"))
+    return pl.DataFrame({"ts": moments, **dict.fromkeys(("open", "high", "low", "close"), 10.0), "volume": 1.0})
 
 
 def test_no_more_requests_than_allowed_over_all_that_ask(feed, tmp_path):
@@ -213,6 +252,24 @@ def test_where_two_sources_must_agree_nothing_is_stored_that_differs(doubted):
     with pytest.raises(SourceFailed, match=r"4 prices of AAPL differ from those of mine, first the close of"):
         replace(fed, witness=Witness(other, 0.005, must_agree=True)).update("AAPL", DAILY, START)
     assert fed.store.all() == []
+
+
+def test_where_two_sources_must_agree_a_bar_that_only_one_has_is_refused(doubted):
+    fed, other = doubted
+    with pytest.raises(SourceFailed, match="against none"):
+        replace(fed, witness=Witness(Silent(other), 0.5, must_agree=True)).update("AAPL", DAILY, START)
+    told = replace(fed, witness=Witness(Silent(other), 0.5)).update("AAPL", DAILY, START)
+    assert {each.other for each in told.differences} == {None}
+
+
+class Silent:
+    """A source that has nothing."""
+
+    def __init__(self, provider):
+        self.source = provider.source
+
+    def bars(self, _wanted):
+        return pl.DataFrame()
 
 
 @pytest.mark.parametrize(("config", "message"), [

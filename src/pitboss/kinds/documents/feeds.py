@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pitboss.market.store import BarStore
 
 STEP_SECONDS = 0.1
+LONG_SECONDS = 5.0  # a wait that people are told of
 
 
 def chosen(name: str | None, sources: Sources, field: str = "source") -> Source:
@@ -55,12 +56,14 @@ def provider_of(context: RunContext, role: str = "source") -> Provider:
     described = context.snapshot[role]
     source = source_of(described["name"], {described["name"]: described["config"]})
     folder = context.world.data_dir / "sources"
-    web = Web(source.name, folder, source.per_minute, wait=lambda seconds: wait(seconds, context))
+    web = Web(source.name, folder, source.per_minute, wait=lambda seconds: wait(seconds, context, source.name))
     return Provider(source, web, context.secrets.get(source.secret, ""))
 
 
-def wait(seconds: float, context: RunContext) -> None:
-    """Sleep, and raise RunCancelled as soon as somebody asks the run to end."""
+def wait(seconds: float, context: RunContext, source: str) -> None:
+    """Sleep, and raise RunCancelled as soon as somebody asks the run to end. A long wait is told."""
+    if seconds > LONG_SECONDS:
+        context.log(f"{source} is asked again in {seconds:.0f} s: it wants no more requests before")
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         context.check_cancel()

@@ -40,6 +40,8 @@ def run(params: FetchParams, context: RunContext) -> dict[str, Any]:
         try:
             found = feed.update(symbol, timeframe, start or 0, whole=params.whole)
             item = {"symbol": symbol, **found.as_dict(), "reason": ""}
+            for warning in found.warnings:
+                context.log(f"{symbol}: {warning}", "warning")
             differing += [{"symbol": symbol, **each.as_dict()} for each in found.differences[:MOST_DIFFERENCES]]
         except RunCancelled:
             break

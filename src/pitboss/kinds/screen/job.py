@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -83,7 +83,7 @@ def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
         raise RunCancelled("the screen was cancelled")
     ranking = screening.ranked(snapshot["tried"])
     if is_whole:
-        context.report(len(tickers), passed_count=screening.passed)
+        context.report(len(tickers), passed_count=sum(item["passed"] for item in ranking.items))
         context.end_stage()
         context.begin_results()
     return results(ranking, len(tickers), context)
@@ -119,9 +119,11 @@ def _fetched(
 
 @dataclass(frozen=True)
 class _Ranking:
-    """All items, those that passed first, the best of them before; all rows; and what became of them."""
+    """All items, those that passed first, the best of them before; the last date that is judged; all rows; and what
+    became of them."""
 
     items: list[Item]
+    date: str | None
     rows: pl.DataFrame | None
     worth: pl.DataFrame | None
 
@@ -151,11 +153,13 @@ class _Screening:
 
     def ranked(self, tried: int) -> _Ranking:
         """Answer what there is by now in its order; `tried` is how many variants of the screen were."""
+        date = last_date(item["date"] for item in self.items.values() if item["date"] is not None)
         items = sorted(
-            self.items.values(), key=lambda item: (not item["passed"], -(item["score"] or 0.0), item["ticker"])
+            (_as_of(date, item) for item in self.items.values()),
+            key=lambda item: (not item["passed"], -(item["score"] or 0.0), item["ticker"]),
         )
         return _Ranking(
-            items,
+            items, date,
             ranked(self.rows) if self.rows else None,
             worth_of(pl.concat(self.returns), self.request.horizons, tried) if self.returns else None,
         )
@@ -246,6 +250,21 @@ class _Screening:
                 context.item(ticker, item)
 
 
+def last_date(dates: Iterable[str]) -> str | None:
+    """Answer the last date that a screen judges: the latest that one ticker in five has, for some trade on other days
+    than the rest. Who has ended before passes on no date that counts."""
+    counts = Counter(dates)
+    return max((date for date, count in counts.items() if 5 * count >= counts.total()), default=max(counts, default=None))
+
+
+def _as_of(date: str | None, item: Item) -> Item:
+    """Answer an item as it counts on the last date: one that ended before does not pass there."""
+    if item["date"] is None or item["date"] == date:
+        return item
+    reason = f"there is no bar on {date}: its last is of {item['date']}"
+    return {**item, "passed": False, "class": INSUFFICIENT, "reasons": [reason, *item["reasons"]]}
+
+
 def _packed(frame: pl.DataFrame | None) -> bytes:
     packed = io.BytesIO()
     if frame is not None:
@@ -270,17 +289,17 @@ def results(ranking: _Ranking, total: int, context: RunContext) -> dict[str, Any
     snapshot, artifacts = context.snapshot, []
     if rows is not None:
         artifacts.append(save_frame(context, "rows", rows))
-        text = text_lines(rows.filter(pl.col("date") == rows["date"].max()), snapshot["screen"]["name"])
+        text = text_lines(rows.filter(pl.col("date").dt.strftime("%Y-%m-%d") == date), snapshot["screen"]["name"])
         context.save_artifact("passed.txt", lambda path: path.write_text(text), "text/plain")
     if worth is not None:
         artifacts.append(save_frame(context, "worth", worth))
     known = [item for item in items if item["date"] is not None]
-    date = max((item["date"] for item in known), default=None)
+    date = ranking.date
     passed = [item for item in items if item["passed"]]
     described = {
         "strategy_code": snapshot["screen"]["name"], "date": date, "total_tickers": total,
         "processed_tickers": len(items), "passed_count": len(passed),
-        "parameters": json.dumps(dict(context.params.get("parameters") or {}), sort_keys=True),
+        "parameters": json.dumps(ScreenParams.model_validate(dict(context.params)).values, sort_keys=True),
     }  # fmt: skip
     write = partial(write_sqlite, run_id=context.run_id, run=described, items=items)
     context.save_artifact("results.sqlite", write, "application/vnd.sqlite3")

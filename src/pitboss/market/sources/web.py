@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -22,7 +23,8 @@ T = TypeVar("T")
 R = TypeVar("R", bound="Answer")
 ATTEMPTS = 6
 FIRST_WAIT, MOST_WAIT = 0.5, 60.0  # seconds
-MOST_RETRY_AFTER = 3600.0
+MOST_RETRY_AFTER = 7 * 86_400.0
+PATIENCE = 900.0  # a symbol does not wait for longer
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -131,6 +133,7 @@ class Web:
     def take_turn(self) -> None:
         """Wait until this process may ask: a file that all processes of this host hold in turn tells when."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._check_patience(self._held_until())
         with (self.folder / f"{self.name}.next").open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             due, now = _read(file), time.time()
@@ -139,7 +142,14 @@ class Web:
         if mine > now:
             self.wait(mine - now)
         while (held := self._held_until()) > time.time():  # somebody was asked to wait meanwhile
+            self._check_patience(held)
             self.wait(held - time.time())
+
+    def _check_patience(self, until: float) -> None:
+        """Raise SourceFailed for a wait that is too long for a run: whoever asks then finds the source again."""
+        if until - time.time() > PATIENCE:
+            moment = datetime.fromtimestamp(until, UTC)
+            raise SourceFailed(f"{self.name} asks to wait until {moment:%Y-%m-%d %H:%M} UTC", "try again then")
 
     def _hold(self, seconds: float) -> None:
         """Have every process of this host wait."""
