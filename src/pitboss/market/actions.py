@@ -6,6 +6,7 @@ A frame has the two columns only where its source tells of actions; a stored ser
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -13,9 +14,11 @@ import numpy.typing as npt
 import polars as pl
 
 from pitboss.core.errors import InvalidInput
+from pitboss.kernel.bars import BarArrays
 from pitboss.market.frames import PRICES, conform
 
 F64 = npt.NDArray[np.float64]
+Splits = tuple[tuple[int, float], ...]  # when each took effect, microseconds, and how many shares one became
 ACTIONS = {"split": 1.0, "dividend": 0.0}  # and what stands where nothing happened
 
 
@@ -84,6 +87,32 @@ def split_adjusted(frame: pl.DataFrame) -> pl.DataFrame:
     if not _tells(frame) or (frame["split"] == 1.0).all():
         return frame
     return _scaled(frame, 1 / later_splits(frame))
+
+
+def splits_of(frame: pl.DataFrame) -> Splits:
+    """Answer the splits of a frame of bars."""
+    if not _tells(frame):
+        return ()
+    found = frame.filter(pl.col("split") != 1.0).select(pl.col("ts").cast(pl.Int64), "split")
+    return tuple((int(ts), float(ratio)) for ts, ratio in found.iter_rows())
+
+
+def as_known(bars: BarArrays, splits: Splits, first: int, last: int) -> list[BarArrays]:
+    """Answer bars that are adjusted for some splits as they were known at each of those from `first` up to but not
+    including `last`: counted in the shares of that time. Those at the end of one of the answers are what comes after
+    the end of the one before; all begin with the first bar.
+
+    Whoever compares a price with a number looks into the future where it is counted in later shares.
+    """
+    at = {int(np.searchsorted(bars.ts, ts, "right")) - 1: ratio for ts, ratio in splits}  # the bar that begins with it
+    ends = sorted({place for place in at if first < place < last} | {last})
+    found = []
+    for end in ends:
+        later = math.prod(ratio for place, ratio in at.items() if place >= end)
+        seen = bars.head(end)
+        prices = {name: getattr(seen, name) * later for name in PRICES} if later != 1.0 else {}
+        found.append(seen._replace(**prices, volume=seen.volume / later) if prices else seen)
+    return found
 
 
 def as_traded(frame: pl.DataFrame, digits: int) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from pitboss.core.errors import InvalidInput, StorageUnavailable
 from pitboss.core.parquet import metadata_of
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kernel.bars import BarArrays
-from pitboss.market.actions import combined, split_adjusted, tidy
+from pitboss.market.actions import Splits, combined, split_adjusted, splits_of, tidy
 from pitboss.market.catalog import Catalog, Series, all_series, check_symbol, name_of
 from pitboss.market.frames import read_arrays, read_parquet, to_arrays
 from pitboss.market.inputs import source_of
@@ -48,6 +48,14 @@ class Nature:
     is_synthetic: bool = False
 
 
+class Seen(NamedTuple):
+    """Bars as they were read: adjusted for the `splits`, see `actions.as_known`; with the digest of their series."""
+
+    bars: BarArrays
+    splits: Splits
+    digest: str
+
+
 class BarStore(Catalog):
     """The catalog with its bars. Readers never see a half-written series."""
 
@@ -65,6 +73,16 @@ class BarStore(Catalog):
         if arrays is None:
             return self.made(read_parquet(path), series, timeframe)
         return self._joined_to(arrays, series, timeframe)
+
+    def seen(self, symbol: str, timeframe: Timeframe) -> Seen:
+        """Answer the bars of `symbol`, as `load` does, with the splits that they are adjusted for."""
+        series = self.find(symbol, timeframe)
+        path = self.fetch(series)
+        arrays = read_arrays(path) if series.rows <= FEW_ROWS else None
+        if arrays is not None:
+            return Seen(self._joined_to(arrays, series, timeframe), (), series.digest)
+        frame = read_parquet(path)
+        return Seen(self.made(frame, series, timeframe), splits_of(frame), series.digest)
 
     def made(self, frame: pl.DataFrame, series: Series, timeframe: Timeframe) -> BarArrays:
         """Answer the frame of a series, adjusted for its splits, as bars of `timeframe`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,26 @@ def sessions_of_choice(ts: I64, rebalance: str) -> I64:
     return ts[np.flatnonzero(np.diff(periods, prepend=periods[0] - 1))] if len(ts) else ts
 
 
-def chosen(judged: Mapping[str, Judged], top: int, rebalance: str) -> tuple[I64, list[list[str]]]:
+class Verdicts(NamedTuple):
+    """What a screen says of a symbol at each of its bars, as far as that chooses it."""
+
+    ts: I64
+    passed: npt.NDArray[np.bool_]
+    score: npt.NDArray[np.float64]
+
+
+def joined(judged: Sequence[Judged]) -> Verdicts:
+    """Answer what is said of a symbol that is judged in pieces, all of which begin with its first bar: of each piece
+    what comes after the one before."""
+    starts = [0, *(len(each.ts) for each in judged)]
+    pieces = list(zip(judged, starts, strict=False))
+    return Verdicts(
+        judged[-1].ts, np.concatenate([each.passed[start:] for each, start in pieces]),
+        np.concatenate([each.score[start:] for each, start in pieces]),
+    )  # fmt: skip
+
+
+def chosen(judged: Mapping[str, Verdicts], top: int, rebalance: str) -> tuple[I64, list[list[str]]]:
     """Answer the bars at whose close a universe is chosen, and who is in it from then on: of the symbols that pass
     there the `top` with the best scores, by name where they are equal."""
     if not judged:

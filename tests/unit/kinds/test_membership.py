@@ -5,18 +5,25 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import numpy as np
 import polars as pl
 import pytest
 
 from pitboss.core.errors import InvalidInput
 from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
+from pitboss.kernel.bars import BarArrays
 from pitboss.kinds.backtest import KIND
 from pitboss.kinds.backtest.job import run
 from pitboss.kinds.documents.screens import screens_of
+from pitboss.market.actions import as_known
 from pitboss.market.frames import to_frame
 from pitboss.market.store import BarStore, Nature
 from pitboss.runs.context import memory_context
+from pitboss.screening.evaluate import judge
+from pitboss.screening.program import compile_screen
+from pitboss.screening.reader import read_screen
+from pitboss.screening.selection import joined
 from support.bars import START, random_bars
 
 STRATEGY = """\
@@ -113,6 +120,20 @@ def test_the_future_changes_no_trade_of_the_past(folder):
     ended = part.filter(pl.col("exit_reason") != "end_of_data")
     assert ended.equals(whole.head(len(ended)))
     assert len(ended) > 5
+
+
+def test_a_split_later_changes_no_choice_of_a_universe_before_it():
+    days, split = 40, 30
+    screen = compile_screen(read_screen("name: a\nfilters: [{name: p, keep: close >= 10}]\n"))
+    ts = np.arange(days) * DAY_MICROS
+    close = np.where(np.arange(days) < split, 20.0, 2.0)
+    raw = BarArrays(ts, close, close, close, close, np.full(days, 100.0))
+    whole = raw._replace(**{name: np.full(days, 2.0) for name in ("open", "high", "low", "close")})
+    splits = ((int(ts[split]), 10.0),)
+    pieces = [judge(screen, {"A": seen}, "A") for seen in as_known(whole, splits, 0, days)]
+    verdicts = joined(pieces)
+    assert verdicts.passed.tolist() == [True] * split + [False] * (days - split)
+    assert len(verdicts.ts) == days
 
 
 @pytest.mark.parametrize(("universe", "message"), [

@@ -21,6 +21,7 @@ from pitboss.kinds.documents.screens import screens_of
 from pitboss.kinds.screen import KIND
 from pitboss.kinds.screen.job import run
 from pitboss.kinds.screen.prepare import last_session
+from pitboss.market.actions import with_actions
 from pitboss.market.catalog import Series
 from pitboss.market.frames import to_frame
 from pitboss.market.store import BarStore, Nature
@@ -111,6 +112,47 @@ def test_a_range_gives_a_row_for_each_ticker_and_session_that_a_screen_of_that_d
         }
         assert same[ticker]["gap"] == pytest.approx(item["metrics"]["gap"])
     assert of_date["date"] == "2020-02-11"
+
+
+PRICED = """name: priced
+filters: [{name: price, keep: close >= 10, reason: a penny stock}]
+criteria: [{name: any, when: volume > 0, points: 1}]
+metrics: {price: close}
+"""
+
+
+@pytest.mark.parametrize("until", [None, "2020-02-10"])
+def test_a_split_changes_no_row_before_it(tmp_path, until):
+    """Ten shares become one hundred on the 50th day: before it the price was 20, and in today's shares it is 2."""
+    days = 60
+    ts = pl.Series([START + at * DAY_MICROS for at in range(days)]).cast(pl.Datetime("us", "UTC"))
+    closes = [20.0 + at / 100 if at < 49 else 2.0 + at / 100 for at in range(days)]
+    frame = pl.DataFrame({"ts": ts, **dict.fromkeys(("open", "high", "low", "close"), closes), "volume": 100.0})
+    frame = with_actions(frame, {START + 49 * DAY_MICROS: 10.0}, {})
+    if until is not None:
+        frame = frame.filter(pl.col("ts") < datetime.fromisoformat(until).replace(tzinfo=UTC))
+    BarStore(LocalFiles(tmp_path)).store(frame, "SPLIT", parse_timeframe("1d"), Nature("made", prices="raw"))
+    params = {"screen": PRICED, "start": "2020-01-10", "horizons": [1]}
+    screened(tmp_path, **params)
+    rows = pl.read_parquet(tmp_path / "artifacts" / "run-in-memory" / "rows.parquet").sort("date")
+    assert rows["price"].to_list() == pytest.approx(closes[9 : len(frame)])
+    assert rows["passed"].to_list() == [close >= 10 for close in closes[9 : len(frame)]]
+    of_date, _ = screened(tmp_path, screen=PRICED, date="2020-01-20")
+    assert of_date["best"][0]["metrics"]["price"] == pytest.approx(closes[19])
+    after = pl.read_parquet(tmp_path / "artifacts" / "run-in-memory" / "worth.parquet") if until is None else None
+    assert after is None or after.filter(pl.col("group") == "universe")["mean"].abs().max() < 0.1, "no crash of 90 %"
+
+
+def test_who_has_ended_before_does_not_pass_on_the_last_date(folder):
+    result, _ = screened(folder, start="2020-02-01", screen=SCREEN.replace("pass_mark: 50", "pass_mark: 0"))
+    assert "ENDED" not in result["passed_tickers"].split()
+    text = (folder / "artifacts" / "run-in-memory" / "passed.txt").read_text()
+    assert f"{result['passed']} of " in text
+    with closing(sqlite3.connect(folder / "artifacts" / "run-in-memory" / "results.sqlite")) as database:
+        ((counted,),) = database.execute("SELECT count(*) FROM strategy_result WHERE passed")
+        (reasons,) = database.execute("SELECT reasons FROM strategy_result WHERE ticker = 'ENDED'").fetchone()
+    assert counted == result["passed"]
+    assert json.loads(reasons)[0] == f"there is no bar on {LAST}: its last is of 2020-02-09"
 
 
 def test_one_tickers_failure_is_its_row(folder, tmp_path):

@@ -15,6 +15,7 @@ from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 from pitboss.kinds.documents.prepare import Request
+from pitboss.market.actions import splits_of
 from pitboss.market.frames import between, read_parquet
 from pitboss.market.store import BarStore, session_of
 from pitboss.market.vintages import as_seen, remark_on
@@ -42,9 +43,9 @@ def load_universe(
     """
     store = store.at(snapshot.get("places", ()))
     promised = {described["symbol"]: described for described in snapshot["data"]}
-    bars, whole = {}, {}
+    bars, whole, splits = {}, {}, {}
     for symbol in request.all_symbols:
-        whole[symbol] = store.load(symbol, request.timeframe)
+        whole[symbol], splits[symbol], _ = store.seen(symbol, request.timeframe)
         # asked after they were read: whatever is imported meanwhile shows here
         series = store.find(symbol, request.timeframe)
         if series.digest != promised[symbol]["digest"]:
@@ -53,7 +54,7 @@ def load_universe(
                 what = f"the bars of {symbol} have changed since the run was submitted"
                 raise InvalidInput(what, "rerun it on the newest", "symbols")
             remark(remark_on(symbol, seen, read_parquet(store.fetch(series))))
-            whole[symbol] = store.made(seen, series, request.timeframe)
+            whole[symbol], splits[symbol] = store.made(seen, series, request.timeframe), splits_of(seen)
         bars[symbol] = between(whole[symbol], request.start, request.end)
     for symbol in request.symbols:
         if not len(bars[symbol].ts):
@@ -63,7 +64,7 @@ def load_universe(
             raise InvalidInput(what, "choose a range without them", "start")
     times, members = _times(request, store), None
     if request.universe is not None:
-        members = request.universe.spans(whole, request.symbols, request.timeframe, times)
+        members = request.universe.spans(whole, splits, request.symbols, request.timeframe, times)
     return Universe(request.symbols, bars, request.timeframe, times, members)
 
 

@@ -16,6 +16,7 @@ from pitboss.screening.reader import read_screen
 if TYPE_CHECKING:
     from pitboss.backtesting.membership import Members
     from pitboss.kernel.bars import BarArrays
+    from pitboss.market.actions import Splits
     from pitboss.strategy.times import Times
 
 REBALANCES = ("daily", "weekly", "monthly")
@@ -38,23 +39,33 @@ class Choice:
         return self.screen.document.symbols if self.screen else frozenset()
 
     def spans(
-        self, bars: Mapping[str, BarArrays], symbols: tuple[str, ...], timeframe: Timeframe, times: Times
-    ) -> Members:
+        self, bars: Mapping[str, BarArrays], splits: Mapping[str, Splits], symbols: tuple[str, ...],
+        timeframe: Timeframe, times: Times,
+    ) -> Members:  # fmt: skip
         """Answer when each of `symbols` is a member, by the openings of its bars. `bars` are whole: a screen needs what
-        comes before the first that is traded."""
+        comes before the first that is traded; they are judged in the shares of their own time, before each of the
+        `splits` that they are adjusted for."""
         if self.screen is None:
             return {symbol: spans for symbol, spans in self.members.items() if symbol in symbols}
         import numpy as np
 
         from pitboss.calendars.sessions import bar_ends
+        from pitboss.market.actions import as_known
         from pitboss.screening.evaluate import judge
-        from pitboss.screening.selection import chosen, spans_of
+        from pitboss.screening.selection import chosen, joined, spans_of
 
         own = self.screen.document.timeframe
         known = dict(bars)
         if own != timeframe:
             known = {symbol: times.joined(symbol, each, timeframe, own) for symbol, each in bars.items()}
-        judged = {symbol: judge(self.screen, known, symbol) for symbol in symbols if len(known[symbol].ts)}
+        judged = {
+            symbol: joined([
+                judge(self.screen, {**known, symbol: seen}, symbol)
+                for seen in as_known(known[symbol], splits.get(symbol, ()), 0, len(known[symbol].ts))
+            ])
+            for symbol in symbols
+            if len(known[symbol].ts)
+        }  # fmt: skip
         moments, members = chosen(judged, self.top, self.rebalance)
         if own != timeframe:  # known when the longer bar ends, and to the bars that open from then on
             moments = bar_ends(np.asarray(moments), own, times.followed(symbols[0]))

@@ -24,9 +24,10 @@ from pitboss.kinds.documents.bars import save_frame
 from pitboss.kinds.documents.feeds import feed_of
 from pitboss.kinds.screen.export import write_sqlite
 from pitboss.kinds.screen.params import ScreenParams
-from pitboss.kinds.screen.prepare import Request, identity_of, last_session, read_request
+from pitboss.kinds.screen.prepare import Request, data_digest, identity_of, last_session, read_request
+from pitboss.market.actions import as_known
 from pitboss.market.dates import range_of
-from pitboss.market.store import BarStore
+from pitboss.market.store import BarStore, Seen
 from pitboss.runs.context import RunContext
 from pitboss.screening.evaluate import INSUFFICIENT, Judged, judge
 from pitboss.screening.reader import read_screen
@@ -58,11 +59,13 @@ def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
         stored = store.fitting(document.timeframe)
         date = last_session(stored[each] for each in tickers if each in stored)
     request = read_request(params, snapshot["screen"]["text"], date)
-    others = {symbol: store.load(symbol, document.timeframe) for symbol in document.symbols}
+    looked_at = {symbol: store.seen(symbol, document.timeframe) for symbol in document.symbols}
+    others = {symbol: seen.bars for symbol, seen in looked_at.items()}
     if "source" not in snapshot:
         reasons = dict.fromkeys(universe["absent"].split(" "), f"there are no {document.timeframe} bars of it")
     context.end_stage()
     screening = _Screening(request, store, others, reasons, universe["spans"])
+    screening.digests |= {symbol: seen.digest for symbol, seen in looked_at.items()}
     screening.restore(context)
     context.begin_stage("analysis", len(tickers), len(screening.items))
     readers = min(context.threads, params.max_workers or READERS)
@@ -86,7 +89,7 @@ def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
         context.report(len(tickers), passed_count=sum(item["passed"] for item in ranking.items))
         context.end_stage()
         context.begin_results()
-    return results(ranking, len(tickers), context)
+    return results(ranking, len(tickers), screening.digests, context)
 
 
 def _fetched(
@@ -133,8 +136,8 @@ class _Judgement:
     """A ticker's item, of the last date that is judged; its rows; and what became of it after each of them."""
 
     item: Item
-    rows: Columns | None = None
-    returns: pl.DataFrame | None = None
+    rows: Sequence[Columns] = ()
+    returns: Sequence[pl.DataFrame] = ()
 
 
 @dataclass
@@ -149,6 +152,7 @@ class _Screening:
     items: dict[str, Item] = field(default_factory=dict)
     rows: list[Columns] = field(default_factory=list)
     returns: list[pl.DataFrame] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)  # of the series that were read
     passed: int = 0
 
     def ranked(self, tried: int) -> _Ranking:
@@ -159,14 +163,15 @@ class _Screening:
             key=lambda item: (not item["passed"], -(item["score"] or 0.0), item["ticker"]),
         )
         return _Ranking(
-            items, date,
+            items,
+            date,
             ranked(self.rows) if self.rows else None,
             worth_of(pl.concat(self.returns), self.request.horizons, tried) if self.returns else None,
         )
 
     def judge(self, tickers: list[str], readers: int, context: RunContext) -> Iterator[Item]:
         """Yield the item of each ticker in turn, until somebody asks the run to end; so many `readers` read ahead."""
-        waiting, loading = iter(tickers), deque[tuple[str, Future[BarArrays | str]]]()
+        waiting, loading = iter(tickers), deque[tuple[str, Future[Seen | str]]]()
         with ThreadPoolExecutor(readers, "screen") as pool:  # what judges is one thread's work
             while not (context.is_cancelled or context.is_suspended):
                 while len(loading) < AHEAD * readers and (ticker := next(waiting, None)) is not None:
@@ -177,28 +182,28 @@ class _Screening:
                 judgement = self._judged(ticker, future.result())
                 self.items[ticker] = judgement.item
                 self.passed += judgement.item["passed"]
-                if judgement.rows is not None:
-                    self.rows.append(judgement.rows)
-                if judgement.returns is not None:
-                    self.returns.append(judgement.returns)
+                self.rows += judgement.rows
+                self.returns += judgement.returns
                 yield judgement.item
             for _, future in loading:
                 future.cancel()
 
-    def _loaded(self, ticker: str) -> BarArrays | str:
-        """Answer the bars of a ticker, or why there are none."""
+    def _loaded(self, ticker: str) -> Seen | str:
+        """Answer the bars of a ticker with its splits, or why there are none."""
         if ticker in self.absent:
             return self.absent[ticker]
         try:
-            return self.store.load(ticker, self.request.screen.document.timeframe)
+            return self.store.seen(ticker, self.request.screen.document.timeframe)
         except (PitbossError, OSError, pl.exceptions.PolarsError) as error:
+            self.digests[ticker] = "unread"
             return f"its bars cannot be read: {error}".splitlines()[0][:LONGEST_REASON]
 
-    def _judged(self, ticker: str, bars: BarArrays | str) -> _Judgement:
-        """Judge a ticker. What goes wrong with one is said in its row."""
+    def _judged(self, ticker: str, loaded: Seen | str) -> _Judgement:
+        """Judge a ticker, each bar in the shares of its own time. What goes wrong with one is said in its row."""
         screen, request = self.request.screen, self.request
-        if isinstance(bars, str):
-            return _Judgement(_unknown(ticker, bars))
+        if isinstance(loaded, str):
+            return _Judgement(_unknown(ticker, loaded))
+        bars, splits, self.digests[ticker] = loaded
         first, last = (int(np.searchsorted(bars.ts, bound)) for bound in (request.low, request.high))
         if first == last:
             seen = f"its last is of {micros_to_iso(int(bars.ts[last - 1]))[:10]}" if last else "all are later"
@@ -212,16 +217,23 @@ class _Screening:
             ]
             if not len(rows):
                 return _Judgement(_unknown(ticker, f"it was no member {request.when}"))
-        judged = judge(screen, {**self.others, ticker: bars.head(last)}, ticker)
-        at = int(rows[-1])
-        item = {"ticker": ticker, "date": micros_to_iso(int(bars.ts[at]))[:10], **judged.row(at)}
-        return _Judgement(item, rows_of(judged, ticker, rows), self._returns(bars, judged, rows))
+        tables, returns, item, done = [], [], {}, 0
+        for then in as_known(bars, splits, first, last):
+            here = rows[(rows >= done) & (rows < len(then.ts))]
+            done = len(then.ts)
+            if not len(here):
+                continue
+            judged = judge(screen, {**self.others, ticker: then}, ticker)
+            at = int(here[-1])
+            item = {"ticker": ticker, "date": micros_to_iso(int(bars.ts[at]))[:10], **judged.row(at)}
+            tables.append(rows_of(judged, ticker, here))
+            if request.is_range:
+                returns.append(self._returns(bars, judged, here))
+        return _Judgement(item, tables, returns)
 
-    def _returns(self, bars: BarArrays, judged: Judged, rows: npt.NDArray[np.int64]) -> pl.DataFrame | None:
+    def _returns(self, bars: BarArrays, judged: Judged, rows: npt.NDArray[np.int64]) -> pl.DataFrame:
         """Answer what became of a ticker after each of its rows that is known enough to be judged."""
         request = self.request
-        if not request.is_range:
-            return None
         rows = rows[judged.is_known[rows]]
         found = forward_returns(bars, rows, request.horizons, request.cost)
         columns = {"date": judged.ts[rows], "passed": judged.passed[rows], "score": judged.score[rows]}
@@ -233,6 +245,7 @@ class _Screening:
         return {
             "when": self.request.when.encode(), "items": json.dumps(list(self.items.values())).encode(),
             "rows": _packed(table_of(self.rows) if self.rows else None),
+            "digests": json.dumps(self.digests).encode(),
             "returns": _packed(pl.concat(self.returns) if self.returns else None),
         }  # fmt: skip
 
@@ -245,6 +258,7 @@ class _Screening:
         self.passed = sum(item["passed"] for item in self.items.values())
         self.rows = [{each.name: each.to_numpy() for each in frame} for frame in _unpacked(state["rows"])]
         self.returns = _unpacked(state["returns"])
+        self.digests |= json.loads(state["digests"])
         if not context.has_own_checkpoint:
             for ticker, item in self.items.items():
                 context.item(ticker, item)
@@ -254,7 +268,8 @@ def last_date(dates: Iterable[str]) -> str | None:
     """Answer the last date that a screen judges: the latest that one ticker in five has, for some trade on other days
     than the rest. Who has ended before passes on no date that counts."""
     counts = Counter(dates)
-    return max((date for date, count in counts.items() if 5 * count >= counts.total()), default=max(counts, default=None))
+    shared = [date for date, count in counts.items() if 5 * count >= counts.total()]
+    return max(shared or counts, default=None)
 
 
 def _as_of(date: str | None, item: Item) -> Item:
@@ -283,10 +298,10 @@ def _unknown(ticker: str, reason: str) -> Item:
     }  # fmt: skip
 
 
-def results(ranking: _Ranking, total: int, context: RunContext) -> dict[str, Any]:
-    """Write the tables and the text, and answer the result of a screen."""
+def results(ranking: _Ranking, total: int, digests: Mapping[str, str], context: RunContext) -> dict[str, Any]:
+    """Write the tables and the text, and answer the result of a screen; `digests` are of the series that it read."""
     items, rows, worth = ranking.items, ranking.rows, ranking.worth
-    snapshot, artifacts = context.snapshot, []
+    snapshot, artifacts, date = context.snapshot, [], ranking.date
     if rows is not None:
         artifacts.append(save_frame(context, "rows", rows))
         text = text_lines(rows.filter(pl.col("date").dt.strftime("%Y-%m-%d") == date), snapshot["screen"]["name"])
@@ -294,7 +309,9 @@ def results(ranking: _Ranking, total: int, context: RunContext) -> dict[str, Any
     if worth is not None:
         artifacts.append(save_frame(context, "worth", worth))
     known = [item for item in items if item["date"] is not None]
-    date = ranking.date
+    digest = data_digest(digests)
+    is_whole = len(items) == total and "source" not in snapshot and "unread" not in digests.values()
+    has_other_bars = is_whole and digest != snapshot["data_digest"]
     passed = [item for item in items if item["passed"]]
     described = {
         "strategy_code": snapshot["screen"]["name"], "date": date, "total_tickers": total,
@@ -317,6 +334,7 @@ def results(ranking: _Ranking, total: int, context: RunContext) -> dict[str, Any
         "best": passed[:BEST],
         "failed": [item for item in items if item["date"] is None][:BEST],
         "artifacts": artifacts,
+        "has_other_bars": has_other_bars,
         "source": {"screen": {name: snapshot["screen"][name] for name in ("name", "digest")},
-                   "data_digest": snapshot["data_digest"], "is_synthetic": snapshot["is_synthetic"]},
+                   "data_digest": digest, "is_synthetic": snapshot["is_synthetic"]},
     }  # fmt: skip

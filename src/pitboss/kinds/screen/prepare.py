@@ -76,7 +76,7 @@ def prepare(params: ScreenParams, sources: Sources) -> Prepared:
         "home": sources.bars.home,
         **(fixed(source) if source else {}),
         "timeframe": str(document.timeframe),
-        "data_digest": _digest(*(f"{name} {series.digest}" for name, series in sorted(universe.series.items()))),
+        "data_digest": data_digest({name: series.digest for name, series in universe.series.items()}),
         "places": list(sources.bars.places),
         "is_synthetic": any(series.is_synthetic for series in universe.series.values()),
         "versions": dict(versions()),
@@ -84,6 +84,11 @@ def prepare(params: ScreenParams, sources: Sources) -> Prepared:
     rows = sum(universe.series[ticker].rows for ticker in universe.tickers if ticker in universe.series)
     work = {"bars": float(rows)}
     return Prepared(subject, snapshot | {"work": work}, identity_of(snapshot), work, universe.cautions)
+
+
+def data_digest(digests: Mapping[str, str]) -> str:
+    """Answer one digest of those of several series."""
+    return _digest(*(f"{name} {digest}" for name, digest in sorted(digests.items())))
 
 
 def tried(params: ScreenParams, text: str, earlier: Iterable[Run]) -> int:

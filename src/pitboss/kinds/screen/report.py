@@ -101,7 +101,14 @@ def _source_notes(run: Run) -> list[Note]:
 
 
 def _doubts(result: Mapping[str, Any]) -> list[Note]:
-    return [*_verdict(result), *_unknown(result)]
+    return [*_verdict(result), *_unknown(result), *_changed(result)]
+
+
+def _changed(result: Mapping[str, Any]) -> list[Note]:
+    if not result.get("has_other_bars"):
+        return []
+    what = "some bars were changed between its submit and its start: it judged them as they were then"
+    return [Note(message=what, is_warning=True)]
 
 
 def _verdict(result: Mapping[str, Any]) -> list[Note]:
