@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pitboss.cli.exporting import write_frame
+from pitboss.cli.feeding import fetch, update
 from pitboss.cli.flags import grouped
 from pitboss.cli.options import URL, AsJson, DataDir, print_json, settings_of
 from pitboss.cli.render import short_time, table
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from pitboss.cli.remote import RemoteBars
     from pitboss.market.store import BarStore, Imported
 
-app = typer.Typer(help="Import, list and export bars.", no_args_is_help=True)
+app = typer.Typer(help="Import, fetch, list and export bars.", no_args_is_help=True)
+app.command("fetch")(fetch)
+app.command("update")(update)
 Symbol = Annotated[str, typer.Option("--symbol", "-s", help="The symbol, such as EURUSD.")]
 TimeframeFlag = Annotated[str, typer.Option("--timeframe", "-t", help="The length of a bar: 5m, 1h, 1d.")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -63,17 +64,21 @@ def criteria(
 
 
 def screened(store: BarStore, text: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Answer what a screen says of the symbols that there are at their last bars: the best of them, and of how many it
-    was told in the time that such a look may take. Raises InvalidInput with every mistake."""
+    """Answer what a screen says at the last bar of the symbols that trade still: of the best of them, and of how many
+    it was told in the time that such a look may take. Raises InvalidInput with every mistake."""
     screen = compile_screen(read_screen(text), parameters)
     length, others, ends = screen.document.timeframe, _others(store, screen), time.monotonic() + SECONDS
-    symbols = [symbol for symbol in store.fitting(length) if symbol not in screen.document.symbols]
+    known = {symbol: each for symbol, each in store.fitting(length).items() if symbol not in screen.document.symbols}
+    lasts = Counter(series.last for series in known.values())
+    # the last bar that one in five has: who has ended before, or trades on other days, does not decide
+    last = max((at for at, count in lasts.items() if 5 * count >= len(known)), default=max(lasts, default=0))
+    symbols = [symbol for symbol, series in known.items() if series.last >= last]
     rows: list[dict[str, Any]] = []
     for symbol in symbols:
         if time.monotonic() > ends:
             break
         try:
-            bars = store.load(symbol, length)
+            bars = _before(store.load(symbol, length), last + 1)
         except PitbossError as error:
             rows.append({"ticker": symbol, "score": None, "passed": False, "class": "", "reasons": [str(error)]})
             continue

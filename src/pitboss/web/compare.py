@@ -69,6 +69,7 @@ def _turnover(visit: Visit, ask: Callable[..., Any], first: Run, other: Run) -> 
     """Answer who came and who went between two screens, None where they are none or have no rows."""
     if {first.kind, other.kind} != {"screen"}:
         return None
+    first, other = sorted((first, other), key=lambda run: ((run.result or {}).get("date") or "", run.created_at))
     try:
         paths = [path_of(visit, run, "rows.parquet") for run in (first, other)]
     except NotFound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
@@ -85,7 +86,10 @@ def complete(_visit: Desk) -> Response:
 
 @router.get("/screens/{name}")
 def screen(visit: Desk, name: str, version: Version = None, against: Version = None) -> Response:
-    """Show a screen in the editor, or what two versions differ in."""
+    """Show a screen in the editor, or what two versions differ in; one that came with pitboss to start from."""
+    own = [stored.name for stored in visit.platform.screens.all(visit.me.name)]
+    if name not in own and name in visit.platform.sources(visit.me).screens:
+        return new(visit, name)
     return SCREENS.show(visit, name, version, against)
 
 
@@ -119,7 +123,7 @@ async def keep(visit: Desk) -> Response:
 @router.get("/runs/{run_id}/symbols/{symbol:path}/criteria")
 def criteria(visit: Desk, ask: Ask, run_id: str, symbol: str, low: Bound = None) -> Response:
     """Answer what the screen of a run said of a symbol at each bar up to the last that it judged."""
-    run = _screened(visit, run_id)
+    run = _screened(visit, run_id, symbol)
     date = (run.result or {}).get("date") or run.snapshot["date"] or None
     _, until = range_of(None, date)
     params = ScreenParams.model_validate(run.params)
@@ -131,14 +135,16 @@ def criteria(visit: Desk, ask: Ask, run_id: str, symbol: str, low: Bound = None)
 @router.get("/runs/{run_id}/symbols/{symbol:path}")
 def symbol_of(visit: Desk, run_id: str, symbol: str) -> Response:
     """Show a symbol with the criteria of the screen that judged it."""
-    run = _screened(visit, run_id)
+    run = _screened(visit, run_id, symbol)
     described: dict[str, Any] = {"type": "candles", "unit": "price", "beside": [], "table": None, "title": symbol,
-                 "source": f"{visit.root}/runs/{run.id}/symbols/{symbol}/criteria"}  # fmt: skip
+                 "source": f"{visit.root}/runs/{run.id}/symbols/{quote(symbol)}/criteria"}  # fmt: skip
     return visit.render("symbol.html", run=run, symbol=symbol, chart=json.dumps(described))
 
 
-def _screened(visit: Visit, run_id: str) -> Run:
+def _screened(visit: Visit, run_id: str, symbol: str) -> Run:
     run = visit.platform.service.get(visit.me, run_id)
     if run.kind != "screen":
         raise NotFound("only the symbols of screens are shown with criteria", "see the run's own charts")
+    if symbol not in run.snapshot["universe"]["tickers"].split(" "):
+        raise NotFound(f"'{symbol[:40]}' was not screened by this run", "choose one of its tickers")
     return run

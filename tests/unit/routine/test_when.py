@@ -64,6 +64,7 @@ def test_the_same_times_come_out_wherever_one_begins(days, zone, expression):
 @pytest.mark.parametrize(("text", "expected"), [
     ("at the close of XNYS", ["2025-11-26T21:00", "2025-11-28T18:00", "2025-12-01T21:00"]),  # Thanksgiving, a half day
     ("30m before the close of XNYS", ["2025-11-26T20:30", "2025-11-28T17:30", "2025-12-01T20:30"]),
+    ("30 minutes before the close of XNYS", ["2025-11-26T20:30", "2025-11-28T17:30", "2025-12-01T20:30"]),
     ("15m after the open of XNYS", ["2025-11-26T14:45", "2025-11-28T14:45", "2025-12-01T14:45"]),
     ("1h after the close of XTKS", ["2025-11-26T07:30", "2025-11-27T07:30", "2025-11-28T07:30"]),
 ])  # fmt: skip
@@ -76,6 +77,8 @@ def test_sessions_of_an_exchange_with_its_holidays_and_half_days(text, expected)
     ("0 0 31 2 *", "UTC", "'0 0 31 2 \\*' says no time: Bad day-of-month"),
     ("99 * * * *", "UTC", "says no time: Bad minute"),
     ("every day", "UTC", "'every day' says no time"),
+    ("* * * * * *", "UTC", "has six fields: a schedule is due by the minute"),
+    ("0 18 * *", "UTC", "says no time"),
     ("", "UTC", "says no time"),
     ("0 18 * * *", "Mars/Olympus", "unknown time zone 'Mars/Olympus'"),
     ("30 before the close of XNYS", "UTC", "'30' is no duration"),
