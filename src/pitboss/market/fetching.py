@@ -16,6 +16,7 @@ from pitboss.core.timeframe import Timeframe
 from pitboss.market.actions import conform_with_actions, split_adjusted
 from pitboss.market.catalog import Series, check_symbol, head_name, vintage_name
 from pitboss.market.comparing import Difference, differences
+from pitboss.market.dates import EVER
 from pitboss.market.frames import to_arrays
 from pitboss.market.sources import Source, SourceFailed, Wanted
 from pitboss.market.sources.web import Web
@@ -113,9 +114,11 @@ class Feed:
         return self.provider.source
 
     def update(
-        self, symbol: str, timeframe: Timeframe, start: int, asked_at: float = 0.0, whole: bool = False
-    ) -> Fetched:
-        """Fetch what is missing of a series, from `start` (microseconds) where there is none, or the `whole` of it.
+        self, symbol: str, timeframe: Timeframe, start: int, asked_at: float = 0.0, whole: bool = False,
+        extends: bool = False,
+    ) -> Fetched:  # fmt: skip
+        """Fetch what is missing of a series: from `start` (microseconds) on where there is none, before what was asked
+        for so far too where it `extends` the series, or the `whole` of it.
         Where several runs want it at once it is fetched once: who comes later finds that it was, after `asked_at`.
 
         The last bar that is stored is fetched again: where it has changed, so may have others, and all are. Rows that
@@ -129,7 +132,8 @@ class Feed:
             if before is not None and not whole and self._fetched_at(name) > asked_at > 0:
                 return Fetched(before, 0, 0, was_fetched=False)
             stored = self.store.frame(symbol, timeframe) if before is not None else None
-            since = before.last if before is not None and not whole else start
+            reaches_back = extends and before is not None and start < self._asked_from(name)
+            since = before.last if before is not None and not whole and not reaches_back else start
             wanted = Wanted(symbol, timeframe, since, int(now * 1e6))
             frame = self.provider.bars(wanted)
             if before is not None and stored is not None and before.first < since and revised(stored, frame):
@@ -140,7 +144,7 @@ class Feed:
                     raise SourceFailed(f"{self.source.name} has no {timeframe} bars of {symbol}", "check the symbol")
                 self._note(name, now)
                 return Fetched(before, 0, 0)
-            if before is not None and not whole and int(frame["ts"].cast(pl.Int64)[0]) > before.last:
+            if before is not None and since == before.last and int(frame["ts"].cast(pl.Int64)[0]) > before.last:
                 first, last = (micros_to_iso(at)[:10] for at in (int(frame["ts"].cast(pl.Int64)[0]), before.last))
                 what = f"the stored bars of {symbol} end on {last}, those of {self.source.name} begin on {first}"
                 raise SourceFailed(what, "fetch the whole of it, or remove the series first")
@@ -152,7 +156,7 @@ class Feed:
             series = self.store.store(frame, symbol, timeframe, self._nature(), warnings)
             if before is not None and not changed and series.digest != before.digest:
                 files.put(head_name(name, before.digest), lambda to: to.touch())
-            self._note(name, now)
+            self._note(name, now, start if before is None or whole or reaches_back else None)
             added = series.rows - (before.rows if before else 0)
             return Fetched(series, added, changed, differences=told, warnings=tuple(warnings))
 
@@ -174,5 +178,16 @@ class Feed:
         except ValueError:
             return 0.0
 
-    def _note(self, name: str, now: float) -> None:
+    def _asked_from(self, name: str) -> int:
+        """Answer from when on (microseconds) the source was asked for a series; the first moment there is where it was
+        not: then what is there came otherwise, and is only gone on with."""
+        path = self.store.files.fetch(f"fetching/{self.source.name}/{name}/from")
+        try:
+            return int(path.read_text()) if path else EVER[0]
+        except ValueError:
+            return EVER[0]
+
+    def _note(self, name: str, now: float, start: int | None = None) -> None:
         self.store.files.put(f"fetching/{self.source.name}/{name}/at", lambda to: to.write_text(f"{now:.3f}"))
+        if start is not None:
+            self.store.files.put(f"fetching/{self.source.name}/{name}/from", lambda to: to.write_text(str(start)))

@@ -103,6 +103,17 @@ def test_a_source_that_asks_to_wait_for_a_day_is_asked_no_more_and_fails_at_once
         assert len(feed.asked) == 1
 
 
+def test_bars_before_those_that_were_asked_for_are_fetched_once_they_are(feed, tmp_path):
+    fed = made("tiingo", feed, tmp_path)
+    assert fed.update("AAPL", DAILY, (FIRST + 10 * DAY) * 1_000_000).added == 20
+    assert fed.update("AAPL", DAILY, START).added == 0
+    assert fed.update("AAPL", DAILY, START, extends=True).added == 10
+    assert closes(fed) == CLOSES[:30]
+    asked = len(feed.asked)
+    assert fed.update("AAPL", DAILY, START, extends=True).added == 0
+    assert len(feed.asked) == asked + 1, "the overlapping bar alone"
+
+
 def test_a_source_that_has_forgotten_what_is_stored_is_told(feed, tmp_path):
     fed = made("tiingo", feed, tmp_path)
     feed.closes["AAPL"] = CLOSES[:10]

@@ -38,7 +38,7 @@ def run(params: FetchParams, context: RunContext) -> dict[str, Any]:
         if context.is_cancelled:
             break
         try:
-            found = feed.update(symbol, timeframe, start or 0, whole=params.whole)
+            found = feed.update(symbol, timeframe, start or 0, whole=params.whole, extends="start" in context.params)
             item = {"symbol": symbol, **found.as_dict(), "reason": ""}
             for warning in found.warnings:
                 context.log(f"{symbol}: {warning}", "warning")
