@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
 import polars as pl
 
+from pitboss.core.errors import PitbossError
 from pitboss.market.sources import SourceFailed, SourceType, Wanted
-from pitboss.market.sources.web import Web
+from pitboss.market.sources.web import Web, stumbled
 
 PAGE_BARS = 500  # that every exchange gives at once
 _UNITS = {"mo": "M"}  # what ccxt calls otherwise
@@ -18,21 +19,47 @@ _UNITS = {"mo": "M"}  # what ccxt calls otherwise
 def fetch(config: Mapping[str, Any], secret: str, web: Web, wanted: Wanted) -> Iterator[pl.DataFrame]:
     """Yield pages of PAGE_BARS; see `SourceType`."""
     exchange = _exchange(config, secret)
+    exchange.session = _session(web)
     timeframe = str(wanted.timeframe)
     for ours, theirs in _UNITS.items():
         timeframe = timeframe.replace(ours, theirs)
-    import ccxt
-
-    lost, refused = (ccxt.NetworkError,), (ccxt.ExchangeError,)
     if not exchange.markets:
-        web.call(exchange.load_markets, lost, refused)
+        _asked(web, exchange.load_markets)
     step = PAGE_BARS * wanted.timeframe.micros
     for low in range(wanted.since, wanted.until, step):
         count = min(step, wanted.until - low) // wanted.timeframe.micros + 1
-        ask = partial(exchange.fetch_ohlcv, wanted.symbol, timeframe, low // 1000, int(count))
-        rows = web.call(ask, lost, refused)
+        rows = _asked(web, partial(exchange.fetch_ohlcv, wanted.symbol, timeframe, low // 1000, int(count)))
         if rows:
             yield _frame(rows)
+
+
+def _session(web: Web) -> Any:
+    """Answer a session of ccxt's own library whose every request takes its turn, and is asked again where that helps:
+    ccxt itself keeps no headers of what it refuses, nor tells a web page from data."""
+    import requests
+
+    lost = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+    class Paced(requests.Session):
+        def request(self, *given: Any, **more: Any) -> Any:
+            return web.answered(lambda: super(Paced, self).request(*given, **more), lost)
+
+    return Paced()
+
+
+def _asked(web: Web, ask: Callable[[], Any]) -> Any:
+    """Answer what ccxt answers. Raises SourceFailed."""
+    import ccxt
+
+    try:
+        return ask()
+    except ccxt.BaseError as error:
+        what = f"{web.name}: {error}".splitlines()[0][:200]
+        raise SourceFailed(what, "check the symbol and the key") from None
+    except PitbossError:  # it is told already, or the run is to end
+        raise
+    except Exception as error:
+        raise stumbled(web.name, error) from None
 
 
 def _exchange(config: Mapping[str, Any], secret: str) -> Any:

@@ -40,6 +40,12 @@ class Answer(Protocol):
     def content(self) -> bytes: ...
 
 
+def stumbled(name: str, error: Exception) -> SourceFailed:
+    """Answer how a source fails whose library stumbles over an answer: that is a symbol's trouble, not the run's."""
+    what = f"{name}: its library fails: {type(error).__name__}: {error}"[:300]
+    return SourceFailed(what, "update the library, or tell its makers")
+
+
 class _AskAgain(Exception):
     """An answer that will be another one later."""
 
@@ -102,9 +108,8 @@ class Web:
                 self._hold(_retry_after_of(error))
             except PitbossError:  # it is told already, or the run is to end
                 raise
-            except Exception as error:  # a library that stumbles over an answer: this symbol's trouble, not the run's
-                what = f"{self.name}: its library fails: {type(error).__name__}: {error}"[:300]
-                raise SourceFailed(what, "update the library, or tell its makers") from None
+            except Exception as error:
+                raise stumbled(self.name, error) from None
         raise SourceFailed(f"{self.name} does not answer: {reason}", "try again later")
 
     def json(self, url: str, params: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None) -> Any:
