@@ -133,7 +133,6 @@ def test_a_full_queue_says_so(server):
     ({"strategy_code": "bullish_breakout", "parameters": {"min_scor": 3}}, "parameters", "unknown parameter 'min_scor'"),
     ({"strategy_code": "bullish_breakout", "parameters": {"universe_source": "sp50"}}, "universe_source", "input should be"),
     ({"strategy_code": "bullish_breakout", "parameters": {"screen": "leap-entry"}}, "parameters.screen", "strategy_code says"),
-    ({"strategy_code": "bullish_breakout", "parameters": {"tickers": ["../x", "T00"]}}, "symbol", "'../x' is no symbol"),
     ({"strategy_code": "ema-cross", "parameters": {}}, "symbols", "'symbols' is missing"),
     ({"strategy_code": "ema-cross", "options": {"priority": "urgent"}}, "options.priority", ""),
 ])  # fmt: skip

@@ -108,6 +108,8 @@ def test_a_stranger_finds_nothing_over_http_whatever_the_route(tmp_path):
                     continue
                 address = path.replace("{name}", "steps.txt") if "artifacts" in path else path
                 for method in methods:
+                    if (path, method) == ("/api/v1/presets/{kind}/{name}", "put"):  # keeps one of her own
+                        continue
                     bodies = {
                         "shares": {"account": "mallory"},
                         "priority": {"priority": 9},
@@ -116,7 +118,7 @@ def test_a_stranger_finds_nothing_over_http_whatever_the_route(tmp_path):
                     body = bodies.get(path.rpartition("/")[2], {})
                     answer = http.request(
                         method,
-                        address.format(**places, share_id="x"),
+                        address.format(**places, share_id="x", kind="nothing"),
                         json=body if method in ("post", "patch", "put") else None,
                     )
                     assert answer.status_code == 404, (method, path, answer.status_code, answer.text)

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,7 +19,7 @@ from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kinds.documents.feeds import chosen, fixed
 from pitboss.kinds.documents.prepare import DECISIVE, Mistakes, Sources, versions
 from pitboss.kinds.screen.params import ScreenParams
-from pitboss.market.catalog import Catalog, Series, check_symbol
+from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import EVER, span_of
 from pitboss.market.universes import Members, members_of
 from pitboss.runs.kinds import Prepared, read_params
@@ -166,10 +165,6 @@ class Universe:
         if (source == "file") != bool(file):
             what = "the universe is a file without a name" if source == "file" else "there is a file, and no use for it"
             raise InvalidInput(what, "write universe_source: file and universe_file: mine", "universe_file")
-        mistakes = Mistakes()
-        for ticker in listed:
-            mistakes.attempt(partial(check_symbol, ticker))
-        mistakes.tell()
         if source in ("list", "catalog"):
             tickers = listed or [symbol for symbol in stored if symbol not in document.symbols]
             members = Members(dict.fromkeys(tickers, (EVER,)), is_dated=False)
