@@ -170,7 +170,7 @@ def test_control_c_asks_what_to_do(home, answer, state, code):
 
 
 def test_an_answer_after_the_end_is_told_what_the_end_was(home):
-    with interrupted(home, *sweeping(("2:21:1", "50:245:10"))) as (child, reply):
+    with interrupted(home, *sweeping(("2:41:1", "50:345:5"))) as (child, reply):
         until(
             lambda: json.loads(run(home, "runs", "show", "latest", "--json").stdout)["state"] == "completed",
             60,
