@@ -12,10 +12,23 @@ from pitboss.cli.desk import Desk, Shelf, desk_of
 from pitboss.cli.options import AsJson, DataDir, print_json
 from pitboss.cli.render import short_time, table
 from pitboss.core.clock import to_iso
+from pitboss.core.errors import InvalidInput
 
 File = Annotated[Path, typer.Argument(help="A document's file.")]
 Name = Annotated[str, typer.Argument(help="A document's name.")]
 Version = Annotated[int | None, typer.Option(help="Its version; the newest without.", min=1, max=2**31 - 1)]
+
+
+def checked(read: Callable[[Path], Any], file: Path, as_json: bool) -> Any:
+    """Answer the document in a file. With mistakes in it: as JSON they are told, and the command ends; else raises
+    InvalidInput."""
+    try:
+        return read(file)
+    except InvalidInput as error:
+        if not as_json:
+            raise
+        print_json({"valid": False, "errors": [problem.as_dict() for problem in error.problems]})
+        raise typer.Exit(2) from None
 
 
 def add_shelf(

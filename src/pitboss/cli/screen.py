@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from pitboss.cli.documents import File, add_shelf
+from pitboss.cli.documents import File, add_shelf, checked
 from pitboss.cli.options import AsJson, DataDir, print_json
-from pitboss.core.errors import InvalidInput
 from pitboss.screening.reader import read_screen_file
 
 app = typer.Typer(help="Check, store and show screen documents.", no_args_is_help=True)
@@ -19,13 +18,7 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check a document and show every mistake in it."""
-    try:
-        document = read_screen_file(file)
-    except InvalidInput as error:
-        if not as_json:
-            raise
-        print_json({"valid": False, "errors": [problem.as_dict() for problem in error.problems]})
-        raise typer.Exit(2) from None
+    document = checked(read_screen_file, file, as_json)
     if as_json:
         print_json({"valid": True, "name": document.name, "errors": []})
     else:

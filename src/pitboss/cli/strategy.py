@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from pitboss.cli.documents import add_shelf
+from pitboss.cli.documents import File, add_shelf, checked
 from pitboss.cli.options import AsJson, DataDir, print_json
-from pitboss.core.errors import InvalidInput
 from pitboss.strategy.reader import read_document_file
 from pitboss.strategy.schema import document_schema
 
@@ -18,18 +14,12 @@ app = typer.Typer(help="Check, store and show strategy documents.", no_args_is_h
 
 @app.command()
 def validate(
-    file: Annotated[Path, typer.Argument(help="A document's file.")],
+    file: File,
     data_dir: DataDir = None,  # noqa: ARG001  (every command takes it)
     as_json: AsJson = False,
 ) -> None:
     """Check a document and show every mistake in it."""
-    try:
-        document = read_document_file(file)
-    except InvalidInput as error:
-        if not as_json:
-            raise
-        print_json({"valid": False, "errors": [problem.as_dict() for problem in error.problems]})
-        raise typer.Exit(2) from None
+    document = checked(read_document_file, file, as_json)
     if as_json:
         print_json({"valid": True, "name": document.name, "errors": [], "unused": document.unused})
         return
