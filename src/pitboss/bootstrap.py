@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from pitboss.accounts.overseer import AuditedOverseer
 from pitboss.accounts.service import AccountService
 from pitboss.accounts.vault import Vault
-from pitboss.core.errors import DiskFull, Problem, SchemaMismatch
+from pitboss.belongings import OwnDocuments, OwnSecrets, Sources
+from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches, run_log, unusable
 from pitboss.core.principal import LOCAL, Principal
@@ -48,7 +49,6 @@ from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
 
 if TYPE_CHECKING:
     from pitboss.kinds.backtest.saved import SavedBacktests
-    from pitboss.kinds.script.registry import Scripts
     from pitboss.market.store import BarStore
     from pitboss.routine.chains import Chainer, Chains
     from pitboss.routine.channels import Channel, Channels
@@ -68,53 +68,6 @@ FAMILIES: dict[Family, tuple[str, ...]] = {
     Family.LEARNING: _NUMERIC,
     Family.AGENTS: (),
 }
-
-
-@dataclass(frozen=True)
-class Strategies:
-    """Somebody's stored documents."""
-
-    shelf: DocumentShelf
-    who: Principal
-
-    def text_of(self, name: str) -> str:
-        return self.shelf.get(self.who.name, name).text
-
-    def names(self) -> list[str]:
-        return [stored.name for stored in self.shelf.all(self.who.name)]
-
-
-@dataclass(frozen=True)
-class OwnSecrets:
-    """Somebody's secrets, by name alone."""
-
-    vault: Vault
-    who: Principal
-
-    def missing(self, names: Collection[str]) -> list[Problem]:
-        return self.vault.missing(self.who, names)
-
-
-@dataclass(frozen=True)
-class Sources:
-    """Where kinds find what somebody's params name."""
-
-    strategies: Strategies
-    own_screens: DocumentShelf
-    who: Principal
-    bars: Catalog
-    scripts: Scripts
-    secrets: OwnSecrets
-    feeds: Mapping[str, Mapping[str, Any]]
-    earlier: Callable[[str], list[Run]]
-    seen: Mapping[str, Any]
-
-    @cached_property
-    def screens(self) -> Mapping[str, str]:
-        """The texts of the screens that there are, by name."""
-        from pitboss.kinds.documents.screens import screens_of
-
-        return screens_of(self.bars.files, {stored.name: stored.text for stored in self.own_screens.all(self.who.name)})
 
 
 @dataclass(frozen=True)
@@ -289,10 +242,9 @@ class Platform:
         from pitboss.kinds.script.registry import Scripts
 
         scripts = Scripts(self.settings.script_folders, who)
-        secrets = OwnSecrets(self.vault, who)
         return Sources(
-            Strategies(self.strategies, who), self.screens, who, self.catalog_of(who), scripts, secrets,
-            self.settings.sources, partial(self._earlier, who), seen or {},
+            OwnDocuments(self.strategies, who), OwnDocuments(self.screens, who), self.catalog_of(who), scripts,
+            OwnSecrets(self.vault, who), self.settings.sources, partial(self._earlier, who), seen or {},
         )  # fmt: skip
 
     def _earlier(self, who: Principal, subject: str) -> list[Run]:

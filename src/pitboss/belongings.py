@@ -1,0 +1,68 @@
+"""What somebody's params can name: their documents, bars, scripts and secrets, as kinds look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pitboss.accounts.vault import Vault
+from pitboss.core.errors import Problem
+from pitboss.core.principal import Principal
+from pitboss.market.catalog import Catalog
+from pitboss.runs.model import Run
+from pitboss.storage.documents import DocumentShelf
+
+if TYPE_CHECKING:
+    from pitboss.kinds.script.registry import Scripts
+
+
+@dataclass(frozen=True)
+class OwnDocuments:
+    """Somebody's stored documents of one sort."""
+
+    shelf: DocumentShelf
+    who: Principal
+
+    def text_of(self, name: str) -> str:
+        return self.shelf.get(self.who.name, name).text
+
+    def names(self) -> list[str]:
+        return [stored.name for stored in self.shelf.all(self.who.name)]
+
+    def texts(self) -> dict[str, str]:
+        """Answer the newest text of each, by name."""
+        return {stored.name: stored.text for stored in self.shelf.all(self.who.name)}
+
+
+@dataclass(frozen=True)
+class OwnSecrets:
+    """Somebody's secrets, by name alone."""
+
+    vault: Vault
+    who: Principal
+
+    def missing(self, names: Collection[str]) -> list[Problem]:
+        return self.vault.missing(self.who, names)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where kinds find what somebody's params name; `kinds.documents.prepare.Sources` says what of it they use."""
+
+    strategies: OwnDocuments
+    own_screens: OwnDocuments
+    bars: Catalog
+    scripts: Scripts
+    secrets: OwnSecrets
+    feeds: Mapping[str, Mapping[str, Any]]
+    earlier: Callable[[str], list[Run]]
+    seen: Mapping[str, Any]
+
+    @cached_property
+    def screens(self) -> Mapping[str, str]:
+        """The texts of the screens that there are, by name."""
+        from pitboss.kinds.documents.screens import screens_of
+
+        return screens_of(self.bars.files, self.own_screens.texts())
