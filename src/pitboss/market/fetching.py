@@ -21,7 +21,7 @@ from pitboss.market.frames import to_arrays
 from pitboss.market.sources import Source, SourceFailed, Wanted
 from pitboss.market.sources.web import Web
 from pitboss.market.store import BarStore, Nature
-from pitboss.market.vintages import revised
+from pitboss.market.vintages import is_continued, revised
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,40 +125,54 @@ class Feed:
         change are kept beside as they were; see `vintages`. Raises SourceFailed, InvalidInput.
         """
         check_symbol(symbol)
-        files, now = self.store.files, time.time()
-        name = self.store.home_name(symbol, timeframe)
-        with files.turn(f"fetching/{self.source.name}/{name}"):
+        now, name = time.time(), self.store.home_name(symbol, timeframe)
+        with self.store.files.turn(f"fetching/{self.source.name}/{name}"):
             before = self.store.describe(name)
             if before is not None and not whole and self._fetched_at(name) > asked_at > 0:
                 return Fetched(before, 0, 0, was_fetched=False)
-            stored = self.store.frame(symbol, timeframe) if before is not None else None
-            reaches_back = extends and before is not None and start < self._asked_from(name)
-            since = before.last if before is not None and not whole and not reaches_back else start
+            is_from_start = before is None or whole or (extends and start < self._asked_from(name))
+            since = start if before is None or is_from_start else before.last
             wanted = Wanted(symbol, timeframe, since, int(now * 1e6))
+            found = self._begun(wanted) if before is None else self._gone_on(wanted, start, name, before)
+            self._note(name, now, start if is_from_start else None)
+            return found
+
+    def _begun(self, wanted: Wanted) -> Fetched:
+        """Fetch a series of which there is nothing yet."""
+        frame = self.provider.bars(wanted)
+        if not len(frame):
+            what = f"{self.source.name} has no {wanted.timeframe} bars of {wanted.symbol}"
+            raise SourceFailed(what, "check the symbol")
+        told = self._compared(wanted, frame)
+        series = self.store.store(frame, wanted.symbol, wanted.timeframe, self._nature())
+        return Fetched(series, series.rows, 0, differences=told)
+
+    def _gone_on(self, wanted: Wanted, start: int, name: str, before: Series) -> Fetched:
+        """Fetch bars for a series that there is: all of it where the overlapping bar has changed."""
+        stored = self.store.frame(wanted.symbol, wanted.timeframe)
+        frame = self.provider.bars(wanted)
+        if before.first < wanted.since and revised(stored, frame):
+            wanted = replace(wanted, since=min(start, before.first))
             frame = self.provider.bars(wanted)
-            if before is not None and stored is not None and before.first < since and revised(stored, frame):
-                wanted = replace(wanted, since=min(start, before.first))
-                frame = self.provider.bars(wanted)
-            if not len(frame):
-                if before is None:
-                    raise SourceFailed(f"{self.source.name} has no {timeframe} bars of {symbol}", "check the symbol")
-                self._note(name, now)
-                return Fetched(before, 0, 0)
-            if before is not None and since == before.last and int(frame["ts"].cast(pl.Int64)[0]) > before.last:
-                first, last = (micros_to_iso(at)[:10] for at in (int(frame["ts"].cast(pl.Int64)[0]), before.last))
-                what = f"the stored bars of {symbol} end on {last}, those of {self.source.name} begin on {first}"
-                raise SourceFailed(what, "fetch the whole of it, or remove the series first")
-            told = self.witness.differences(wanted, frame) if self.witness is not None else ()
-            changed = 0 if stored is None else revised(stored, frame)
-            if changed and before is not None:
-                self._keep(name, before)
-            warnings: list[str] = []
-            series = self.store.store(frame, symbol, timeframe, self._nature(), warnings)
-            if before is not None and not changed and series.digest != before.digest:
-                files.put(head_name(name, before.digest), lambda to: to.touch())
-            self._note(name, now, start if before is None or whole or reaches_back else None)
-            added = series.rows - (before.rows if before else 0)
-            return Fetched(series, added, changed, differences=told, warnings=tuple(warnings))
+        if not len(frame):
+            return Fetched(before, 0, 0)
+        begins = int(frame["ts"].cast(pl.Int64)[0])
+        if wanted.since == before.last < begins:
+            last, first = micros_to_iso(before.last)[:10], micros_to_iso(begins)[:10]
+            what = f"the stored bars of {wanted.symbol} end on {last}, those of {self.source.name} begin on {first}"
+            raise SourceFailed(what, "fetch the whole of it, or remove the series first")
+        told, changed = self._compared(wanted, frame), revised(stored, frame)
+        is_head = not changed and is_continued(stored, frame)
+        if not is_head:
+            self._keep(name, before)
+        warnings: list[str] = []
+        series = self.store.store(frame, wanted.symbol, wanted.timeframe, self._nature(), warnings)
+        if is_head and series.digest != before.digest:
+            self.store.files.put(head_name(name, before.digest), lambda to: to.touch())
+        return Fetched(series, series.rows - before.rows, changed, differences=told, warnings=tuple(warnings))
+
+    def _compared(self, wanted: Wanted, frame: pl.DataFrame) -> tuple[Difference, ...]:
+        return () if self.witness is None else self.witness.differences(wanted, frame)
 
     def _nature(self) -> Nature:
         config = self.source.config

@@ -44,6 +44,12 @@ def revised(seen: pl.DataFrame, now: pl.DataFrame) -> int:
     return len(both.filter(pl.any_horizontal(*differs)))
 
 
+def is_continued(stored: pl.DataFrame, frame: pl.DataFrame) -> bool:
+    """Answer whether all bars of `frame` that are not stored come after those that are."""
+    added = frame.join(stored, on="ts", how="anti")
+    return not len(added.filter(pl.col("ts") < pl.lit(stored["ts"].max())))
+
+
 def remark_on(symbol: str, seen: pl.DataFrame, now: pl.DataFrame) -> str:
     """Answer what there is to say of a series that is used as it was seen before."""
     changed, added = revised(seen, now), len(now) - len(seen)

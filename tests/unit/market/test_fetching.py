@@ -111,12 +111,23 @@ def test_a_source_that_asks_to_wait_for_a_day_is_asked_no_more_and_fails_at_once
         assert len(feed.asked) == 1
 
 
+def test_a_clock_that_was_set_back_holds_nobody_up(feed, tmp_path):
+    fed = made("csv", feed, tmp_path)
+    fed.update("AAPL", DAILY, START)
+    (tmp_path / "sources" / "mine.next").write_text(f"{time.time() + 2 * 86_400:.6f}")
+    before = time.monotonic()
+    fed.update("AAPL", DAILY, START)
+    assert time.monotonic() - before < 5
+
+
 def test_bars_before_those_that_were_asked_for_are_fetched_once_they_are(feed, tmp_path):
     fed = made("tiingo", feed, tmp_path)
     assert fed.update("AAPL", DAILY, (FIRST + 10 * DAY) * 1_000_000).added == 20
-    assert fed.update("AAPL", DAILY, START).added == 0
+    before = fed.update("AAPL", DAILY, START)
+    assert before.added == 0
     assert fed.update("AAPL", DAILY, START, extends=True).added == 10
     assert closes(fed) == CLOSES[:30]
+    assert as_seen(fed.store, before.series.as_dict())["close"].to_list() == CLOSES[10:30], "what was is kept"
     asked = len(feed.asked)
     assert fed.update("AAPL", DAILY, START, extends=True).added == 0
     assert len(feed.asked) == asked + 1, "the overlapping bar alone"

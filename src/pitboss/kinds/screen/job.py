@@ -45,27 +45,8 @@ READERS = 1  # keeps ahead of the one that judges, and takes the least from it
 
 def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
     """Judge each ticker, reporting it as it is known, then rank what passed; see `runs.kinds.Kind`."""
-    snapshot, universe = context.snapshot, context.snapshot["universe"]
-    tickers = universe["tickers"].split(" ")
-    document = read_screen(snapshot["screen"]["text"])
-    reasons: dict[str, str] = {}
-    if "source" in snapshot:
-        reasons = _fetched(params, context, [*sorted(document.symbols), *tickers], document.timeframe)
-    else:
-        context.begin_stage("data")
-    store = context.resource("bars").at(snapshot["places"])
-    date = snapshot["date"]
-    if date == "":
-        stored = store.fitting(document.timeframe)
-        date = last_session(stored[each] for each in tickers if each in stored)
-    request = read_request(params, snapshot["screen"]["text"], date)
-    looked_at = {symbol: store.seen(symbol, document.timeframe) for symbol in document.symbols}
-    others = {symbol: seen.bars for symbol, seen in looked_at.items()}
-    if "source" not in snapshot:
-        reasons = dict.fromkeys(universe["absent"].split(" "), f"there are no {document.timeframe} bars of it")
-    context.end_stage()
-    screening = _Screening(request, store, others, reasons, universe["spans"])
-    screening.digests |= {symbol: seen.digest for symbol, seen in looked_at.items()}
+    tickers = context.snapshot["universe"]["tickers"].split(" ")
+    screening = _opened(params, context, tickers)
     screening.restore(context)
     context.begin_stage("analysis", len(tickers), len(screening.items))
     readers = min(context.threads, params.max_workers or READERS)
@@ -84,12 +65,35 @@ def run(params: ScreenParams, context: RunContext) -> dict[str, Any]:
         context.checkpoint_at_cancel(screening.state())
     else:
         raise RunCancelled("the screen was cancelled")
-    ranking = screening.ranked(snapshot["tried"])
+    ranking = screening.ranked(context.snapshot["tried"])
     if is_whole:
         context.report(len(tickers), passed_count=sum(item["passed"] for item in ranking.items))
         context.end_stage()
         context.begin_results()
     return results(ranking, len(tickers), screening.digests, context)
+
+
+def _opened(params: ScreenParams, context: RunContext, tickers: list[str]) -> _Screening:
+    """Answer what judges the tickers, once the bars are there: fetched, where that is asked for."""
+    snapshot, text = context.snapshot, context.snapshot["screen"]["text"]
+    document = read_screen(text)
+    if "source" in snapshot:
+        reasons = _fetched(params, context, [*sorted(document.symbols), *tickers], document.timeframe)
+    else:
+        context.begin_stage("data")
+        absent = snapshot["universe"]["absent"].split(" ")
+        reasons = dict.fromkeys(absent, f"there are no {document.timeframe} bars of it")
+    store, date = context.resource("bars").at(snapshot["places"]), snapshot["date"]
+    if date == "":
+        stored = store.fitting(document.timeframe)
+        date = last_session(stored[each] for each in tickers if each in stored)
+    request = read_request(params, text, date)
+    looked_at = {symbol: store.seen(symbol, document.timeframe) for symbol in document.symbols}
+    context.end_stage()
+    return _Screening(
+        request, store, {symbol: seen.bars for symbol, seen in looked_at.items()}, reasons,
+        snapshot["universe"]["spans"], digests={symbol: seen.digest for symbol, seen in looked_at.items()},
+    )  # fmt: skip
 
 
 def _fetched(

@@ -12,6 +12,8 @@ An operator names and configures those that are used, in the setting `sources`:
 
 from __future__ import annotations
 
+import fcntl
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pitboss.market.sources.web import Web
 
 GROUP = "pitboss.sources"
+MOST_RETRY_AFTER = 7 * 86_400.0  # seconds for which a source is believed
 
 
 class SourceFailed(PitbossError):
@@ -87,9 +90,12 @@ def held_until(folder: Path, name: str) -> float:
     """Answer until when (seconds since 1970) a source has asked every process of this host to wait; 0 where it has
     not. `folder` is where they agree on it; see `sources.web`."""
     try:
-        return float((folder / f"{name}.held").read_text() or 0)
+        with (folder / f"{name}.held").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            found = float(file.read() or 0)
     except (OSError, ValueError):
         return 0.0
+    return found if found < time.time() + MOST_RETRY_AFTER else 0.0  # a clock that was set back
 
 
 _COMMON = ("type", "secret", "per_minute", "prices", "session", "zone")

@@ -17,13 +17,13 @@ from typing import Any, Protocol, TypeVar
 import httpx
 
 from pitboss.core.errors import PitbossError
-from pitboss.market.sources import SourceFailed
+from pitboss.market.sources import MOST_RETRY_AFTER, SourceFailed, held_until
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Answer")
 ATTEMPTS = 6
 FIRST_WAIT, MOST_WAIT = 0.5, 60.0  # seconds
-MOST_RETRY_AFTER = 7 * 86_400.0
+LONGEST_TURN = 3600.0  # ahead, beyond what the source asks for: else the clock was set back
 PATIENCE = 900.0  # a symbol does not wait for longer
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -138,15 +138,16 @@ class Web:
     def take_turn(self) -> None:
         """Wait until this process may ask: a file that all processes of this host hold in turn tells when."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._check_patience(self._held_until())
+        held = held_until(self.folder, self.name)
+        self._check_patience(held)
         with (self.folder / f"{self.name}.next").open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             due, now = _read(file), time.time()
-            mine = max(due, now)
+            mine = max(due, now) if due < max(held, now) + LONGEST_TURN else now
             _write(file, mine + 60.0 / self.per_minute)
         if mine > now:
             self.wait(mine - now)
-        while (held := self._held_until()) > time.time():  # somebody was asked to wait meanwhile
+        while (held := held_until(self.folder, self.name)) > time.time():  # somebody was asked to wait meanwhile
             self._check_patience(held)
             self.wait(held - time.time())
 
@@ -164,12 +165,6 @@ class Web:
             with (self.folder / f"{self.name}.{name}").open("a+") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 _write(file, max(_read(file), time.time() + seconds))
-
-    def _held_until(self) -> float:
-        """Answer until when every process of this host has to wait, whatever turn it has taken before."""
-        with (self.folder / f"{self.name}.held").open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            return _read(file)
 
 
 def _status_of(error: Exception) -> int:
@@ -190,10 +185,9 @@ def _retry_after_of(error: Exception) -> float:
 def _read(file: Any) -> float:
     file.seek(0)
     try:
-        found = float(file.read() or 0)
+        return float(file.read() or 0)
     except ValueError:
         return 0.0
-    return found if found < time.time() + MOST_RETRY_AFTER else 0.0  # a clock that was set back
 
 
 def _write(file: Any, moment: float) -> None:
