@@ -8,11 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import address, watched
-from pitboss.core.files import LocalFiles
-from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
-from pitboss.market.frames import to_frame
-from pitboss.market.store import BarStore, Nature
-from support.bars import random_bars
+from support.bars import store_days
 from support.server import Server
 
 TICKERS = [f"T{at}" for at in range(8)]
@@ -22,10 +18,7 @@ MISTAKEN = "name: rising\ncriteria:\n  - {name: up, when: 'close > smaa(close, 2
 @pytest.fixture(scope="module")
 def screening(tmp_path_factory):
     folder = tmp_path_factory.mktemp("screens")
-    store = BarStore(LocalFiles(folder))
-    for seed, ticker in enumerate(TICKERS):
-        bars = to_frame(random_bars(400, seed, step=DAY_MICROS))
-        store.store(bars, ticker, parse_timeframe("1d"), Nature("made"))
+    store_days(folder, TICKERS, 400)
     with Server(folder) as server:
         yield server
 

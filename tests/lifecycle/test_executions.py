@@ -9,11 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pitboss.core.files import LocalFiles
-from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
-from pitboss.market.frames import to_frame
-from pitboss.market.store import BarStore, Nature
-from support.bars import random_bars
+from support.bars import store_days
 from support.engine import until
 from support.server import STRATEGY, Server
 
@@ -27,10 +23,7 @@ SLOW = {"strategy_code": "slow"}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    store = BarStore(LocalFiles(folder))
-    for seed, ticker in enumerate(TICKERS):
-        bars = to_frame(random_bars(300, seed, step=DAY_MICROS))
-        store.store(bars, ticker, parse_timeframe("1d"), Nature("made"))
+    store_days(folder, TICKERS, 300)
     scripts = tmp_path_factory.mktemp("scripts")
     (scripts / "slow.pitboss.yaml").write_text("name: slow\ncommand: [sleep, '600']\n")
     environment = {"MAX_CONCURRENT_EXECUTIONS": "1", "EXECUTION_QUEUE_SIZE": "3",

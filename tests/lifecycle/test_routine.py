@@ -11,13 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import sqlalchemy as sa
 
-from pitboss.core.files import LocalFiles
-from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
-from pitboss.market.frames import to_frame
-from pitboss.market.store import BarStore, Nature
 from pitboss.storage.database import Database
 from pitboss.storage.tables import schedules
-from support.bars import random_bars
+from support.bars import store_days
 from support.engine import until
 from support.server import ApiServer, Server, pitboss, pitboss_here
 
@@ -29,10 +25,7 @@ MINUTES = 20
 
 @pytest.fixture
 def server(tmp_path):
-    store = BarStore(LocalFiles(tmp_path))
-    for seed, ticker in enumerate(TICKERS):
-        bars = to_frame(random_bars(100, seed, step=DAY_MICROS))
-        store.store(bars, ticker, parse_timeframe("1d"), Nature("made"))
+    store_days(tmp_path, TICKERS, 100)
     with Server(tmp_path) as server:
         yield server
 

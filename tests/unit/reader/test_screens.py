@@ -9,15 +9,12 @@ import polars as pl
 import pytest
 
 from pitboss.core.errors import InvalidInput
-from pitboss.core.files import LocalFiles
-from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
-from pitboss.market.frames import to_frame
-from pitboss.market.store import BarStore, Nature
+from pitboss.core.timeframe import parse_timeframe
 from pitboss.reader import screens
 from pitboss.screening.evaluate import judge
 from pitboss.screening.program import compile_screen
 from pitboss.screening.reader import read_screen
-from support.bars import random_bars
+from support.bars import store_days
 
 DAILY = parse_timeframe("1d")
 TEXT = """name: rising
@@ -33,10 +30,7 @@ pass_mark: 60
 
 @pytest.fixture
 def store(tmp_path):
-    store = BarStore(LocalFiles(tmp_path))
-    for seed, name in enumerate(("AAA", "BBB", "CCC")):
-        store.store(to_frame(random_bars(300, seed, step=DAY_MICROS)), name, DAILY, Nature("made"))
-    return store
+    return store_days(tmp_path, ("AAA", "BBB", "CCC"), 300)
 
 
 def test_the_criteria_at_each_bar_are_those_of_the_screen(store):
