@@ -101,19 +101,20 @@ def sparks(store: BarStore, symbols: list[str], timeframe: str, until: int | Non
     return found
 
 
-def turnover(_store: BarStore, before: str, after: str, most: int) -> dict[str, list[dict[str, Any]]]:
-    """Answer who passed a screen after, and not before; who did no more; and how scores changed of those that passed
-    both, the largest change first: at the last date of each table of rows."""
+def turnover(_store: BarStore, before: str, after: str, most: int) -> dict[str, dict[str, Any]]:
+    """Answer how many passed a screen after, and not before, how many did no more, and how many passed both, each with
+    `most` rows: the highest scores, of those that passed both the largest changes. It is as of the last date of each
+    table of rows."""
     both = _last(before).join(_last(after), on="ticker", how="full", coalesce=True, suffix=" after")
     was, now = (pl.col(name).fill_null(value=False) for name in ("passed", "passed after"))
     change = (pl.col("score after") - pl.col("score")).alias("change")
     found = both.select("ticker", "score", "score after", change, was.alias("was"), now.alias("now"))
-    return {
-        "came": found.filter(~pl.col("was") & pl.col("now")).sort("score after", descending=True).head(most).to_dicts(),
-        "went": found.filter(pl.col("was") & ~pl.col("now")).sort("score", descending=True).head(most).to_dicts(),
-        "stayed": found.filter(pl.col("was") & pl.col("now")).sort(pl.col("change").abs(), descending=True)
-        .head(most).to_dicts(),
-    }  # fmt: skip
+    parts = {
+        "came": found.filter(~pl.col("was") & pl.col("now")).sort("score after", descending=True),
+        "went": found.filter(pl.col("was") & ~pl.col("now")).sort("score", descending=True),
+        "stayed": found.filter(pl.col("was") & pl.col("now")).sort(pl.col("change").abs(), descending=True),
+    }
+    return {name: {"count": len(rows), "rows": rows.head(most).to_dicts()} for name, rows in parts.items()}
 
 
 def _last(path: str) -> pl.DataFrame:

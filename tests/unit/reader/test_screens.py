@@ -90,7 +90,10 @@ def test_who_came_and_who_went_is_told_by_the_last_date(tmp_path):
     before = written("a", [("A", 2, 90.0, True), ("B", 2, 80.0, True), ("C", 2, 10.0, False), ("C", 1, 99.0, True)])
     after = written("b", [("A", 3, 85.0, True), ("B", 3, 20.0, False), ("C", 3, 75.0, True), ("D", 3, 70.0, True)])
     found = screens.turnover(None, before, after, 10)
-    assert [row["ticker"] for row in found["came"]] == ["C", "D"]
-    assert [row["ticker"] for row in found["went"]] == ["B"]
-    assert [(row["ticker"], row["change"]) for row in found["stayed"]] == [("A", -5.0)]
-    assert np.isnan(found["came"][1]["score"] or np.nan)
+    assert [row["ticker"] for row in found["came"]["rows"]] == ["C", "D"]
+    assert [row["ticker"] for row in found["went"]["rows"]] == ["B"]
+    assert [(row["ticker"], row["change"]) for row in found["stayed"]["rows"]] == [("A", -5.0)]
+    assert np.isnan(found["came"]["rows"][1]["score"] or np.nan)
+    few = screens.turnover(None, before, after, 1)
+    assert [row["ticker"] for row in few["came"]["rows"]] == ["C"]
+    assert few["came"]["count"] == 2, "those that are not listed are counted"

@@ -15,7 +15,7 @@ EXAMPLE: JsonDict = {"screen": "bullish-breakout", "universe_source": "list", "t
 
 def _screen(given: Any) -> str:
     if not isinstance(given, str) or not given.strip():
-        raise mistake("no screen is given", "give the name of a built-in screen, or a document's text")
+        raise mistake("no screen is given", "give the name of a screen, or a document's text")
     return given
 
 
@@ -26,14 +26,15 @@ class ScreenParams(Params):
 
     screen: Annotated[str, BeforeValidator(_screen)] = Field(
         title="Screen",
-        description="the name of a built-in screen, or a document's text",
+        description="the name of a screen, or a document's text",
         examples=["bullish-breakout", "leap-entry"],
     )
     universe_source: Literal["catalog", "list", "sp500", "dow30", "nasdaq100", "file"] | None = Field(
         None,
         title="Universe",
         description="what is screened: everything that there are bars of (catalog), the tickers (list), an index's "
-        "members, or those of a file; without, the list if there is one, else the catalog",
+        "members, or those of a file; without, the list if there is one, else the document's own universe, else the "
+        "catalog",
         examples=["sp500"],
     )
     universe_file: str | None = Field(

@@ -195,7 +195,8 @@ function follow(area, symbol) {
       data = { message: "The server cannot be reached just now." };
     }
     if (mine !== turn) return;
-    if (data.message) return void (said.textContent = data.problems?.length ? "As before, until the mistakes are mended." : data.message);
+    // only a mistake that stands in the text is shown there already
+    if (data.message) return void (said.textContent = data.problems?.some((problem) => problem.line) ? "As before, until the mistakes are mended." : data.message);
     if (data.trades) showTrades(data, said);
     else showTickers(data, said, symbol);
     if (!chart) {
