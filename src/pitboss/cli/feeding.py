@@ -10,6 +10,7 @@ import typer
 from pitboss.cli.desk import desk_of
 from pitboss.cli.flags import Launch, grouped
 from pitboss.cli.watching import follow_submitted
+from pitboss.market.universes import INDEXES
 from pitboss.runs.submission import Submission
 
 
@@ -37,7 +38,7 @@ def fetch(
     start: Annotated[str | None, typer.Option("--from", help="First date of a series that is new.")] = None,
 ) -> None:
     """Fetch bars of symbols from a source, as far as they are missing."""
-    is_index = symbols in (["sp500"], ["dow30"], ["nasdaq100"])
+    is_index = len(symbols) == 1 and symbols[0] in INDEXES
     of = {"universe_source": symbols[0]} if is_index else {"symbols": symbols}
     _submitted(asked.params(start=start, **of), launch)
 

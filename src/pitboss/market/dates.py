@@ -1,12 +1,17 @@
-"""Ranges of dates, as people write them."""
+"""Dates: ranges as people write them, and the last one that many series have."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TypeVar
 
 from pitboss.core.clock import parse_date
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
 
 EVER = -(1 << 62), 1 << 62  # microseconds: every date there is
+Date = TypeVar("Date", int, str)
 
 
 def span_of(start: str | None, end: str | None) -> tuple[int, int]:
@@ -31,3 +36,11 @@ def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None
             f"the date range {start} to {end} is empty or reversed", "put the earlier date first", "start"
         )
     return low, high
+
+
+def latest_shared(lasts: Iterable[Date]) -> Date | None:
+    """Answer the latest of the last dates of some series that one in five of them has: who has ended before, and who
+    trades on other days than the rest, does not decide. None where there are none."""
+    counts = Counter(lasts)
+    shared = [date for date, count in counts.items() if 5 * count >= counts.total()]
+    return max(shared or counts, default=None)

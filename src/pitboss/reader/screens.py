@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput, PitbossError
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.kernel.bars import BarArrays
+from pitboss.market.dates import latest_shared
 from pitboss.market.frames import PRICES
 from pitboss.market.store import BarStore
 from pitboss.reader.bars import candles_of, line_of, told
@@ -69,9 +69,7 @@ def screened(store: BarStore, text: str, parameters: dict[str, Any]) -> dict[str
     screen = compile_screen(read_screen(text), parameters)
     length, others, ends = screen.document.timeframe, _others(store, screen), time.monotonic() + SECONDS
     known = {symbol: each for symbol, each in store.fitting(length).items() if symbol not in screen.document.symbols}
-    lasts = Counter(series.last for series in known.values())
-    # the last bar that one in five has: who has ended before, or trades on other days, does not decide
-    last = max((at for at, count in lasts.items() if 5 * count >= len(known)), default=max(lasts, default=0))
+    last = latest_shared(series.last for series in known.values()) or 0
     symbols = [symbol for symbol, series in known.items() if series.last >= last]
     rows: list[dict[str, Any]] = []
     for symbol in symbols:

@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ from pitboss.kinds.screen.export import write_sqlite
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.kinds.screen.prepare import Request, data_digest, identity_of, last_session, read_request
 from pitboss.market.actions import as_known
-from pitboss.market.dates import range_of
+from pitboss.market.dates import latest_shared, range_of
 from pitboss.market.store import BarStore, Seen
 from pitboss.runs.context import RunContext
 from pitboss.screening.evaluate import INSUFFICIENT, Judged, judge
@@ -161,7 +161,7 @@ class _Screening:
 
     def ranked(self, tried: int) -> _Ranking:
         """Answer what there is by now in its order; `tried` is how many variants of the screen were."""
-        date = last_date(item["date"] for item in self.items.values() if item["date"] is not None)
+        date = latest_shared(item["date"] for item in self.items.values() if item["date"] is not None)
         items = sorted(
             (_as_of(date, item) for item in self.items.values()),
             key=lambda item: (not item["passed"], -(item["score"] or 0.0), item["ticker"]),
@@ -266,14 +266,6 @@ class _Screening:
         if not context.has_own_checkpoint:
             for ticker, item in self.items.items():
                 context.item(ticker, item)
-
-
-def last_date(dates: Iterable[str]) -> str | None:
-    """Answer the last date that a screen judges: the latest that one ticker in five has, for some trade on other days
-    than the rest. Who has ended before passes on no date that counts."""
-    counts = Counter(dates)
-    shared = [date for date, count in counts.items() if 5 * count >= counts.total()]
-    return max(shared or counts, default=None)
 
 
 def _as_of(date: str | None, item: Item) -> Item:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from pitboss.kinds.documents.feeds import chosen, fixed
 from pitboss.kinds.documents.prepare import DECISIVE, Mistakes, Sources, versions
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.market.catalog import Catalog, Series
-from pitboss.market.dates import EVER, span_of
+from pitboss.market.dates import EVER, latest_shared, span_of
 from pitboss.market.universes import Members, members_of
 from pitboss.runs.kinds import Prepared, read_params
 from pitboss.runs.model import Run
@@ -229,13 +228,12 @@ def _asked(params: ScreenParams, document: ScreenDocument) -> tuple[str, str | N
 
 
 def last_session(series: Iterable[Series]) -> str:
-    """Answer the date of the last bars that are complete: the latest that one series in five has, so that what trades
-    on other days, and what was not brought up to date, does not decide. Raises InvalidInput where there are none."""
-    days = Counter(_last_day(each) for each in series)
-    if not days:
+    """Answer the date of the last bars that are complete, as far as many series have them. Raises InvalidInput where
+    there are none."""
+    day = latest_shared(_last_day(each) for each in series)
+    if day is None:
         raise InvalidInput("there are no bars of any of the tickers", "see why in the run's log", "tickers")
-    shared = [day for day, count in days.items() if 5 * count >= days.total()]
-    return micros_to_iso(max(shared or days))[:10]
+    return micros_to_iso(day)[:10]
 
 
 def _last_day(series: Series) -> int:
