@@ -13,6 +13,8 @@ from pitboss.core.principal import Principal
 from pitboss.market.catalog import Catalog
 from pitboss.runs.model import Run
 from pitboss.storage.documents import DocumentShelf
+from pitboss.trading.model import Account, Trader
+from pitboss.trading.service import TradingService
 
 if TYPE_CHECKING:
     from pitboss.kinds.script.registry import Scripts
@@ -48,6 +50,20 @@ class OwnSecrets:
 
 
 @dataclass(frozen=True)
+class OwnTraders:
+    """Somebody's traders."""
+
+    trading: TradingService
+    who: Principal
+
+    def get(self, reference: str) -> Trader:
+        return self.trading.get(self.who, reference)
+
+    def account(self, trader: Trader) -> Account:
+        return self.trading.account(self.who, trader.id)
+
+
+@dataclass(frozen=True)
 class Sources:
     """Where kinds find what somebody's params name; `kinds.documents.prepare.Sources` says what of it they use."""
 
@@ -58,6 +74,8 @@ class Sources:
     secrets: OwnSecrets
     feeds: Mapping[str, Mapping[str, Any]]
     earlier: Callable[[str], list[Run]]
+    traders: OwnTraders
+    run: Callable[[str], Run]
     seen: Mapping[str, Any]
 
     @cached_property

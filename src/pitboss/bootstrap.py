@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pitboss.accounts.overseer import AuditedOverseer
 from pitboss.accounts.service import AccountService
 from pitboss.accounts.vault import Vault
-from pitboss.belongings import OwnDocuments, OwnSecrets, Sources
+from pitboss.belongings import OwnDocuments, OwnSecrets, OwnTraders, Sources
 from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches, run_log, unusable
@@ -45,7 +45,9 @@ from pitboss.storage.remarks import SqlRemarks
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.secrets import SqlSecrets
 from pitboss.storage.shares import SqlShares
+from pitboss.storage.trading import SqlTrading
 from pitboss.storage.workers import SqlStartRecord, SqlWorkerRegistry
+from pitboss.trading.service import TradingService
 
 if TYPE_CHECKING:
     from pitboss.kinds.backtest.saved import SavedBacktests
@@ -66,7 +68,7 @@ FAMILIES: dict[Family, tuple[str, ...]] = {
     Family.BARE: (),
     Family.NUMERIC: _NUMERIC,
     Family.LEARNING: _NUMERIC,
-    Family.AGENTS: (),
+    Family.AGENTS: (*_NUMERIC, "pitboss.kinds.session.job"),
 }
 
 
@@ -229,6 +231,15 @@ class Platform:
         return Vault(SqlSecrets(self.database), Seal(self.settings.key_file), self.accounts.audit)
 
     @cached_property
+    def trading(self) -> TradingService:
+        def check(_who: Principal, agent: Mapping[str, Any]) -> dict[str, Any]:
+            from pitboss.sessions.agents.spec import read_agent
+
+            return read_agent(agent).model_dump(mode="json")
+
+        return TradingService(SqlTrading(self.database), check)
+
+    @cached_property
     def sharing(self) -> Sharing:
         return Sharing(SqlShares(self.database), self.service, self.accounts.audit, self.accounts.is_enabled)
 
@@ -244,7 +255,8 @@ class Platform:
         scripts = Scripts(self.settings.script_folders, who)
         return Sources(
             OwnDocuments(self.strategies, who), OwnDocuments(self.screens, who), self.catalog_of(who), scripts,
-            OwnSecrets(self.vault, who), self.settings.sources, partial(self._earlier, who), seen or {},
+            OwnSecrets(self.vault, who), self.settings.sources, partial(self._earlier, who),
+            OwnTraders(self.trading, who), partial(self.service.resolve, who), seen or {},
         )  # fmt: skip
 
     def _earlier(self, who: Principal, subject: str) -> list[Run]:

@@ -26,7 +26,7 @@ from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.options import ImportOptions
 from pitboss.market.store import BarStore
 
-FILES = 500  # of each kind in a run of the suite, over 2,000 in all
+FILES = int(os.environ.get("FILES", "200"))  # of each kind; with 500 they are over 2,000 in all
 # the suite makes the same files every time; with NEW_FILES=1 they are new ones
 SAME_FILES = "NEW_FILES" not in os.environ
 ZONES = ["UTC", "America/New_York", "Europe/London", "Asia/Tokyo", "Asia/Kolkata", "Australia/Sydney", "Europe/Athens"]

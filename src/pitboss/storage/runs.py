@@ -32,6 +32,7 @@ from pitboss.storage.database import Database
 from pitboss.storage.moves import Fence, say_moved, write_run
 from pitboss.storage.tables import artifacts, checkpoints, run_events, run_tags, runs, subjects
 from pitboss.storage.tables import workers as worker_table
+from pitboss.storage.trading import settle_session
 from pitboss.storage.workers import read_failed_starts, read_workers
 
 _ACTIVE = [state.value for state in ACTIVE]
@@ -148,8 +149,7 @@ class SqlRunStore:
                 keeps = keep_partial and _has_items(connection, run_id)
                 ended = ev.Cancelled(partial=keeps, reason=reason)
                 write_run(connection, run_id, now, [requested, ended], asked | {"partial": keeps}, State.CANCELLED)
-                if not keeps:
-                    _discard(connection, self._get(connection, run_id))
+                _conclude(connection, self._get(connection, run_id), State.CANCELLED, keeps, now)
             elif row.state in (State.STARTING, State.RUNNING):
                 write_run(connection, run_id, now, [requested], asked, State.CANCELLING)
             return self._get(connection, run_id)
@@ -245,10 +245,8 @@ class SqlRunStore:
             self._add_artifact(connection, item.run_id, artifact)
         if item.checkpoint is not None:
             _add_checkpoint(connection, item.run_id, item.checkpoint)
-        if to is State.CANCELLED and not values["partial"]:
-            _discard(connection, run)
-        if to is State.COMPLETED:
-            connection.execute(sa.delete(checkpoints).where(checkpoints.c.run_id == item.run_id))
+        if to is not None and to.is_terminal:
+            _conclude(connection, run, to, bool(values.get("partial")), now)
         return True
 
     def _was_written(self, connection: Connection, item: RunWrite) -> bool:
@@ -305,8 +303,8 @@ class SqlRunStore:
         move = after_cancel(run, decide(run), lambda: _has_saved(connection, run))
         events, values = consequences(run, move, now)
         write_run(connection, run.id, now, events, values, move.to)
-        if move.to is State.CANCELLED and not move.partial:
-            _discard(connection, run)
+        if move.to.is_terminal:
+            _conclude(connection, run, move.to, move.partial, now)
         return self._get(connection, run.id)
 
     def queue(self, ageing_seconds: float = 60.0) -> QueueSnapshot:
@@ -371,6 +369,15 @@ def _may_be_taken_up(run: Run) -> bool:
     """Answer whether results are to be made of a checkpoint: once only, whatever comes of it."""
     was_tried = run.claimed_at is not None and run.claimed_at >= (run.cancel_requested_at or 0.0)
     return bool(run.cancel_keep_partial and run.checkpointed_attempt and not was_tried)
+
+
+def _conclude(connection: Connection, run: Run, to: State, keeps: bool, now: float) -> None:
+    """Do what the end of a run brings with it, in the transaction that ends it."""
+    settle_session(connection, run, to, now)
+    if to is State.CANCELLED and not keeps:
+        _discard(connection, run)
+    if to is State.COMPLETED:
+        connection.execute(sa.delete(checkpoints).where(checkpoints.c.run_id == run.id))
 
 
 def _discard(connection: Connection, run: Run) -> None:

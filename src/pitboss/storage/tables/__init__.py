@@ -16,6 +16,7 @@ from pitboss.storage.tables.runs import (
     workers,
 )
 from pitboss.storage.tables.schema import metadata
+from pitboss.storage.tables.trading import fills, ledger, orders, positions, session_steps, traders, trading_accounts
 
 OWNED = tuple(table for table in metadata.sorted_tables if "owner" in table.c)
 __all__ = [
@@ -28,9 +29,13 @@ __all__ = [
     "checkpoints",
     "devices",
     "failed_starts",
+    "fills",
     "guesses",
+    "ledger",
     "metadata",
     "notices",
+    "orders",
+    "positions",
     "presets",
     "remarks",
     "run_events",
@@ -40,11 +45,14 @@ __all__ = [
     "schedules",
     "screens",
     "secrets",
+    "session_steps",
     "sessions",
     "shares",
     "strategies",
     "subjects",
     "ticks",
     "tokens",
+    "traders",
+    "trading_accounts",
     "workers",
 ]

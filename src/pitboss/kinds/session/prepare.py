@@ -1,0 +1,338 @@
+"""What a session is asked to do: checked before it is queued, fixed in a snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+from pitboss.calendars.spelling import read_session
+from pitboss.core.errors import InvalidInput, NotFound, PitbossError, Problem
+from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.kinds.documents.params import DocumentParams
+from pitboss.kinds.documents.prepare import Mistakes, Request, read_request, versions
+from pitboss.kinds.session.params import SessionParams
+from pitboss.market.catalog import Catalog, Series
+from pitboss.market.dates import range_of
+from pitboss.runs.kinds import Prepared
+from pitboss.runs.model import Run
+from pitboss.sessions.agents.spec import AgentSpec, read_agent
+from pitboss.strategy.document import Costs
+from pitboss.strategy.reader import inspect_document
+from pitboss.strategy.reference import StrategyRef, TextsByName
+from pitboss.trading.model import Account, Rules, Trader
+
+STEPS = {"intraday": "1m", "daily": "1d"}
+USUAL_CALENDAR = "XNYS"
+OVERRIDES = ("model", "instructions", "strategy", "parameters")
+
+
+class Traders(Protocol):
+    """Somebody's traders."""
+
+    def get(self, reference: str) -> Trader:
+        """Answer a trader by id or name. Raises NotFound."""
+
+    def account(self, trader: Trader) -> Account:
+        """Answer its own account."""
+
+
+class Secrets(Protocol):
+    """Which secrets there are."""
+
+    def missing(self, names: Collection[str]) -> list[Problem]: ...
+
+
+class Sources(Protocol):
+    """Where traders, documents and bars come from."""
+
+    @property
+    def strategies(self) -> TextsByName: ...
+
+    @property
+    def bars(self) -> Catalog: ...
+
+    @property
+    def secrets(self) -> Secrets: ...
+
+    @property
+    def traders(self) -> Traders: ...
+
+    @property
+    def run(self) -> Callable[[str], Run]:
+        """Answer one of somebody's runs by its id. Raises NotFound."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """When a session trades: whose calendar, and how long a step is."""
+
+    calendar: str
+    timeframe: Timeframe
+
+
+def prepare(params: SessionParams, sources: Sources) -> Prepared:
+    """Check a session and fix what it comes from. Raises InvalidInput with every mistake."""
+    mistakes = Mistakes()
+    trader = mistakes.attempt(lambda: _trader(params.trader, sources))
+    mistakes.attempt(lambda: _check_dates(params))
+    timeframe = mistakes.attempt(lambda: _timeframe(params))
+    series = mistakes.attempt(lambda: _series(params, timeframe, sources)) if timeframe is not None else None
+    calendar = mistakes.attempt(lambda: _calendar(params, series or []))
+    spec = mistakes.attempt(lambda: _agent(params, trader)) if trader is not None else None
+    mistakes.attempt(lambda: _check_secrets(spec, sources))
+    shared = mistakes.attempt(lambda: _shared(params, spec, sources))
+    strategy = mistakes.attempt(lambda: _strategy(params, spec, sources, shared))
+    mistakes.tell()
+    assert trader is not None
+    assert spec is not None
+    assert series is not None
+    assert calendar is not None
+    assert timeframe is not None
+    snapshot: dict[str, Any] = {
+        "trader": {"id": trader.id, "name": trader.name, "signature": trader.signature},
+        "agent": spec.model_dump(mode="json"),
+        "cash": params.cash if params.cash is not None else float(_cash(trader, sources)),
+        "terms": _terms(trader, strategy),
+        "is_mixed": False,
+        "calendar": calendar, "timeframe": str(timeframe), "symbols": list(params.symbols),
+        "data": [each.as_dict() for each in series], "places": list(sources.bars.places),
+        "is_synthetic": any(each.is_synthetic for each in series),
+        "versions": dict(_versions()),
+    }  # fmt: skip
+    if strategy is not None:
+        text = strategy.document.text
+        snapshot["strategy"] = {"name": strategy.document.name, "text": text, "digest": _digest(text)}
+        snapshot["strategy_timeframe"] = str(strategy.timeframe)
+    if shared is not None:
+        snapshot["shared"] = {"run": shared.id, "number": shared.number, "agent": shared.snapshot["agent"]}
+        if params.fork is not None or spec.type == "replay":
+            snapshot |= {"cash": shared.snapshot["cash"], "terms": shared.snapshot["terms"]}
+            is_changed = spec.type != "replay" and snapshot["agent"] != shared.snapshot["agent"]
+            snapshot["is_mixed"] = is_changed or shared.snapshot["is_mixed"]
+    if spec.api_key_secret is not None:
+        snapshot["secrets"] = [spec.api_key_secret]
+    cautions = [] if spec.type != "rules" or params.model is None else ["a trader by rules asks no model"]
+    return Prepared(
+        f"trader/{trader.name}", snapshot, identity_of(snapshot, params), {"steps": _steps(params)}, tuple(cautions)
+    )
+
+
+def _steps(params: SessionParams) -> float:
+    if params.mode == "intraday":
+        return 390.0
+    low, high = range_of(params.start, params.end)
+    return max(1.0, ((high or 0) - (low or 0)) / 86_400e6 * 5 / 7)
+
+
+def identity_of(snapshot: Mapping[str, Any], params: SessionParams) -> dict[str, str]:
+    """Answer what decides a session: only the state of a session of the same may be gone on from."""
+    asked = params.model_dump(mode="json", include={"mode", "date", "start", "end", "session"})
+    named = ("agent", "cash", "terms", "calendar", "timeframe", "symbols")
+    return {
+        "the session": _digest(json.dumps([asked, *(snapshot[name] for name in named)], sort_keys=True)),
+        **({"the strategy's text": snapshot["strategy"]["digest"]} if "strategy" in snapshot else {}),
+        **{f"the bars of {series['symbol']}": series["digest"] for series in snapshot["data"]},
+    }
+
+
+def _trader(reference: str, sources: Sources) -> Trader:
+    try:
+        return sources.traders.get(reference)
+    except NotFound as error:
+        raise InvalidInput(error.message, error.remedy, "trader") from None
+
+
+def _cash(trader: Trader, sources: Sources) -> Any:
+    return sources.traders.account(trader).cash
+
+
+def _check_dates(params: SessionParams) -> None:
+    problems = []
+    if params.mode == "intraday":
+        if params.date is None:
+            problems.append(Problem("no trading day is given", "write 2014-06-05", where="date"))
+        else:
+            range_of(params.date, params.date)
+        problems += [
+            Problem(f"'{name}' is of a daily session", "leave it out, or write mode daily", where=name)
+            for name in ("start", "end") if getattr(params, name) is not None
+        ]  # fmt: skip
+    else:
+        range_of(params.start, params.end)
+        problems += [
+            Problem(f"no {name} is given", "write 2014-01-02", where=name)
+            for name in ("start", "end") if getattr(params, name) is None
+        ]  # fmt: skip
+        if params.date is not None:
+            problems.append(Problem("'date' is of an intraday session", "write start and end", where="date"))
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _timeframe(params: SessionParams) -> Timeframe:
+    timeframe = parse_timeframe(params.timeframe or STEPS[params.mode])
+    if timeframe.is_daily != (params.mode == "daily") or (timeframe.is_daily and timeframe.text != "1d"):
+        what = f"the steps of a session that is {params.mode} cannot be of {timeframe}"
+        raise InvalidInput(what, "write 1m, 5m, … for intraday; daily sessions have 1d", "timeframe")
+    return timeframe
+
+
+def _series(params: SessionParams, timeframe: Timeframe, sources: Sources) -> list[Series]:
+    low, high = range_of(params.date or params.start, params.date or params.end)
+    found: list[Series] = []
+    problems: list[Problem] = []
+    for symbol in params.symbols:
+        try:
+            series = sources.bars.find(symbol, timeframe)
+            if not sources.bars.has_bars(series, low, high):
+                raise InvalidInput(
+                    f"{symbol} has no bars of {timeframe} then", "see 'pitboss data list'",
+                    "date" if params.date else "start",
+                )  # fmt: skip
+            found.append(series)
+        except InvalidInput as error:
+            problems += error.problems
+    if problems:
+        raise InvalidInput(problems)
+    return found
+
+
+def _calendar(params: SessionParams, series: Sequence[Series]) -> str:
+    if params.calendar is not None:
+        read_session(params.calendar)
+        return params.calendar
+    own = {each.session for each in series if each.session}
+    if len(own) > 1:
+        raise InvalidInput(f"the symbols trade by {', '.join(sorted(own))}", "name the calendar", "calendar")
+    return own.pop() if own else USUAL_CALENDAR
+
+
+def _agent(params: SessionParams, trader: Trader) -> AgentSpec:
+    """Answer how a trader decides in this session: as it does, but for what the params say differently."""
+    given = dict(trader.agent)
+    is_model = given["type"] in ("llm", "remote")
+    for name in OVERRIDES:
+        value = getattr(params, name)
+        if value is not None and (name != "model" or is_model):
+            given[name] = value
+    return read_agent(given)
+
+
+def _check_secrets(spec: AgentSpec | None, sources: Sources) -> None:
+    missing = sources.secrets.missing([spec.api_key_secret]) if spec and spec.api_key_secret else []
+    if missing:
+        raise InvalidInput(missing)
+    if find_spec("exchange_calendars") is None:
+        raise InvalidInput("calendars are not installed here", "pip install 'pitboss[agents]'", "calendar")
+
+
+def _shared(params: SessionParams, spec: AgentSpec | None, sources: Sources) -> Run | None:
+    """Answer the earlier session that is forked, replayed, or traded as often as."""
+    where, reference = "fork.run", (params.fork or {}).get("run")
+    if reference is None and spec is not None and spec.run is not None:
+        where, reference = "agent.run", spec.run
+    if reference is None:
+        return None
+    try:
+        run = sources.run(reference)
+    except PitbossError as error:
+        raise InvalidInput(error.message, error.remedy, where) from None
+    if run.kind != "session":
+        raise InvalidInput(f"run {run.number} is a {run.kind}", "name a session", where)
+    different = [
+        name for name in ("mode", "date", "start", "end")
+        if (run.params.get(name) or SessionParams.model_fields[name].default) != getattr(params, name)
+    ]  # fmt: skip
+    is_random = spec is not None and spec.type == "random" and params.fork is None
+    if (different or run.snapshot["symbols"] != list(params.symbols)) and not is_random:
+        what = f"session {run.number} had another {', '.join([*different, 'symbols'][:1])}"
+        raise InvalidInput(what, "take the same days and symbols", where)
+    return run
+
+
+def _strategy(
+    params: SessionParams, spec: AgentSpec | None, sources: Sources, shared: Run | None
+) -> Request | None:  # fmt: skip
+    """Answer the strategy of a trader by rules, as a backtest over the same bars would have it."""
+    if spec is not None and spec.type == "replay" and shared is not None and "strategy" in shared.snapshot:
+        own = AgentSpec.model_validate(shared.snapshot["agent"])
+        text, timeframe = shared.snapshot["strategy"]["text"], shared.snapshot["strategy_timeframe"]
+        return request_of(params, text, own, timeframe)
+    if spec is None or spec.type != "rules":
+        return None
+    return request_of(params, StrategyRef.remote(spec.strategy or "").text(sources.strategies), spec, None)
+
+
+def request_of(params: SessionParams, text: str, spec: AgentSpec, timeframe: str | None) -> Request:
+    """Answer the backtest of a strategy that a session by rules trades like, on bars of the document's own length
+    where those fit into the session, else of its steps."""
+    steps = parse_timeframe(params.timeframe or STEPS[params.mode])
+    if timeframe is None:
+        named = _own_timeframe(text)
+        fits = named is not None and named.is_made_of(steps) and named.is_daily == steps.is_daily
+        timeframe = str(named if fits else steps)
+    given = DocumentParams.model_construct(
+        strategy=text, symbols=list(params.symbols), timeframe=timeframe, parameters=_values(spec), start=None,
+        end=None, universe=None, cash=params.cash or 1.0, costs={}, sizing={},
+    )  # fmt: skip
+    return read_request(given, text)
+
+
+def _own_timeframe(text: str) -> Timeframe | None:
+    """Answer the length of bars that a document names."""
+    document = inspect_document(text)[0]
+    return document.timeframe if document is not None else None
+
+
+def _values(spec: AgentSpec) -> dict[str, Any]:
+    return dict(spec.parameters) if spec.type == "rules" else {}
+
+
+def _terms(trader: Trader, strategy: Request | None) -> dict[str, Any]:
+    """Answer what holds in the session's account: a strategy's own costs and leverage, where the trader says nothing of
+    costs."""
+    terms = trader.terms.as_dict()
+    if strategy is None:
+        return terms
+    rules = Rules(fractional=True, short=trader.terms.rules.short, leverage=strategy.sizing.leverage)
+    goes_short = any(node for side, node in strategy.program.entry.items() if side == "short")
+    problems: list[Problem] = []
+    if goes_short and not rules.short:
+        problems.append(Problem("the strategy sells short, and this trader may not", "allow it", where="strategy"))
+    if rules.leverage > trader.terms.rules.leverage:
+        what = f"the strategy takes a leverage of {rules.leverage:g}, this trader may take"
+        problems.append(Problem(f"{what} {trader.terms.rules.leverage:g}", "allow it more", where="strategy"))
+    if problems:
+        raise InvalidInput(problems)
+    costs: Costs = trader.terms.costs if trader.has_own_costs else strategy.costs
+    return type(trader.terms)(rules=rules, costs=costs).as_dict()
+
+
+def pinned(params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the strategy by its text, and the cash by its sum: the trader may have others by now."""
+    given = {**params, "cash": snapshot["cash"]}
+    if "strategy" in snapshot and snapshot["agent"]["type"] == "rules":
+        given["strategy"] = snapshot["strategy"]["text"]
+    return given
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    found = dict(versions())
+    for name in ("pydantic-ai-slim", "exchange-calendars"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return tuple(found.items())

@@ -1,0 +1,1 @@
+"""Trading accounts: orders, fills, positions and a ledger, as pure rules."""
