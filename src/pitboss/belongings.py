@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pitboss.accounts.vault import Vault
 from pitboss.core.errors import Problem
+from pitboss.core.files import Files
 from pitboss.core.principal import Principal
 from pitboss.market.catalog import Catalog
 from pitboss.runs.model import Run
 from pitboss.storage.documents import DocumentShelf
-from pitboss.trading.model import Account, Trader
+from pitboss.trading.model import Account, Trader, exact
+from pitboss.trading.ports import Quote
 from pitboss.trading.service import TradingService
 
 if TYPE_CHECKING:
@@ -61,6 +63,21 @@ class OwnTraders:
 
     def account(self, trader: Trader) -> Account:
         return self.trading.account(self.who, trader.id)
+
+
+@dataclass(frozen=True)
+class OwnQuotes:
+    """Prices of the bars that somebody may use; see `trading.ports.Quotes`. Loads the libraries of numbers."""
+
+    files: Files
+    home: str
+
+    def quote(self, symbol: str, at: int) -> Quote:
+        from pitboss.market.quotes import price_at
+        from pitboss.market.store import BarStore
+
+        found = price_at(BarStore(self.files, self.home), symbol, at)
+        return Quote(None if found.price is None else exact(found.price), found.refusal)
 
 
 @dataclass(frozen=True)

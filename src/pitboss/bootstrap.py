@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pitboss.accounts.overseer import AuditedOverseer
 from pitboss.accounts.service import AccountService
 from pitboss.accounts.vault import Vault
-from pitboss.belongings import OwnDocuments, OwnSecrets, OwnTraders, Sources
+from pitboss.belongings import OwnDocuments, OwnQuotes, OwnSecrets, OwnTraders, Sources
 from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches, run_log, unusable
@@ -51,6 +51,7 @@ from pitboss.trading.service import TradingService
 
 if TYPE_CHECKING:
     from pitboss.kinds.backtest.saved import SavedBacktests
+    from pitboss.kinds.session.bench import Bench
     from pitboss.market.store import BarStore
     from pitboss.routine.chains import Chainer, Chains
     from pitboss.routine.channels import Channel, Channels
@@ -240,6 +241,12 @@ class Platform:
         return TradingService(SqlTrading(self.database), check)
 
     @cached_property
+    def bench(self) -> Bench:
+        from pitboss.kinds.session.bench import Bench
+
+        return Bench(self.service, self.trading)
+
+    @cached_property
     def sharing(self) -> Sharing:
         return Sharing(SqlShares(self.database), self.service, self.accounts.audit, self.accounts.is_enabled)
 
@@ -286,6 +293,10 @@ class Platform:
         from pitboss.market.store import BarStore
 
         return BarStore(self.files)
+
+    def quotes_of(self, who: Principal) -> OwnQuotes:
+        """Answer the prices of the bars that somebody may use."""
+        return OwnQuotes(self.files, self.home_of(who))
 
     @cached_property
     def backtests(self) -> SavedBacktests:

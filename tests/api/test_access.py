@@ -32,6 +32,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "access.md"
 PASSWORD = "correct horse battery"
 CALLERS = ("nobody", "viewer", "another trader", "the owner", "an administrator")
 BACKTEST = {"strategy": STRATEGY, "symbols": ["SYN"], "timeframe": "5m"}
+SESSION = {"mode": "intraday", "symbols": ["SYN"], "date": "2022-01-04", "timeframe": "5m", "calendar": "24x7"}
 CSV = b"ts,open,high,low,close,volume\n2024-01-01T00:00:00Z,1,2,0.5,1.5,10\n2024-01-01T01:00:00Z,1.5,2,1,1.7,10\n"
 DOCUMENT = "name: {name}\ntimeframe: 1d\nentry: {{long: 'close > 1'}}\n"
 SCREEN = "name: {name}\ncriteria:\n  - {{name: up, when: 'close > close[1]', points: 1}}\npass_mark: 1\n"
@@ -65,6 +66,12 @@ class Things:
         if "{chain_id}" in path:
             links = [{"kind": "backtest", "params": BACKTEST}]
             places["chain_id"] = self.platform.chains.start(self.ann, f"chain{self.count}", links).id
+        if "{trader_id}" in path:
+            places["trader_id"] = self.trader()
+            if path.endswith("/stream/{trader_id}"):
+                self.session(places["trader_id"])
+        if "{job_id}" in path:
+            places["job_id"] = self.session(self.trader())
         if "{key}" in path:
             places["key"] = self.platform.sharing.link(self.ann, Shared("run", self.run(), "ann"), 3600)[1]
         return places | self.named(path, places["name"])
@@ -93,6 +100,15 @@ class Things:
 
     def run(self):
         return self.platform.service.submit(self.ann, Submission(kind="backtest", params=BACKTEST)).id
+
+    def trader(self):
+        return self.platform.trading.create(self.ann, f"trader {self.count}", 1000, {"type": "random"}).id
+
+    def session(self, trader):
+        """Answer a session of Ann's that has ended."""
+        self.data()
+        run = self.platform.bench.start(self.ann, trader, SESSION)
+        return self.platform.service.cancel(self.ann, run.id, False).run.id
 
     def run_for(self, path):
         if path.endswith(("/result", "/artifacts/{name}")):
@@ -133,6 +149,10 @@ class Things:
         bodies = {
             "runs_submit": {"kind": "backtest", "params": BACKTEST},
             "presets_put": {"params": BACKTEST},
+            "traders_create": {"name": f"new {self.count}", "cash": 1000, "agent": {"type": "random"}},
+            "traders_order": {"action": "buy", "symbol": "SYN", "quantity": 1, "at": "2024-01-01"},
+            "trading_start": {"symbol": "SYN", "start": "2022-01-03", "end": "2022-01-05"},
+            "trading_start_intraday": {name: value for name, value in SESSION.items() if name != "mode"},
             "runs_prioritize": {"priority": "high"},
             "runs_write_notes": {"text": "remember this"},
             "executions_execute": {"strategy_code": "ema-cross", "parameters": {"tickers": ["SYN"], "timeframe": "5m"}},

@@ -24,6 +24,8 @@ from pitboss.api import (
     shares,
     strategies,
     system,
+    traders,
+    trading,
 )
 from pitboss.api.access import ACCESS
 from pitboss.http.access import admitting
@@ -46,6 +48,8 @@ def api_router(responses: dict[int | str, dict[str, Any]]) -> APIRouter:
         strategies,
         screens,
         data,
+        traders,
+        trading,
         shares,
         accounts,
         secrets,

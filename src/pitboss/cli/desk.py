@@ -25,7 +25,7 @@ from pitboss.runs.submission import Submission
 
 CHANGES = (  # commands that change something and note it nowhere else
     "backtest", "sweep", "run ", "strategy add", "runs cancel", "runs priority", "runs retry", "runs resume",
-    "runs rerun",
+    "runs rerun", "runs stop-all", "traders add", "traders order", "session start", "session fork",
 )  # fmt: skip
 
 
@@ -44,6 +44,8 @@ class Service(Protocol):
     def resolve(self, who: Principal, reference: str) -> Run: ...
 
     def cancel(self, who: Principal, run_id: str, keep_partial: bool, reason: str = "") -> CancelAnswer: ...
+
+    def stop_everything(self, who: Principal, keep_partial: bool) -> list[Run]: ...
 
     def prioritize(self, who: Principal, run_id: str, priority: str | int) -> Run: ...
 

@@ -141,6 +141,9 @@ class RemoteRuns:
         told = self._client.cancel(run_id, keep_partial, reason)
         return CancelAnswer(self._run(told), told["message"])
 
+    def stop_everything(self, _who: Principal, keep_partial: bool) -> list[Run]:
+        return [self._run(self._client.get(run_id)) for run_id in self._client.stop_everything(keep_partial)]
+
     def prioritize(self, _who: Principal, run_id: str, priority: str | int) -> Run:
         return self._run(self._client.prioritize(run_id, priority))
 

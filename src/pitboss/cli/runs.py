@@ -109,6 +109,18 @@ def cancel(
         print_json(answer.run.as_dict() | {"message": answer.message}) if as_json else print(answer.message)
 
 
+@app.command("stop-all")
+def stop_all(
+    discard: Annotated[bool, typer.Option("--discard", help="Do not keep partial results.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel everything that waits or runs, whatever its kind: the emergency stop."""
+    with desk_of(data_dir) as desk:
+        stopped = [run.id for run in desk.service.stop_everything(desk.who, not discard)]
+    print_json({"cancelled": len(stopped), "runs": stopped}) if as_json else print(f"{len(stopped)} runs are cancelled")
+
+
 @app.command()
 def priority(
     run: Reference,

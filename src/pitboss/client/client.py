@@ -137,6 +137,11 @@ class Client:
         """Ask a run to end; `message` of the answer says what that did."""
         return self._json("POST", f"/runs/{run_id}/cancel", json={"keep_partial": keep_partial, "reason": reason})
 
+    def stop_everything(self, keep_partial: bool = True) -> list[str]:
+        """Cancel all that has not ended, whatever its kind; answer the ids of the runs."""
+        stopped: list[str] = self._json("POST", "/emergency-stop", json={"keep_partial": keep_partial})["runs"]
+        return stopped
+
     def prioritize(self, run_id: str, priority: str | int) -> dict[str, Any]:
         """Move a queued run forward or back: low, normal, high, or -1000 to 1000."""
         return self._json("POST", f"/runs/{run_id}/priority", json={"priority": priority})

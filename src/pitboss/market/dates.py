@@ -38,6 +38,14 @@ def range_of(start: str | None, end: str | None) -> tuple[int | None, int | None
     return low, high
 
 
+def moment_of(text: str, where: str) -> int:
+    """Read a date or a moment as microseconds since 1970. Raises InvalidInput that names `where` it stands."""
+    try:
+        return parse_date(text)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"'{text[:40]}' is no moment", "write 2014-06-05T14:30", where) from None
+
+
 def latest_shared(lasts: Iterable[Date]) -> Date | None:
     """Answer the latest of the last dates of some series that one in five of them has: who has ended before, and who
     trades on other days than the rest, does not decide. None where there are none."""

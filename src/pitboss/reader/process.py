@@ -21,9 +21,9 @@ from pitboss.core.places import follow_folder, place_caches
 
 def requests() -> dict[str, Callable[..., Any]]:
     """Answer what can be asked, by name. Loads the libraries."""
-    from pitboss.reader import bars, luck, screens, strategies, tables
+    from pitboss.reader import bars, luck, quotes, screens, strategies, tables
 
-    modules = (bars, tables, strategies, screens, luck)
+    modules = (bars, tables, strategies, screens, luck, quotes)
     return {name: getattr(module, name) for module in modules for name in module.REQUESTS}
 
 

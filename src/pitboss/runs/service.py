@@ -38,6 +38,7 @@ from pitboss.runs.submission import Submission, read_key, read_options, read_pri
 
 POLL_SECONDS, MOST_POLL_SECONDS = 0.05, 0.25
 UNFINISHED = tuple(state for state in State if not state.is_terminal)
+STOPPABLE = (State.QUEUED, State.STARTING, State.RUNNING)
 CANCEL_SECONDS = 2.0  # within which a cancelled run has ended
 _TOO_LATE = (State.COMPLETING, *(s for s in State if s.is_terminal))
 
@@ -196,6 +197,15 @@ class RunService:
         if run.state in _TOO_LATE and run.state is not State.CANCELLED:
             return CancelAnswer(run, "too late: the results are being written")
         return CancelAnswer(run, "cancelled" if run.state is State.CANCELLED else "cancel requested")
+
+    def stop_everything(self, who: Principal, keep_partial: bool, reason: str = "emergency stop") -> list[Run]:
+        """Cancel all of somebody's runs that have not ended, whatever their kind, however many; answer them."""
+        stopped: dict[str, Run] = {}
+        while True:
+            found = self._store.find(RunQuery(owner=who.name, states=STOPPABLE, limit=1000))
+            if not (left := [run for run in found if run.id not in stopped]):
+                return list(stopped.values())
+            stopped |= {run.id: self.cancel(who, run.id, keep_partial, reason).run for run in left}
 
     def prioritize(self, who: Principal, run_id: str, priority: str | int) -> Run:
         """Move a queued run forward or back. Raises NotFound, InvalidInput, Conflict for one that has begun."""

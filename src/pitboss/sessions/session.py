@@ -104,18 +104,20 @@ class Session:
         kept = {**decision.as_dict(), "waiting": waiting, "equity": float(equity)}
         kept = json.loads(self.masked(json.dumps(kept, allow_nan=False, default=str)))
         self.desk.commit(Step(number=tick.number, at=tick.at, decision=kept), marks, charges)
-        self.answers = []
+        before, self.answers = self.answers, []
         self._note(tick, decision, waiting)
         self._fill_priced()
-        return self._short(tick, decision, equity)
+        return self._short(tick, decision, equity, [*before, *self.answers])
 
-    def finish(self) -> None:
-        """Close what is open at its last price, and refuse what still waits."""
+    def finish(self) -> list[OrderAnswer]:
+        """Close what is open at its last price, and refuse what still waits; answer what came of that."""
+        self.answers = []
         known = self.ticks[self.reached - 1].known if self.reached else 0
         for key, intent in self.waiting:
             self._execute(key, intent, known, Quote(None, f"the session ended before {intent.symbol} traded again"))
         self.waiting = []
         self._close_all(known, "close", CLOSED)
+        return self.answers
 
     def _decided(self, tick: Tick, account: Account) -> Decision:
         if tick.number == len(self.ticks) and not self.is_simulated:
@@ -213,11 +215,14 @@ class Session:
             price = self.gate.price(position.symbol) or position.mark
             self._execute(f"{key}.{position.symbol}", intent, at, Quote(price), is_forced=True)
 
-    def _short(self, tick: Tick, decision: Decision, equity: Decimal) -> dict[str, Any]:
+    def _short(
+        self, tick: Tick, decision: Decision, equity: Decimal, came: Sequence[OrderAnswer]
+    ) -> dict[str, Any]:  # fmt: skip
         usage = decision.usage
         return {
             "minute": tick.number, "at": micros_to_iso(tick.at), "action": decision.action,
-            "orders": len(decision.intents), "reason": (decision.failure or decision.reason)[:300],
+            "orders": len(decision.intents), "fills": [answer.as_dict() for answer in came],
+            "reason": (decision.failure or decision.reason)[:300],
             "equity": round(float(equity), 2), "tokens": usage.tokens, "cost": usage.cost,
             "seconds": round(usage.seconds, 3),
         }  # fmt: skip

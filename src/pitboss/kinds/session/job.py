@@ -28,7 +28,7 @@ from pitboss.sessions.desk import StoredDesk
 from pitboss.sessions.gate import Gate, News
 from pitboss.sessions.session import Agent, Session
 from pitboss.strategy.times import Times, times_of
-from pitboss.trading.model import exact, terms_of
+from pitboss.trading.model import OrderAnswer, exact, terms_of
 from pitboss.trading.ports import Holder, TradingStore
 
 NEWS = "news"  # folder of dated texts in the data folder
@@ -60,7 +60,7 @@ def run(params: SessionParams, context: RunContext) -> dict[str, Any]:
             pace.wait(context, session)
     context.end_stage(session.reached)
     if session.is_over:
-        session.finish()
+        trading.tell_end(session.finish())
         context.begin_results()
     elif context.keeps_partial:
         context.checkpoint_at_cancel({"run": context.run_id, "steps": session.reached})
@@ -226,6 +226,11 @@ class Trading:
     def adopt(self) -> None:
         assert self.rules is not None
         self.rules.adopt(self.session.desk.account())
+
+    def tell_end(self, answers: list[OrderAnswer]) -> None:
+        """Say what was closed at the end."""
+        if answers:
+            self.context.item("end", {"fills": [answer.as_dict() for answer in answers]})
 
     def tell(self, item: dict[str, Any]) -> None:
         """Say what was decided at a step, and how far the session is."""

@@ -100,7 +100,7 @@ def prepare(params: SessionParams, sources: Sources) -> Prepared:
         "agent": spec.model_dump(mode="json"),
         "cash": params.cash if params.cash is not None else float(_cash(trader, sources)),
         "terms": _terms(trader, strategy),
-        "is_mixed": False,
+        "is_mixed": False, "may_be_remembered": spec.may_remember(params.date or (params.start or "")[:10]),
         "calendar": calendar, "timeframe": str(timeframe), "symbols": list(params.symbols),
         "data": [each.as_dict() for each in series], "places": list(sources.bars.places),
         "is_synthetic": any(each.is_synthetic for each in series),
@@ -120,8 +120,13 @@ def prepare(params: SessionParams, sources: Sources) -> Prepared:
         snapshot["secrets"] = [spec.api_key_secret]
     cautions = [] if spec.type != "rules" or params.model is None else ["a trader by rules asks no model"]
     return Prepared(
-        f"trader/{trader.name}", snapshot, identity_of(snapshot, params), {"steps": _steps(params)}, tuple(cautions)
+        subject_of(trader), snapshot, identity_of(snapshot, params), {"steps": _steps(params)}, tuple(cautions)
     )
+
+
+def subject_of(trader: Trader) -> str:
+    """Answer what the runs of a trader's sessions are numbered within."""
+    return f"trader/{trader.name}"
 
 
 def _steps(params: SessionParams) -> float:
@@ -217,7 +222,7 @@ def _calendar(params: SessionParams, series: Sequence[Series]) -> str:
 def _agent(params: SessionParams, trader: Trader) -> AgentSpec:
     """Answer how a trader decides in this session: as it does, but for what the params say differently."""
     given = dict(trader.agent)
-    is_model = given["type"] in ("llm", "remote")
+    is_model = given["type"] == "llm"
     for name in OVERRIDES:
         value = getattr(params, name)
         if value is not None and (name != "model" or is_model):

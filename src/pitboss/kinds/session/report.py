@@ -13,6 +13,9 @@ Good = Literal["high", "low"] | None
 FIGURES: tuple[tuple[str, str, Unit, str, Good], ...] = (
     ("total_return", "Return", Unit.PERCENT, "of the cash that the session began with, after fees", "high"),
     ("final_equity", "Equity", Unit.MONEY, "at the end", "high"),
+    ("buy_and_hold", "Buy and hold", Unit.PERCENT, "the symbols in equal parts, over the same time", None),
+    ("random_return", "At random", Unit.PERCENT, "as many trades of the same lengths and sizes, on average", None),
+    ("better_than_random", "Better than", Unit.PERCENT, "of 1,000 sessions that trade at random as often", "high"),
     ("max_drawdown", "Drawdown", Unit.PERCENT, "the deepest fall of the equity from its highest", "high"),
     ("trade_count", "Trades", Unit.COUNT, "positions that were closed, in part or in whole", None),
     ("win_rate", "Hit rate", Unit.PERCENT, "trades that earned something, of all", "high"),
@@ -109,6 +112,10 @@ def _source_notes(run: Run) -> Iterator[Note]:
         yield Note(message="on synthetic bars: the figures say nothing about a market", is_warning=True)
     if run.state is State.CANCELLED and run.partial:
         yield Note(message="partial: nothing of it was booked to the trader's account", is_warning=True)
+    if run.snapshot.get("may_be_remembered"):
+        cutoff = run.snapshot["agent"].get("cutoff")
+        until = f"until {cutoff}" if cutoff else "until nobody knows when: give the trader its cutoff"
+        yield Note(message=f"the model may remember these days: it was trained {until}", is_warning=True)
     shared = run.snapshot.get("shared")
     if shared is not None and run.params.get("fork"):
         minute = run.params["fork"]["at_minute"]

@@ -32,6 +32,7 @@ ORDERS: dict[str, Any] = {
     "source": pl.String,
 }  # fmt: skip
 TRANSCRIPTS = "transcripts.jsonl"
+DRAWS = 1000
 
 
 def result_of(session: Session, rules: RulesAgent | None, context: RunContext) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def result_of(session: Session, rules: RulesAgent | None, context: RunContext) -
     context.save_artifact(TRANSCRIPTS, partial(_write_transcripts, steps), "application/x-ndjson")
     context.end_stage()
     return {
-        "metrics": metrics_of(session, equity, trades, orders, opening),
+        "metrics": metrics_of(session, equity, trades, orders, opening) | compared(session, trades, opening),
         "decisions": {
             "made": int((decisions["failure"] == "").sum()), "none": _reasons(decisions), "steps": len(session.ticks),
         },
@@ -76,6 +77,51 @@ def metrics_of(
         "fees": float(sum(order.fee for order in filled)), "tokens": spent.tokens,
         "model_calls": spent.calls, "model_seconds": spent.seconds, "model_cost": spent.cost,
     }  # fmt: skip
+
+
+def compared(session: Session, trades: pl.DataFrame, opening: float) -> dict[str, Any]:
+    """Answer what holding the symbols in equal parts would have returned, and what trading at random as often, as long
+    and as large would have: the mean of many draws, and the share of them that did worse."""
+    terms, first = session.desk.account().terms, session.ticks[0].at
+    cost = terms.costs.commission + terms.costs.slippage
+    growth, curves = [], []
+    for symbol in session.gate.bars:
+        seen = session.gate.known(symbol)
+        part = seen.where(seen.ts >= first)
+        if len(part.ts) > 1:
+            curves.append(part.open)
+            growth.append(float(part.close[-1] / part.open[0]) * (1 - cost) / (1 + cost) - 1.0)
+    if not curves:
+        return {"buy_and_hold": None, "random_return": None, "better_than_random": None}
+    held = float(np.mean(growth))
+    if not len(trades):
+        return {"buy_and_hold": held, "random_return": 0.0, "better_than_random": None}
+    steps = (trades["exit_ts"] - trades["entry_ts"]).dt.total_microseconds().to_numpy()
+    length = session.ticks[0].known - session.ticks[0].at if len(session.ticks) > 1 else 1
+    shares = (trades["quantity"] * trades["entry_price"]).to_numpy() / opening
+    drawn = random_returns(curves, np.maximum(1, steps // length), shares, cost, terms.rules.short)
+    total = float(trades["pnl"].sum()) / opening
+    return {
+        "buy_and_hold": held, "random_return": float(drawn.mean()),
+        "better_than_random": float((drawn < total).mean()),
+    }  # fmt: skip
+
+
+def random_returns(
+    curves: Sequence[np.ndarray], holding: np.ndarray, shares: np.ndarray, cost: float, can_short: bool
+) -> np.ndarray:
+    """Answer the returns of DRAWS sessions that trade at random: each of its trades lasts `holding` bars, takes its
+    share of the cash, and pays `cost`, a fraction of the price, at both ends."""
+    dice = np.random.default_rng(len(curves[0]))
+    totals = np.zeros(DRAWS)
+    for bars, share in zip(holding, shares, strict=True):
+        prices = curves[int(dice.integers(len(curves)))]
+        last = len(prices) - 1
+        bars = min(int(bars), last)
+        starts = dice.integers(0, max(1, last - bars + 1), DRAWS)
+        sides = dice.choice((1.0, -1.0), DRAWS) if can_short else np.ones(DRAWS)
+        totals += share * (sides * (prices[starts + bars] / prices[starts] - 1.0) - 2.0 * cost)
+    return totals
 
 
 def decisions_frame(steps: Sequence[Step]) -> pl.DataFrame:

@@ -42,6 +42,7 @@ class AgentSpec(BaseModel):
     `openai:…`, or any name at an OpenAI-compatible `endpoint`) with `parameters` such as temperature; `remote` asks
     whoever answers at `endpoint`, or without one waits for decisions over HTTP; `replay` decides what `run` decided;
     `random` trades `parameters.trades` times for `parameters.holding` steps each, or as often and as long as `run`.
+    `cutoff` is the last date that a model was trained on: what it trades before, it may remember.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +58,7 @@ class AgentSpec(BaseModel):
     price: Price | None = None
     mcp: Annotated[tuple[Address, ...], Field(max_length=10)] = ()
     run: Annotated[str, Field(max_length=64)] | None = None
+    cutoff: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")] | None = None
 
     @property
     def provider(self) -> str:
@@ -68,6 +70,11 @@ class AgentSpec(BaseModel):
     def model_name(self) -> str:
         name = self.model or ""
         return name.removeprefix(f"{self.provider}:")
+
+    def may_remember(self, date: str) -> bool:
+        """Answer whether a model may have been trained on what came after a date: it may, where nobody says until when
+        it was."""
+        return self.type == "llm" and (self.cutoff is None or date <= self.cutoff)
 
     def faults(self) -> list[Problem]:
         """Answer what does not fit together."""

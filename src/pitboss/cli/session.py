@@ -1,0 +1,82 @@
+"""`pitboss session …`: have a trader trade a day or a range of days, go on from a past minute, decide it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from pitboss.cli.desk import desk_of
+from pitboss.cli.flags import Launch, grouped
+from pitboss.cli.options import Symbols
+from pitboss.cli.watching import follow_submitted
+from pitboss.core.errors import InvalidInput
+from pitboss.runs.submission import Submission
+
+app = typer.Typer(help="Start sessions of traders, and fork them.", no_args_is_help=True)
+Reference = Annotated[str, typer.Argument(help="A session's run: its id, its beginning, or latest.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What is to be different from the trader's own."""
+
+    model: Annotated[str | None, typer.Option(help="Another model: anthropic:claude-opus-4-5.")] = None
+    instructions: Annotated[str | None, typer.Option(help="Other instructions.")] = None
+    strategy: Annotated[str | None, typer.Option(help="Another strategy, for a trader by rules.")] = None
+    pace: Annotated[str | None, typer.Option(help="max, real, or steps a second.")] = None
+
+    def given(self) -> dict[str, Any]:
+        named = ("model", "instructions", "strategy", "pace")
+        return {name: getattr(self, name) for name in named if getattr(self, name) is not None}
+
+
+@app.command()
+@grouped
+def start(
+    trader: Annotated[str, typer.Argument(help="A trader's name or id.")],
+    changes: Changes,
+    launch: Launch,
+    symbols: Symbols = None,
+    date: Annotated[str | None, typer.Option(help="The trading day, minute by minute.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First day of a range, one decision a day.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day of it.")] = None,
+    session: Annotated[str, typer.Option(help="regular, pre, after or all.")] = "regular",
+    cash: Annotated[float | None, typer.Option(help="That it begins with.", show_default="the trader's")] = None,
+    calendar: Annotated[str | None, typer.Option(help="Whose trading hours.", show_default="the series'")] = None,
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", "-t", help="Length of a step.", show_default="1m or 1d")
+    ] = None,
+) -> None:
+    """Start a session over one trading day, or over the days of a range."""
+    mode = "intraday" if date is not None or first is None else "daily"
+    when = {"date": date} if mode == "intraday" else {"start": first, "end": last}
+    more = {"cash": cash, "calendar": calendar, "timeframe": timeframe, "session": session, **when}
+    own = {"trader": trader, "mode": mode, "symbols": symbols, **changes.given()}
+    _submitted({**own, **{name: value for name, value in more.items() if value is not None}}, launch)
+
+
+@app.command()
+@grouped
+def fork(
+    run: Reference,
+    changes: Changes,
+    launch: Launch,
+    at_minute: Annotated[int, typer.Option("--at-minute", help="After which it goes on by itself.", min=0)],
+    trader: Annotated[str | None, typer.Option(help="Another trader, that goes on.")] = None,
+) -> None:
+    """Go on from a minute of an earlier session with another model, prompt or rule, sharing what came before."""
+    with desk_of(launch.data_dir) as desk:
+        earlier = desk.service.resolve(desk.who, run)
+        if earlier.kind != "session":
+            raise InvalidInput(f"run {earlier.number} is a {earlier.kind}", "name a session", "run")
+    params = {**earlier.params, **changes.given(), "fork": {"run": earlier.id, "at_minute": at_minute}}
+    params.pop("cash", None)
+    _submitted(params | ({"trader": trader} if trader is not None else {}), launch)
+
+
+def _submitted(params: dict[str, Any], launch: Launch) -> None:
+    request = Submission(kind="session", params=params, **launch.fields_of_submission())
+    with desk_of(launch.data_dir) as desk:
+        follow_submitted(desk, desk.service.submit(desk.who, request), launch.as_json, launch.detach)
