@@ -69,7 +69,7 @@ FAMILIES: dict[Family, tuple[str, ...]] = {
     Family.BARE: (),
     Family.NUMERIC: _NUMERIC,
     Family.LEARNING: _NUMERIC,
-    Family.AGENTS: (*_NUMERIC, "pitboss.kinds.session.job"),
+    Family.AGENTS: (*_NUMERIC, "pitboss.sessions.agents.warming"),
 }
 
 

@@ -58,7 +58,8 @@ class Decision:
     """A decision: what is ordered, and why. One that was not made says in `failure` why there is none.
 
     `is_silent` says that whoever was asked gave no answer at all. One that `is_simulated` was made by the loop of
-    backtests, which finds its own fills, margin calls and `charges`: what holding positions has cost. `transcript` are
+    backtests, which finds its own fills, margin calls and `charges`: what holding positions has cost; `adopted` is the
+    account that it went on with, where another agent had that before. `transcript` are
     prompts, calls and answers in their order; `shown` what the agent was shown: the outlet, what it asked for, and the
     latest moment that any of it tells of.
     """
@@ -69,6 +70,7 @@ class Decision:
     is_silent: bool = False
     is_simulated: bool = False
     charges: tuple[tuple[str, str], ...] = ()
+    adopted: Mapping[str, Any] | None = None
     usage: Usage = field(default_factory=Usage)
     transcript: tuple[Mapping[str, Any], ...] = ()
     shown: tuple[Mapping[str, Any], ...] = ()
@@ -85,7 +87,7 @@ class Decision:
         return {
             "action": self.action, "reason": self.reason, "failure": self.failure, "is_silent": self.is_silent,
             "is_simulated": self.is_simulated,
-            "charges": [list(charge) for charge in self.charges], "usage": asdict(self.usage),
+            "charges": [list(charge) for charge in self.charges], "adopted": self.adopted, "usage": asdict(self.usage),
             "intents": [intent.as_dict() for intent in self.intents], "transcript": list(self.transcript),
             "shown": list(self.shown),
         }  # fmt: skip
@@ -96,7 +98,7 @@ def decision_of(kept: Mapping[str, Any]) -> Decision:
     return Decision(
         intents=tuple(Intent(**{**each, "action": Action(each["action"])}) for each in kept["intents"]),
         reason=kept["reason"], failure=kept["failure"], is_silent=kept["is_silent"], is_simulated=kept["is_simulated"],
-        charges=tuple((name, amount) for name, amount in kept["charges"]), usage=Usage(**kept["usage"]),
+        charges=tuple((name, amount) for name, amount in kept["charges"]), adopted=kept["adopted"], usage=Usage(**kept["usage"]),
         transcript=tuple(kept["transcript"]), shown=tuple(kept["shown"]),
     )  # fmt: skip
 

@@ -52,8 +52,7 @@ def run(params: SessionParams, context: RunContext) -> dict[str, Any]:
             trading.tell(session.advance(shared.get(session.reached + 1)))
         except RunCancelled:
             break
-        if session.reached == trading.adopts_at:
-            trading.adopt()
+        trading.hand_over()
         if context.is_checkpoint_due:
             context.checkpoint({"run": context.run_id, "steps": session.reached})
         if session.reached + 1 not in shared:
@@ -217,15 +216,11 @@ class Trading:
             raise InvalidInput(f"the session that is forked has {len(steps)} steps", "fork it at one", "fork.at_minute")
         return {step.number: decision_of(step.decision) for step in steps}
 
-    @property
-    def adopts_at(self) -> int | None:
-        """The step after which a strategy goes on with what another agent holds, None where there is none."""
-        is_taken = self.params.fork is not None and self.snapshot["is_mixed"] and self.rules is not None
-        return self.params.fork["at_minute"] if is_taken and self.params.fork is not None else None
-
-    def adopt(self) -> None:
-        assert self.rules is not None
-        self.rules.adopt(self.session.desk.account())
+    def hand_over(self) -> None:
+        """Have a strategy go on with what the agent held that was forked, once that is at its minute."""
+        fork = self.params.fork
+        if fork is not None and self.rules is not None and self.snapshot["is_mixed"]:
+            self.rules.adopts = self.session.reached == fork["at_minute"]
 
     def tell_end(self, answers: list[OrderAnswer]) -> None:
         """Say what was closed at the end."""

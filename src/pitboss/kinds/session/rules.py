@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class RulesAgent:
     universe: Universe
     cash: float
     is_simulated: bool = True
+    adopts: bool = False  # goes on with what another agent holds, from its next decision on
     simulation: Simulation = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,38 +50,39 @@ class RulesAgent:
         self._charged: dict[str, Decimal] = {}
 
     def decide(self, view: View) -> Decision:
-        return self._advanced(view.tick)
+        adopted = described(view.account) if self.adopts else None
+        self.adopts = False
+        return replace(self._advanced(view.tick, adopted), adopted=adopted)
 
-    def follow(self, tick: Tick, _decision: Decision) -> None:
+    def follow(self, tick: Tick, decision: Decision) -> None:
         """Have the loop where it was after a step."""
-        self._advanced(tick)
+        self._advanced(tick, decision.adopted)
 
-    def adopt(self, account: Account) -> None:
-        """Go on with what an account holds, however it came to that: a stop is set as if it were entered now."""
+    def _adopt(self, account: Mapping[str, Any]) -> None:
+        """Take what an account holds, however it came to that: a stop is set as if it were entered now."""
         state, levels = self.simulation.state, self.simulation.levels
         t, rules = self.simulation.reached - 1, self.simulation.rules[0]
-        state.account[0]["cash"] = float(account.cash)
-        state.account[0]["open"] = len(account.positions)
-        state.account[0]["short"] = sum(each.quantity < 0 for each in account.positions.values())
+        held = account["positions"]
+        state.account[0]["cash"] = float(account["cash"])
+        state.account[0]["open"] = len(held)
+        state.account[0]["short"] = sum(float(quantity) < 0 for quantity, _, _ in held.values())
         for s, symbol in enumerate(self.universe.symbols):
             position = state.positions[s]
             for name in ("side", "entry_due", "exit_due"):
                 position[name] = 0
-            held = account.positions.get(symbol)
-            if held is None:
+            if symbol not in held:
                 continue
-            price = float(held.cost / abs(held.quantity))
-            distance = 0.0
+            quantity, cost, mark = map(float, held[symbol])
+            side, price, distance = (1 if quantity > 0 else -1), cost / abs(quantity), 0.0
             if rules["stop_kind"] == k.LEVEL_FRACTION:
                 distance = float(rules["stop"]) * price
             elif rules["stop_kind"] == k.LEVEL_DISTANCE:
                 distance = float(levels.values[int(rules["stop"]), s, t])
             values = {
-                "side": held.side, "quantity": float(abs(held.quantity)), "whole": float(abs(held.quantity)),
-                "entry_price": price, "entry_t": t, "entry_signal_t": t, "entry_number": position["number"],
-                "mark": float(held.mark), "fees": 0.0, "borrow": 0.0, "is_trailed": False, "trail_step": 0.0,
-                "stop": price - held.side * distance if distance > 0 else np.nan, "target": np.nan,
-                "next_target": len(levels.targets), "filled": k.AT_OPEN,
+                "side": side, "quantity": abs(quantity), "whole": abs(quantity), "entry_price": price, "entry_t": t,
+                "entry_signal_t": t, "entry_number": position["number"], "mark": mark, "fees": 0.0, "borrow": 0.0,
+                "is_trailed": False, "trail_step": 0.0, "stop": price - side * distance if distance > 0 else np.nan,
+                "target": np.nan, "next_target": len(levels.targets), "filled": k.AT_OPEN,
             }  # fmt: skip
             for name, value in values.items():
                 position[name] = value
@@ -88,7 +91,9 @@ class RulesAgent:
         """Answer what the loop has done, with what is open closed."""
         return self.simulation.outcome()
 
-    def _advanced(self, tick: Tick) -> Decision:
+    def _advanced(self, tick: Tick, adopted: Mapping[str, Any] | None) -> Decision:
+        if adopted is not None:
+            self._adopt(adopted)
         intents: list[Intent] = []
         simulation = self.simulation
         while simulation.reached < simulation.end and self._ends[simulation.reached] <= tick.known:
@@ -151,3 +156,9 @@ class RulesAgent:
 
 def _said(intents: list[Intent]) -> str:
     return ", ".join(f"{intent.action} {intent.symbol}: {intent.reason}" for intent in intents)
+
+
+def described(account: Account) -> dict[str, Any]:
+    """Answer what an account holds, as a decision keeps it."""
+    held = {each.symbol: [str(each.quantity), str(each.cost), str(each.mark)] for each in account.positions.values()}
+    return {"cash": str(account.cash), "positions": held}

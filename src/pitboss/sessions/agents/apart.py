@@ -6,12 +6,16 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from pitboss.core.errors import InvalidInput
+from pitboss.sessions.agents.prompting import described
 from pitboss.sessions.agents.spec import AgentSpec
-from pitboss.sessions.apart import NotDone, Say, done_apart
+from pitboss.sessions.apart import Line, NotDone, Said, done_apart
 from pitboss.sessions.clock import Tick
 from pitboss.sessions.decisions import Decision, Usage, decision_of
+from pitboss.sessions.gate import Gate
 from pitboss.sessions.limits import Left, Outage
 from pitboss.sessions.session import View
 
@@ -36,8 +40,9 @@ class ApartAgent(ABC):
         self.outage = Outage(self.spec.limits.outage_seconds)
 
     @abstractmethod
-    def asked(self, view: View, left: Left, say: Say, /) -> dict[str, Any]:
-        """Answer a decision as JSON, in the process of its own; `say` the usage so far whenever it grows."""
+    def asked(self, told: dict[str, Any], view: View, left: Left, line: Line, /) -> dict[str, Any]:
+        """Answer a decision as JSON, in the process of its own: `told` is what `prompting.described` said of the step,
+        all else that is known is asked for over the line. The usage so far is said whenever it grows."""
 
     def decide(self, view: View) -> Decision:
         reason = self.spec.limits.exhausted(view.spent)
@@ -46,7 +51,11 @@ class ApartAgent(ABC):
         started = time.monotonic()
         left = self.spec.limits.left(view.spent)
         try:
-            said = done_apart(lambda say: self.asked(view, left, say), left.seconds + GRACE_SECONDS, self.check)
+            told = described(view)
+            said = done_apart(
+                lambda line: self.asked(told, view, left, line), left.seconds + GRACE_SECONDS, self.check,
+                partial(answered, view.gate),
+            )  # fmt: skip
             decision = decision_of(said)
         except NotDone as error:
             usage = Usage(**(error.last or {}).get("usage", {}))
@@ -59,3 +68,14 @@ class ApartAgent(ABC):
     def follow(self, _tick: Tick, _decision: Decision) -> None:
         """Nothing is remembered from step to step but what the view tells."""
         return
+
+
+def answered(gate: Gate, request: Said) -> Said:
+    """Answer what a tool asks for: through the gate, which notes what it shows."""
+    looks: dict[str, Callable[..., Any]] = {
+        "history": gate.history, "indicator": gate.indicator, "news": gate.articles,
+    }  # fmt: skip
+    try:
+        return {"answer": looks[request["look"]](*request["arguments"])}
+    except InvalidInput as error:
+        return {"error": str(error)}

@@ -7,17 +7,20 @@ before the decision is whole.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
-from typing import Any, TypeVar
+from functools import cache
+from importlib import import_module
+from typing import Any
 
 import httpx
 from pydantic_ai import Agent, RunContext, Tool, ToolFailed, capture_run_messages
 from pydantic_ai.exceptions import AgentRunError, ModelAPIError, ModelHTTPError, UsageLimitExceeded, UserError
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.models.test import TestModel
 from pydantic_ai.models.wrapper import WrapperModel
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.usage import RunUsage, UsageLimits
@@ -26,15 +29,14 @@ from pitboss.core.errors import InvalidInput
 from pitboss.sessions.agents.apart import ApartAgent
 from pitboss.sessions.agents.prompting import INSTRUCTIONS, portfolio, prompt_of
 from pitboss.sessions.agents.spec import AgentSpec, Price
-from pitboss.sessions.apart import Say
+from pitboss.sessions.apart import Line
 from pitboss.sessions.decisions import MOST_REASON, Decision, Intent, Usage
 from pitboss.sessions.gate import calculated
 from pitboss.sessions.limits import Left
 from pitboss.sessions.session import View
 from pitboss.trading.book import Refused, settle, slipped
-from pitboss.trading.model import Account, Action, Order, Source
+from pitboss.trading.model import Account, Action, Order, Source, exact
 
-T = TypeVar("T")
 TOOL_RETRIES = 3  # for a model that calls what there is not, or with arguments that do not fit
 MILLION = Decimal(1_000_000)
 _PASSING = frozenset({408, 425, 429})
@@ -46,16 +48,25 @@ class Desk:
 
     view: View
     account: Account
+    closes: Mapping[str, float]
+    line: Line | None = None
     intents: list[Intent] = field(default_factory=list)
+
+    def look(self, what: str, *arguments: Any) -> Any:
+        """Answer what is known, by the gate. Raises ToolFailed with what is wrong with the question."""
+        assert self.line is not None
+        said = self.line.ask({"look": what, "arguments": arguments})
+        if "error" in said:
+            raise ToolFailed(said["error"])
+        return said["answer"]
 
     def place(self, action: Action, symbol: str, quantity: float, reason: str) -> str:
         """Take an order, as far as it can be told to be possible now. Raises ToolFailed with the refusal's figures."""
-        try:
-            price = self.view.gate.price(symbol)
-        except InvalidInput as error:
-            raise ToolFailed(str(error)) from None
-        if price is None:
-            raise ToolFailed(f"there is no price of {symbol} yet")
+        if symbol not in self.closes:
+            raise ToolFailed(
+                f"there is no price of '{symbol[:40]}': {', '.join(self.closes) or 'nothing'} can be traded"
+            )
+        price = exact(self.closes[symbol])
         try:
             number = Decimal(repr(quantity))
         except InvalidOperation:
@@ -130,7 +141,8 @@ def price_history(context: RunContext[Desk], symbol: str, bars: int = 30) -> lis
         symbol: which.
         bars: how many.
     """
-    return _answered(lambda: context.deps.view.gate.history(symbol, bars))
+    found: list[dict[str, Any]] = context.deps.look("history", symbol, bars)
+    return found
 
 
 def indicator(context: RunContext[Desk], symbol: str, expression: str, values: int = 5) -> list[dict[str, Any]]:
@@ -142,12 +154,13 @@ def indicator(context: RunContext[Desk], symbol: str, expression: str, values: i
         expression: in the language of pitboss's strategies, with TA-Lib's indicators.
         values: how many, at most 200.
     """
-    return _answered(lambda: context.deps.view.gate.indicator(symbol, expression, values))
+    found: list[dict[str, Any]] = context.deps.look("indicator", symbol, expression, values)
+    return found
 
 
 def current_portfolio(context: RunContext[Desk]) -> dict[str, Any]:
     """Answer cash, equity, buying power and positions, with what has been ordered in this step counted in."""
-    return portfolio(replace(context.deps.view, account=context.deps.account))
+    return portfolio(context.deps.account)
 
 
 def calculator(expression: str) -> float:
@@ -156,7 +169,10 @@ def calculator(expression: str) -> float:
     Args:
         expression: such as (3 + 4) * 2.
     """
-    return _answered(lambda: calculated(expression))
+    try:
+        return calculated(expression)
+    except InvalidInput as error:
+        raise ToolFailed(str(error)) from None
 
 
 def news_search(context: RunContext[Desk], words: str, articles: int = 5) -> list[dict[str, Any]]:
@@ -167,14 +183,8 @@ def news_search(context: RunContext[Desk], words: str, articles: int = 5) -> lis
         words: what to look for.
         articles: how many, at most 20.
     """
-    return _answered(lambda: context.deps.view.gate.articles(words, articles))
-
-
-def _answered(look: Callable[[], T]) -> T:
-    try:
-        return look()
-    except InvalidInput as error:
-        raise ToolFailed(str(error)) from None
+    found: list[dict[str, Any]] = context.deps.look("news", words, articles)
+    return found
 
 
 TRADES = tuple(Tool(function, sequential=True) for function in (buy, sell, short, cover))
@@ -184,9 +194,9 @@ LOOKS = tuple(Tool(function) for function in (price_history, indicator, current_
 class Metered(WrapperModel):
     """A model that says what it has used after each of its answers, and knows what that costs where it was told."""
 
-    def __init__(self, wrapped: Model, price: Price | None, say: Say) -> None:
+    def __init__(self, wrapped: Model, price: Price | None, line: Line) -> None:
         super().__init__(wrapped)
-        self._price, self._say = price, say
+        self._price, self._line = price, line
         self.used = Usage()
 
     async def request(
@@ -207,7 +217,7 @@ class Metered(WrapperModel):
             cost=None if cost is None else float(cost),
         )  # fmt: skip
         self.used = self.used.plus(used)
-        self._say({"usage": _counted(self.used)})
+        self._line.say({"usage": _counted(self.used)})
         return response
 
 
@@ -221,14 +231,17 @@ class ModelAgent(ApartAgent):
 
     key: str = ""
 
-    def asked(self, view: View, left: Left, say: Say) -> dict[str, Any]:
-        view.gate.taken()
-        decision = asyncio.run(self._decided(view, left, say))
-        return replace(decision, shown=view.gate.taken()).as_dict()
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rehearse(self.spec.provider)  # here, and not in the process of each decision
 
-    async def _decided(self, view: View, left: Left, say: Say) -> Decision:
-        model = Metered(model_of(self.spec, self.key, left.seconds), self.spec.price, say)
-        desk, used = Desk(view, view.account), RunUsage()
+    def asked(self, told: dict[str, Any], view: View, left: Left, line: Line) -> dict[str, Any]:
+        return asyncio.run(self._decided(told, view, left, line)).as_dict()
+
+    async def _decided(self, told: dict[str, Any], view: View, left: Left, line: Line) -> Decision:
+        model = Metered(model_of(self.spec, self.key, left.seconds), self.spec.price, line)
+        closes = {symbol: bars[-1]["close"] for symbol, bars in told["bars"].items() if bars}
+        desk, used = Desk(view, view.account, closes, line), RunUsage()
         agent = Agent(
             model, deps_type=Desk, tools=[*TRADES, *LOOKS], toolsets=_servers(self.spec.mcp),
             instructions="\n\n".join(filter(None, (INSTRUCTIONS, self.spec.instructions))), retries=TOOL_RETRIES,
@@ -242,7 +255,7 @@ class ModelAgent(ApartAgent):
         with capture_run_messages() as messages:
             try:
                 async with asyncio.timeout(left.seconds):
-                    result = await agent.run(prompt_of(view), deps=desk, usage_limits=limits, usage=used)
+                    result = await agent.run(prompt_of(told, view.recent), deps=desk, usage_limits=limits, usage=used)
                 reason = str(result.output)[:MOST_REASON]
             except (AgentRunError, UserError, TimeoutError, httpx.HTTPError, ValueError, OSError) as error:
                 failure, is_silent = _failure(error, left.seconds), _is_silent(error) and not model.used.calls
@@ -280,6 +293,19 @@ def _servers(addresses: Sequence[str]) -> list[Any]:
     from pydantic_ai.mcp import MCPToolset
 
     return [MCPToolset(address, tool_error_behavior="failed") for address in addresses]
+
+
+@cache
+def rehearse(provider: str) -> None:
+    """Load the libraries of a provider, and have them build what they build at their first use; nobody is asked."""
+    for part in ("models", "providers"):
+        import_module(f"pydantic_ai.{part}.{provider}")
+    spec = AgentSpec(type="llm", model=f"{provider}:none", endpoint="http://127.0.0.1:9")
+    model_of(spec, "none", 1.0)
+    agent = Agent(TestModel(call_tools=["calculator"]), deps_type=Desk, tools=[*TRADES, *LOOKS], retries=0)
+    with capture_run_messages() as messages, suppress(AgentRunError):
+        agent.run_sync("rehearsal")
+    _transcript(messages)
 
 
 def model_of(spec: AgentSpec, key: str, seconds: float) -> Model:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pitboss.core.clock import micros_to_iso
 from pitboss.sessions.session import View
+from pitboss.trading.model import Account
 
 SHOWN_BARS = 10
 
@@ -23,25 +25,23 @@ def described(view: View) -> dict[str, Any]:
     return {
         "step": view.tick.number, "steps": view.total, "now": micros_to_iso(view.tick.known),
         "timeframe": str(gate.timeframe), "symbols": sorted(gate.bars),
-        "portfolio": portfolio(view),
+        "portfolio": portfolio(view.account),
         "bars": {symbol: gate.history(symbol, SHOWN_BARS) for symbol in sorted(gate.bars)},
         "since_last_step": [answer.as_dict() for answer in view.answers],
         "waiting": [intent.as_dict() for intent in view.waiting],
     }  # fmt: skip
 
 
-def portfolio(view: View) -> dict[str, Any]:
-    """Answer what the account holds."""
-    account = view.account
+def portfolio(account: Account) -> dict[str, Any]:
+    """Answer what an account holds."""
     return {
         "cash": float(account.cash), "equity": float(account.equity), "buying_power": float(account.free),
         "positions": [position.as_dict() for position in account.positions.values()],
     }  # fmt: skip
 
 
-def prompt_of(view: View) -> str:
-    """Answer a step in words."""
-    shown = described(view)
+def prompt_of(shown: Mapping[str, Any], recent: Sequence[str]) -> str:
+    """Answer a step in words, by what `described` says of it."""
     lines = [f"Step {shown['step']} of {shown['steps']}. It is {shown['now']} (UTC). Bars are of {shown['timeframe']}."]
     held = shown["portfolio"]
     lines.append(f"Cash {held['cash']:,.2f}, equity {held['equity']:,.2f}.")
@@ -62,7 +62,6 @@ def prompt_of(view: View) -> str:
             f"{bar['open']:g} {bar['high']:g} {bar['low']:g} {bar['close']:g} {bar['volume']:g}"
             for bar in bars
         ] or ["no bar yet"]
-    if view.recent:
-        lines.append("Your last decisions:")
-        lines += view.recent
+    if recent:
+        lines += ["Your last decisions:", *recent]
     return "\n".join(lines)

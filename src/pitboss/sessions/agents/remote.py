@@ -10,8 +10,7 @@ from typing import Any
 import httpx
 
 from pitboss.sessions.agents.apart import ApartAgent
-from pitboss.sessions.agents.prompting import described
-from pitboss.sessions.apart import Say
+from pitboss.sessions.apart import Line
 from pitboss.sessions.decisions import Decision, Usage, read_answer
 from pitboss.sessions.limits import Left
 from pitboss.sessions.session import View
@@ -28,10 +27,9 @@ class WebhookAgent(ApartAgent):
     key: str = ""
     run_id: str = ""
 
-    def asked(self, view: View, left: Left, _say: Say) -> dict[str, Any]:
-        body = {"run_id": self.run_id, **described(view)}
-        deadline = time.monotonic() + left.seconds
-        return self._answered(body, deadline).as_dict() | {"shown": view.gate.taken()}
+    def asked(self, told: dict[str, Any], _view: View, left: Left, _line: Line) -> dict[str, Any]:
+        body = {"run_id": self.run_id, **told}
+        return self._answered(body, time.monotonic() + left.seconds).as_dict()
 
     def _answered(self, body: dict[str, Any], deadline: float) -> Decision:
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
