@@ -61,6 +61,9 @@ class OwnTraders:
     def get(self, reference: str) -> Trader:
         return self.trading.get(self.who, reference)
 
+    def all(self) -> list[Trader]:
+        return self.trading.all(self.who)
+
     def account(self, trader: Trader) -> Account:
         return self.trading.account(self.who, trader.id)
 

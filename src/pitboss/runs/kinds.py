@@ -105,6 +105,9 @@ class Kind:
     is told by them. `item(payload)` answers what of an item is shown while the run goes on, by the names of its
     columns.
 
+    `words` are what is said of a run in a state, by the state's name, and of its cancel, under `cancel`, in place of
+    the usual.
+
     `form(model, given, sources)` answers the JSON Schema of the params as a form asks for them, after `given` was
     chosen: a property's `choices` are what it may be (`value`, `label`, `about`, and for what covers a time `from` and
     `to`, microseconds), `suggestions` what it might be; where it `refines` the form, that is asked anew once it is
@@ -119,6 +122,7 @@ class Kind:
     preload: Family = Family.BARE
     is_resumable: bool = False
     stages: Mapping[str, float] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
     resources: Mapping[str, str] = field(default_factory=dict)
     prepare: Callable[[Any, Any], Prepared] = prepare_plainly
     report: Callable[[Run], Report] = plain_report

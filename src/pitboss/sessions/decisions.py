@@ -98,7 +98,8 @@ def decision_of(kept: Mapping[str, Any]) -> Decision:
     return Decision(
         intents=tuple(Intent(**{**each, "action": Action(each["action"])}) for each in kept["intents"]),
         reason=kept["reason"], failure=kept["failure"], is_silent=kept["is_silent"], is_simulated=kept["is_simulated"],
-        charges=tuple((name, amount) for name, amount in kept["charges"]), adopted=kept["adopted"], usage=Usage(**kept["usage"]),
+        charges=tuple((name, amount) for name, amount in kept["charges"]), adopted=kept["adopted"],
+        usage=Usage(**kept["usage"]),
         transcript=tuple(kept["transcript"]), shown=tuple(kept["shown"]),
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ from pitboss.trading.model import (
     exact,
     money,
 )
-from pitboss.trading.ports import AccountQuery, Quotes, TradingStore
+from pitboss.trading.ports import AccountQuery, Quotes, Step, TradingStore
 
 _NAME = re.compile(r"[\w][\w .,()+-]{0,63}")
 _SYMBOL = re.compile(r"[^\s\x00]{1,64}")
@@ -135,6 +135,10 @@ class TradingService:
     def account_of_run(self, run_id: str) -> Account | None:
         """Answer the account of a session whose run somebody was shown, None while it has none."""
         return next(iter(self._store.accounts(AccountQuery(run=run_id))), None)
+
+    def steps(self, run_id: str) -> list[Step]:
+        """Answer the steps of a session whose run somebody was shown, in order."""
+        return self._store.steps(run_id)
 
     def verify(self, who: Principal) -> tuple[int, list[str]]:
         """Answer how many entries the ledgers of somebody's accounts have, and what is wrong with them: of all

@@ -70,4 +70,9 @@ ACCESS: Access = {
     "strategies_strategy": READ,
     "system_find": READ,
     "system_queue": READ,
+    "traders_change": RUN,
+    "traders_minute": READ,
+    "traders_order": RUN,
+    "traders_trader": READ,
+    "traders_traders": READ,
 }

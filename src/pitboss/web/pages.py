@@ -38,6 +38,7 @@ NAVIGATION: tuple[Item, ...] = (
     ("/", "Board", "layout-dashboard"),
     ("/new", "New run", "plus"),
     ("/library", "Library", "library"),
+    ("/traders", "Traders", "trending-up"),
     ("/schedules", "Schedules", "clock"),
     ("/strategies", "Strategies", "code"),
     ("/screens", "Screens", "list-filter"),

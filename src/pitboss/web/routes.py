@@ -21,6 +21,7 @@ from pitboss.web import (
     secrets,
     shares,
     strategies,
+    traders,
 )
 from pitboss.web import system as queue
 from pitboss.web.access import ACCESS
@@ -29,7 +30,7 @@ from pitboss.web.running import open_run
 
 PAGES = (
     board, live, new, runs, results, compare, library, schedules, strategies, screens, data, queue, accounts, channels,
-    secrets, shares,
+    secrets, shares, traders,
 )  # fmt: skip
 OPENERS: dict[str, Opener] = {
     "board": board.open_board, "library": library.open_library, "queue": queue.open_queue, "run": open_run,

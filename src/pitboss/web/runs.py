@@ -71,7 +71,8 @@ def run_context(visit: Visit, run: Run) -> dict[str, Any]:
     form = form_context(platform, visit.me, kind, run.params) if kind and is_over else {"form": None, "kind": kind}
     return {
         "run": run, "shown": shown, "parts": parts_of(shown, platform, visit.root, visit.me),
-        "kind_title": kind.title if kind else run.kind, "about": service.kinds.about(run),
+        "kind_title": kind.title if kind else run.kind,
+        "cancel_word": (kind.words if kind else {}).get("cancel", "Cancel"), "about": service.kinds.about(run),
         "lines": [line_of(event) for event in shown.lines], "report": report,
         "charts": [chart_address(visit.root, run, *each) for each in enumerate(report.charts if report else ())],
         "tail": log_tail(platform, run) if run.state is State.FAILED else "",

@@ -139,6 +139,13 @@ class Told:
 
 def told(run: Run, kinds: Kinds, who: Principal | None = None) -> Told:
     """Say how a run stands: `Run succeeded, 214 trades`, `Cancelled by you at 43 %, partial results kept`."""
+    usual = _usually_told(run, kinds, who)
+    kind = kinds.get(run.kind)
+    own = kind.words.get(run.state.value) if kind is not None else None
+    return usual if own is None else Told(own, usual.title, usual.remedy)
+
+
+def _usually_told(run: Run, kinds: Kinds, who: Principal | None) -> Told:
     progress = run.progress or {}
     match run.state:
         case State.COMPLETED:

@@ -30,7 +30,7 @@ def document_form(model: type[Params], given: Mapping[str, Any], sources: Source
     series = sources.bars.all()
     fields["strategy"] |= {"choices": [{"value": name} for name in names], "refines": True, "is_text": True,
                            "default": proposed}  # fmt: skip
-    symbols = _symbols(series)
+    symbols = symbol_choices(series)
     fields["symbols"] |= {"choices": symbols} | ({"default": [symbols[0]["value"]]} if len(symbols) == 1 else {})
     lengths = {each.timeframe: parse_timeframe(each.timeframe) for each in series}
     fields["timeframe"] |= {"suggestions": sorted(lengths, key=lambda text: lengths[text])}
@@ -53,7 +53,7 @@ def _document(chosen: str, sources: Sources) -> Document | None:
         return None
 
 
-def _symbols(series: list[Series]) -> list[dict[str, Any]]:
+def symbol_choices(series: list[Series]) -> list[dict[str, Any]]:
     """Answer each symbol once, with what there is of it."""
     found: dict[str, dict[str, Any]] = {}
     for each in series:

@@ -13,6 +13,7 @@ from pitboss.runs.states import State
 from pitboss.runs.submission import Submission
 from pitboss.sessions.judging import Judged, judged, performance
 from pitboss.trading.model import Trader
+from pitboss.trading.ports import Step
 from pitboss.trading.service import TradingService
 
 MOST_SESSIONS = 1000
@@ -56,6 +57,11 @@ class Bench:
         """Cancel a trader's newest session that has not ended; None where there is none."""
         run = self.active(who, trader_id, mode)
         return None if run is None else self._service.cancel(who, run.id, keep_partial)
+
+    def steps(self, run: Run) -> list[Step]:
+        """Answer the steps of a session whose run somebody was shown; none of what was discarded."""
+        is_gone = run.state is State.CANCELLED and not run.cancel_keep_partial
+        return [] if is_gone else self._trading.steps(run.id)
 
     def performance(self, who: Principal, trader_id: str) -> dict[str, Any]:
         """Answer the figures of a trader over its completed sessions alone. Raises NotFound."""

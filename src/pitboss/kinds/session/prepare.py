@@ -38,6 +38,9 @@ class Traders(Protocol):
     def get(self, reference: str) -> Trader:
         """Answer a trader by id or name. Raises NotFound."""
 
+    def all(self) -> list[Trader]:
+        """Answer them by name."""
+
     def account(self, trader: Trader) -> Account:
         """Answer its own account."""
 

@@ -22,7 +22,7 @@ FIGURES: tuple[tuple[str, str, Unit, str, Good], ...] = (
     ("fees", "Fees", Unit.MONEY, "commission", "low"),
     ("orders_refused", "Refused orders", Unit.COUNT, "orders that could not be filled, each with its reason", "low"),
     ("tokens", "Tokens", Unit.COUNT, "that the model read and wrote", "low"),
-    ("model_cost", "Model cost", Unit.MONEY, "US dollars, as far as its price is known", "low"),
+    ("model_cost", "Model cost", Unit.NUMBER, "US dollars, as far as its price is known", "low"),
 )  # fmt: skip
 DECISIONS = (
     ("minute", Unit.COUNT), ("ts", Unit.MOMENT), ("action", Unit.TEXT), ("orders", Unit.TEXT), ("reason", Unit.TEXT),
@@ -38,6 +38,7 @@ TRADES = (
     ("entry_price", Unit.PRICE), ("exit_ts", Unit.MOMENT), ("exit_price", Unit.PRICE), ("pnl", Unit.MONEY),
     ("exit_reason", Unit.TEXT),
 )  # fmt: skip
+IN_PROGRESS, CANCELLED = "Trading in progress…", "Run cancelled by user"
 POSITIONS = ("symbol", "quantity", "average_price", "price", "value", "unrealized")
 MARKS = Marks(
     artifact="trades.parquet", x="entry_ts", y="entry_price", end_x="exit_ts", end_y="exit_price", label="trade",
@@ -79,22 +80,22 @@ def about_of(run: Run) -> str:
 
 
 def outcome_of(run: Run) -> str:
-    """Answer in the words of the earlier system what became of a session."""
-    return badge_of(run)
+    """Answer how many orders of a session were filled."""
+    return f"{_trades(run)} trades executed" if run.state is State.COMPLETED else ""
 
 
 def badge_of(run: Run) -> str:
     """Answer what became of a session in a few words, as its page says it."""
     match run.state:
         case State.COMPLETED:
-            return f"Run succeeded, {_trades(run)} trades executed"
+            return f"Run succeeded, {outcome_of(run)}"
         case State.FAILED:
             return f"Run failed: {(run.error or {}).get('message', 'no reason was given')}"
         case State.CANCELLED:
-            return "Run cancelled by user"
+            return CANCELLED
         case State.QUEUED:
             return "Waiting for its turn…"
-    return "Trading in progress…"
+    return IN_PROGRESS
 
 
 def _trades(run: Run) -> int:
@@ -177,4 +178,11 @@ def news_of(run: Run) -> str:
 
 def item_of(item: Mapping[str, Any]) -> dict[str, Any]:
     """Answer what of a minute is shown while the session goes on."""
-    return {name: item.get(name) for name in ("at", "action", "reason", "equity", "tokens", "seconds")}
+    named = {name: item.get(name) for name in ("at", "action", "reason")}
+    fills = ", ".join(_filled(each) for each in item.get("fills", ()))
+    return {**named, "orders": fills, **{name: item.get(name) for name in ("equity", "tokens", "cost", "seconds")}}
+
+
+def _filled(order: Mapping[str, Any]) -> str:
+    what = f"{order['side']} {order['quantity']:g} {order['symbol']}"
+    return f"{what} at {order['price']:.4f}" if order["price"] is not None else f"{what} refused: {order['reason']}"

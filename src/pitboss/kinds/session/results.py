@@ -37,7 +37,8 @@ DRAWS = 1000
 
 def result_of(session: Session, rules: RulesAgent | None, context: RunContext) -> dict[str, Any]:
     """Write the artifacts of a session and answer its result."""
-    context.begin_stage("results")
+    if session.is_over:  # else people want to see how far it came
+        context.begin_stage("results")
     steps, orders, account = session.desk.steps(), session.desk.orders(), session.desk.account()
     opening = float(account.opening)
     decisions = decisions_frame(steps)
@@ -50,7 +51,8 @@ def result_of(session: Session, rules: RulesAgent | None, context: RunContext) -
     }  # fmt: skip
     saved = [save_frame(context, name, frame) for name, frame in frames.items()]
     context.save_artifact(TRANSCRIPTS, partial(_write_transcripts, steps), "application/x-ndjson")
-    context.end_stage()
+    if session.is_over:
+        context.end_stage()
     return {
         "metrics": metrics_of(session, equity, trades, orders, opening) | compared(session, trades, opening),
         "decisions": {
