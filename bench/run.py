@@ -20,6 +20,7 @@ import load
 import queues
 import screens
 import streams
+import trading
 from table import markdown
 
 PARTS = {
@@ -32,6 +33,7 @@ PARTS = {
     "accounts": accounts,
     "streams": streams,
     "desk": desk,
+    "trading": trading,
     "queues": queues,
 }
 

@@ -6,6 +6,7 @@ The process is forked from one with threads, whose locks it may find taken for e
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -69,6 +70,7 @@ def done_apart(
     (ours, theirs), (their_back, our_back) = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
+        gc.disable()  # it would touch, and so copy, all that is shared
         os.close(ours)
         os.close(our_back)
         _work_and_exit(work, Line(theirs, their_back))

@@ -52,6 +52,12 @@ class SqlTrading:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        locked = (
+            sa.select(trading_accounts, traders.c.signature, database.now().label("now"))
+            .join(traders, traders.c.id == trading_accounts.c.trader_id)
+            .where(trading_accounts.c.id == sa.bindparam("account_id"), traders.c.owner == sa.bindparam("owner"))
+        )
+        self._for_order = locked if database.is_sqlite else locked.with_for_update(of=trading_accounts)
 
     def add(self, trader: Trader) -> Trader:
         values = asdict(trader) | {"terms": trader.terms.as_dict()}
@@ -102,30 +108,21 @@ class SqlTrading:
         self, owner: str, account_id: str, order: Order, quote: Quote, holder: Holder | None = None
     ) -> OrderAnswer:
         with self.database.writing() as connection:
-            signature, account = self._for_order(connection, owner, account_id, holder)
+            if holder is not None:
+                _check(connection, holder)
+            row = connection.execute(self._for_order, {"account_id": account_id, "owner": owner}).one_or_none()
+            if row is None:
+                raise NotFound("there is no such account", "name a trader of your own")
+            if holder is not None and row.run_id != holder.run:
+                raise Conflict("that is not the account of this run", "order in the run's own")
             known = connection.execute(_KNOWN, {"account_id": account_id, "key": order.key}).one_or_none()
             if known is not None:
                 return _repeated(_order(known), order)
+            account = _account(row, _positions(connection, [account_id]).get(account_id, {}))
             if account.state is not AccountState.OPEN:
                 raise Conflict(f"the account is {account.state}", "nothing is traded in it any more")
-            outcome = _outcome(account, order, quote)
-            now = self.database.clock(connection)
-            return _note(connection, account, order, outcome, signature, now)
-
-    def _for_order(
-        self, connection: Connection, owner: str, account_id: str, holder: Holder | None
-    ) -> tuple[str, Account]:
-        """Answer the signature of an account's trader and the account, for as long as the transaction lasts."""
-        if holder is not None:
-            _check(connection, holder)
-        row = connection.execute(
-            _FOR_ORDER if self.database.is_sqlite else _LOCKED_FOR_ORDER, {"account_id": account_id, "owner": owner}
-        ).one_or_none()
-        if row is None:
-            raise NotFound("there is no such account", "name a trader of your own")
-        if holder is not None and row.run_id != holder.run:
-            raise Conflict("that is not the account of this run", "order in the run's own")
-        return row.signature, _account(row, _positions(connection, [account_id]).get(account_id, {}))
+            account = replace(account, orders=account.orders + 1)
+            return _note(connection, account, order, _outcome(account, order, quote), row.signature, float(row.now))
 
     def commit(
         self, account_id: str, step: Step, marks: Mapping[str, Decimal], charges: Sequence[tuple[str, Decimal]],
@@ -171,12 +168,6 @@ class SqlTrading:
 
 
 # what an order asks and writes: said once, since saying it takes longer than doing it
-_FOR_ORDER = (
-    sa.select(trading_accounts, traders.c.signature)
-    .join(traders, traders.c.id == trading_accounts.c.trader_id)
-    .where(trading_accounts.c.id == sa.bindparam("account_id"), traders.c.owner == sa.bindparam("owner"))
-)
-_LOCKED_FOR_ORDER = _FOR_ORDER.with_for_update(of=trading_accounts)
 _HOLDER = sa.select(runs.c.lease_token).where(runs.c.id == sa.bindparam("run")).with_for_update(read=True)
 _HELD = (
     sa.select(positions)
@@ -189,7 +180,6 @@ _ORDERS = (
     .join(fills, fills.c.order_id == orders.c.id, isouter=True)
 )
 _KNOWN = _ORDERS.where(orders.c.account_id == sa.bindparam("account_id"), orders.c.key == sa.bindparam("key"))
-_LAST_ORDER = sa.select(sa.func.max(orders.c.number)).where(orders.c.account_id == sa.bindparam("account_id"))
 _ADD_ORDER, _ADD_FILL, _ADD_ENTRY = sa.insert(orders), sa.insert(fills), sa.insert(ledger)
 _ADD_POSITION = sa.insert(positions)
 _OF_POSITION = (positions.c.account_id == sa.bindparam("of"), positions.c.symbol == sa.bindparam("held"))
@@ -197,7 +187,7 @@ _CHANGE_POSITION, _REMOVE_POSITION = (
     sa.update(positions).where(*_OF_POSITION),
     sa.delete(positions).where(*_OF_POSITION),
 )
-_CHANGE_ACCOUNT = sa.update(trading_accounts).where(trading_accounts.c.id == sa.bindparam("account_id"))
+_CHANGE_ACCOUNT = sa.update(trading_accounts).where(trading_accounts.c.id == sa.bindparam("of"))
 
 
 def _check(connection: Connection, holder: Holder) -> None:
@@ -209,7 +199,7 @@ def _check(connection: Connection, holder: Holder) -> None:
 def _account(row: Row[Any], held: Mapping[str, Position]) -> Account:
     return Account(
         id=row.id, trader=row.trader_id, run=row.run_id, state=AccountState(row.state), terms=terms_of(row.terms),
-        opening=row.opening, cash=row.cash, entries=row.entries, head=row.head, positions=held,
+        opening=row.opening, cash=row.cash, entries=row.entries, head=row.head, orders=row.orders, positions=held,
     )  # fmt: skip
 
 
@@ -264,7 +254,8 @@ def _open(
     )  # fmt: skip
     row = {
         "id": account_id, "trader_id": trader_id, "run_id": run_id, "state": AccountState.OPEN.value,
-        "terms": terms.as_dict(), "opening": cash, "cash": ZERO, "entries": 0, "head": GENESIS, "opened_at": now,
+        "terms": terms.as_dict(), "opening": cash, "cash": ZERO, "entries": 0, "head": GENESIS, "orders": 0,
+        "opened_at": now,
     }  # fmt: skip
     connection.execute(sa.insert(trading_accounts).values(**row))
     _book(connection, account, EntryKind.OPENED, at, now, (("cash", cash), ("capital", -cash)), run=run_id)
@@ -289,7 +280,6 @@ def _note(
 ) -> OrderAnswer:
     """Write down an order and what came of it."""
     order_id, is_filled = new_id(), isinstance(outcome, Fill)
-    last = connection.execute(_LAST_ORDER, {"account_id": account.id}).scalar_one() or 0
     filled = outcome if isinstance(outcome, Fill) else None
     answer = OrderAnswer(
         order_id=order_id, account=account.id, run=account.run,
@@ -302,7 +292,7 @@ def _note(
         signature=signature, key=order.key,
     )  # fmt: skip
     row = {
-        "id": order_id, "account_id": account.id, "number": last + 1, "key": order.key,
+        "id": order_id, "account_id": account.id, "number": account.orders, "key": order.key,
         "action": order.action.value, "symbol": order.symbol, "quantity": order.quantity, "at": order.at,
         "source": order.source.value, "signature": signature, "status": answer.status.value,
         "reason": answer.reason[:500], "cash": answer.cash, "position": answer.position, "created_at": now,
@@ -316,6 +306,8 @@ def _note(
             connection, account, EntryKind.FILLED, order.at, now, filled.postings, order_id, account.run,
             order.symbol, filled.quantity,
         )  # fmt: skip
+    else:
+        connection.execute(_CHANGE_ACCOUNT, {"of": account.id, "orders": account.orders})
     return answer
 
 
@@ -347,7 +339,8 @@ def _book(
         "symbol": symbol, "shares": shares, "reverses": reverses, "hash": head,
     }  # fmt: skip
     connection.execute(_ADD_ENTRY, row)
-    connection.execute(_CHANGE_ACCOUNT, {"account_id": account.id, "cash": cash, "entries": entry.number, "head": head})
+    values = {"cash": cash, "entries": entry.number, "head": head, "orders": account.orders}
+    connection.execute(_CHANGE_ACCOUNT, {"of": account.id, **values})
     return replace(account, cash=cash, entries=entry.number, head=head)
 
 

@@ -167,7 +167,7 @@ class Position:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """An account as it stands: that of a trader, or of one of its sessions, which has a run. `entries` and `head` are
-    the number and the hash of its ledger's last entry."""
+    the number and the hash of its ledger's last entry, `orders` the number of its last order."""
 
     id: str
     trader: str
@@ -178,6 +178,7 @@ class Account:
     cash: Decimal
     entries: int
     head: str
+    orders: int = 0
     positions: Mapping[str, Position] = field(default_factory=dict)
 
     @property

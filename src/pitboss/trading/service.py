@@ -48,6 +48,7 @@ class TradingService:
     ) -> None:
         self._store = store
         self._check_agent = check_agent
+        self._known: dict[str, Trader] = {}  # by their ids: nothing of a trader changes
 
     def create(
         self, who: Principal, name: str, cash: float, agent: Mapping[str, Any],
@@ -81,7 +82,9 @@ class TradingService:
 
     def get(self, who: Principal, reference: str) -> Trader:
         """Answer the trader of an id, or of a name. Raises NotFound."""
-        found = self._store.trader(reference)
+        found = self._known.get(reference) or self._store.trader(reference)
+        if found is not None:
+            self._known[found.id] = found
         if found is None or not who.owns(found.owner):
             found = next((trader for trader in self._store.traders(who.name) if trader.name == reference), None)
         if found is None:

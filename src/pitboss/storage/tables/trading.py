@@ -65,6 +65,7 @@ trading_accounts = Table(
     Column("cash", Exact, nullable=False),
     Column("entries", Integer, nullable=False),  # of its ledger
     Column("head", String(64), nullable=False),  # hash of the last one
+    Column("orders", Integer, nullable=False),  # given in it
     Column("opened_at", Float, nullable=False),
     UniqueConstraint("run_id", name="uq_trading_accounts_run"),
 )

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("cash", EXACT, nullable=False),
         sa.Column("entries", sa.Integer, nullable=False),
         sa.Column("head", sa.String(64), nullable=False),
+        sa.Column("orders", sa.Integer, nullable=False),
         sa.Column("opened_at", sa.Float, nullable=False),
         sa.UniqueConstraint("run_id", name="uq_trading_accounts_run"),
     )
