@@ -25,7 +25,7 @@ from pitboss.runs.states import State
 from pitboss.runs.submission import Submission
 from pitboss.serving.app import create_app
 from pitboss.storage.runs import SqlRunStore
-from pitboss.storage.tables import tokens
+from pitboss.storage.tables import session_turns, tokens
 from support.server import STRATEGY, pitboss
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "access.md"
@@ -110,9 +110,20 @@ class Things:
         run = self.platform.bench.start(self.ann, trader, SESSION)
         return self.platform.service.cancel(self.ann, run.id, False).run.id
 
+    def asking(self):
+        """Answer a session of Ann's that asks about a step."""
+        self.data()
+        run = self.platform.bench.start(self.ann, self.trader(), SESSION)
+        row = {"run_id": run.id, "number": 1, "asked": {"step": 1}, "answer": None}
+        with self.platform.database.writing() as connection:
+            connection.execute(sa.insert(session_turns).values(**row))
+        return run.id
+
     def run_for(self, path):
         if path.endswith(("/result", "/artifacts/{name}")):
             return self.ended
+        if "/sessions/" in path:
+            return self.asking()
         made = self.run()
         if path.endswith(("/retry", "/resume")):
             self.platform.service.cancel(self.ann, made, True)
@@ -149,6 +160,7 @@ class Things:
         bodies = {
             "runs_submit": {"kind": "backtest", "params": BACKTEST},
             "presets_put": {"params": BACKTEST},
+            "sessions_answer": {"step": 1, "orders": []},
             "traders_create": {"name": f"new {self.count}", "cash": 1000, "agent": {"type": "random"}},
             "traders_order": {"action": "buy", "symbol": "SYN", "quantity": 1, "at": "2024-01-01"},
             "trading_start": {"symbol": "SYN", "start": "2022-01-03", "end": "2022-01-05"},

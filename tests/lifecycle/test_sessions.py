@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 
 import pytest
 
-from pitboss.core.errors import InvalidInput
+from pitboss.core.errors import Conflict, InvalidInput
 from pitboss.core.principal import LOCAL
+from pitboss.core.timeframe import parse_timeframe
 from support import provider as behaving
 from support.engine import Engine, until
 from support.provider import Provider
@@ -258,6 +260,41 @@ def test_a_session_spends_no_more_seconds_than_it_may(bench):
     assert 1.0 <= run.result["metrics"]["model_seconds"] < 1.6
 
 
+def test_somebodys_own_program_decides_at_its_address(bench):
+    def decide(handler, body):
+        buys = body["step"] == 3
+        orders = [{"action": "buy", "symbol": "SYN", "quantity": 2, "reason": "mine"}] if buys else []
+        handler.send(200, json.dumps({"orders": orders if body["step"] != 5 else "none", "reason": "so"}).encode())
+
+    with Provider(decide) as program:
+        trader = bench.trader("own", {"type": "remote", "endpoint": f"{program.url}/decide"})
+        run = bench.done(trader, timeframe="15m")
+    assert run.state == "completed", run.error
+    decisions = bench.table(run, "decisions")
+    assert list(decisions["action"][:5]) == ["hold", "hold", "buy", "hold", "none"]
+    assert "gave no decision" in decisions["failure"][4]
+    assert run.result["metrics"]["orders_filled"] == 2
+    asked = program.asked[3]
+    assert (asked["run_id"], asked["step"], len(asked["bars"]["SYN"])) == (run.id, 4, 4)
+    assert asked["since_last_step"][0]["status"] == "filled"
+
+
+def test_somebodys_own_program_asks_for_its_turn_and_answers_it(bench):
+    trader = bench.trader("own", {"type": "remote"})
+    run, trading = bench.start(trader, timeframe="30m"), bench.platform.trading
+    for step in range(1, 13):
+        turn = until(lambda n=step: (found := trading.turn(run.id)) and found.number == n and found, 20, f"turn {step}")
+        assert bool(turn.asked["portfolio"]["positions"]) == (step > 1)
+        orders = [{"action": "buy", "symbol": "SYN", "quantity": 1}] if step == 1 else []
+        trading.answer(run.id, step, {"orders": orders, "reason": f"step {step}"})
+        with pytest.raises(Conflict):
+            trading.answer(run.id, step, {"orders": []})
+    ended = bench.engine.wait(run)
+    assert ended.state == "completed", ended.error
+    assert list(bench.table(ended, "decisions")["reason"][:12]) == [f"step {step}" for step in range(1, 13)]
+    assert ended.result["metrics"]["orders_filled"] == 2
+
+
 def test_secrets_of_an_agent_are_readable_nowhere(bench):
     key = "sk-very-secret-key-of-a-provider"
     bench.platform.vault.put(LOCAL, "PROVIDER_KEY", key)
@@ -294,3 +331,42 @@ def test_mistakes_are_told_before_a_session_is_queued(bench):
     assert "SYN has no bars of 1m then" in told
     with pytest.raises(InvalidInput, match="no trader 'nobody'"):
         bench.engine.submit("session", {"trader": "nobody", "symbols": ["SYN"], "date": DAY})
+
+
+def test_an_audit_finds_who_remembers_the_day_and_who_does_not(bench):
+    """One model knows the closes of SYN, and buys at the low of the day that it was trained on; the other does neither."""
+    bars = bench.platform.bars.load("SYN", parse_timeframe("15m"))
+    rises = {step for step in range(1, STEPS - 1) if bars.open[step + 1] > bars.open[step]}
+
+    def remembers(handler, body):
+        text = body["messages"][-1].get("content") or ""
+        if "did SYN close" in str(text):
+            return handler.answer(f"{bars.close[-1]:.2f}")
+        if "tools" not in body:
+            return handler.answer("unknown")
+        if behaving.called(body):
+            return handler.answer("done")
+        prompt = body["messages"][-1]["content"]
+        step, knows = int(prompt.split("Step ")[1].split()[0]), "SYN, time" in prompt
+        held = "You hold nothing" not in prompt
+        wants = knows and step in rises
+        if wants and not held:
+            return handler.answer(calls=[("buy", {"symbol": "SYN", "quantity": 90})])
+        if held and not wants:
+            return handler.answer(calls=[("sell", {"symbol": "SYN", "quantity": 90})])
+        return handler.answer("nothing")
+
+    params = {"symbols": ["SYN"], "dates": [DAY], "timeframe": "15m", "twins": 2, "probes": 1}
+    with Provider(remembers) as provider:
+        trader = bench.model("knowing", provider.url)
+        run = bench.engine.wait(bench.engine.submit("audit", {"trader": trader.id, **params}), seconds=60)
+    assert run.state == "completed", run.error
+    memory = run.result["memory"]
+    assert (memory["probes"], memory["known"], memory["known_of_invented"]) == (1, 1, 0)
+    assert run.result["difference"] > 0.005
+    assert run.result["edge"] > run.result["twin_edge"]
+    said = " ".join(note.message for note in bench.engine.service.report(LOCAL, run.id).notes)
+    assert "of 1 closes 1 were known" in said
+    assert bench.platform.bench.performance(LOCAL, trader.id)["sessions"] == 0
+    with pytest.raises(InvalidInput, match="remembers nothing"):
+        bench.engine.submit("audit", {"trader": bench.trader("dice", DICE).id, **params})

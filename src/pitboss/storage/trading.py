@@ -16,7 +16,17 @@ from pitboss.runs.context import World
 from pitboss.runs.model import Run
 from pitboss.runs.states import State
 from pitboss.storage.database import Database
-from pitboss.storage.tables import fills, ledger, orders, positions, runs, session_steps, traders, trading_accounts
+from pitboss.storage.tables import (
+    fills,
+    ledger,
+    orders,
+    positions,
+    runs,
+    session_steps,
+    session_turns,
+    traders,
+    trading_accounts,
+)
 from pitboss.trading.book import Fill, Refused, settle, slipped
 from pitboss.trading.ledger import GENESIS, Entry, EntryKind, Postings, reversal_of
 from pitboss.trading.model import (
@@ -33,7 +43,7 @@ from pitboss.trading.model import (
     Trader,
     terms_of,
 )
-from pitboss.trading.ports import AccountQuery, Holder, Quote, Step
+from pitboss.trading.ports import AccountQuery, Holder, Quote, Step, Turn
 
 _ASKED = ("action", "symbol", "quantity", "at", "source")
 
@@ -154,6 +164,31 @@ class SqlTrading:
         )
         with self.database.reading() as connection:
             return [Step(**row._mapping) for row in connection.execute(statement)]
+
+    def ask(self, holder: Holder, number: int, asked: Mapping[str, Any]) -> None:
+        row = {"number": number, "asked": dict(asked), "answer": None}
+        put = self.database.insert(session_turns).values(run_id=holder.run, **row)
+        put = put.on_conflict_do_update(
+            index_elements=["run_id"], set_=row, where=session_turns.c.number != number
+        )  # fmt: skip
+        with self.database.writing() as connection:
+            _check(connection, holder)
+            connection.execute(put)
+
+    def turn(self, run_id: str) -> Turn | None:
+        named = (session_turns.c.number, session_turns.c.asked, session_turns.c.answer)
+        with self.database.reading() as connection:
+            row = connection.execute(sa.select(*named).where(session_turns.c.run_id == run_id)).one_or_none()
+        return None if row is None else Turn(number=row.number, asked=row.asked, answer=row.answer)
+
+    def answer(self, run_id: str, number: int, answer: Mapping[str, Any]) -> bool:
+        of = (session_turns.c.run_id == run_id, session_turns.c.number == number)
+        with self.database.writing() as connection:
+            row = connection.execute(sa.select(session_turns.c.answer).where(*of).with_for_update()).one_or_none()
+            if row is None or row.answer is not None:
+                return False
+            connection.execute(sa.update(session_turns).where(*of).values(answer=dict(answer)))
+            return True
 
     def orders(self, account_ids: Collection[str], limit: int | None = None, filled: bool = False) -> list[OrderAnswer]:
         conditions: list[Any] = [orders.c.account_id.in_(list(account_ids))]

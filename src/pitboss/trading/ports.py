@@ -44,6 +44,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A step that a session asks about, and the answer to it, as JSON; None while there is none."""
+
+    number: int
+    asked: Mapping[str, Any]
+    answer: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountQuery:
     """Which accounts: of a trader, of a run, or all of an owner's."""
 
@@ -92,6 +101,15 @@ class TradingStore(Protocol):
 
     def steps(self, run_id: str, after: int = 0, until: int | None = None) -> list[Step]:
         """Answer the steps of a session, in order."""
+
+    def ask(self, holder: Holder, number: int, asked: Mapping[str, Any]) -> None:
+        """Put a step before whoever decides for a session over HTTP; the same step again changes nothing."""
+
+    def turn(self, run_id: str) -> Turn | None:
+        """Answer the newest step that a session asks about, None while there is none."""
+
+    def answer(self, run_id: str, number: int, answer: Mapping[str, Any]) -> bool:
+        """Take an answer to a step; False where that is not the one that is asked about, or is answered already."""
 
     def orders(self, account_ids: Collection[str], limit: int | None = None, filled: bool = False) -> list[OrderAnswer]:
         """Answer orders in the order in which they were given; the last `limit` of them, or all."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from pitboss.core.errors import InvalidInput, NotFound, Problem, suggest
+from pitboss.core.errors import Conflict, InvalidInput, NotFound, Problem, suggest
 from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal
 from pitboss.strategy.document import Costs
@@ -28,7 +28,7 @@ from pitboss.trading.model import (
     exact,
     money,
 )
-from pitboss.trading.ports import AccountQuery, Quotes, Step, TradingStore
+from pitboss.trading.ports import AccountQuery, Quotes, Step, TradingStore, Turn
 
 _NAME = re.compile(r"[\w][\w .,()+-]{0,63}")
 _SYMBOL = re.compile(r"[^\s\x00]{1,64}")
@@ -142,6 +142,15 @@ class TradingService:
     def steps(self, run_id: str) -> list[Step]:
         """Answer the steps of a session whose run somebody was shown, in order."""
         return self._store.steps(run_id)
+
+    def turn(self, run_id: str) -> Turn | None:
+        """Answer the step that a session whose run somebody was shown asks about."""
+        return self._store.turn(run_id)
+
+    def answer(self, run_id: str, number: int, answer: Mapping[str, Any]) -> None:
+        """Answer a step of a session whose run is one's own. Raises Conflict where it is not asked about any more."""
+        if not self._store.answer(run_id, number, answer):
+            raise Conflict(f"step {number} is not asked about, or is answered", "ask for the turn again")
 
     def verify(self, who: Principal) -> tuple[int, list[str]]:
         """Answer how many entries the ledgers of somebody's accounts have, and what is wrong with them: of all

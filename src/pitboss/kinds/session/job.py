@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 from pitboss.backtesting.universe import Universe
-from pitboss.calendars.sessions import parse_session
 from pitboss.core.errors import InvalidInput, RunCancelled
 from pitboss.core.timeframe import Timeframe, parse_timeframe
-from pitboss.kernel.bars import BarArrays
+from pitboss.kinds.session.day import Day, asking_agent
 from pitboss.kinds.session.params import SessionParams
 from pitboss.kinds.session.prepare import identity_of, request_of
 from pitboss.kinds.session.results import result_of
 from pitboss.kinds.session.rules import RulesAgent
-from pitboss.market.store import BarStore, session_of
+from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext
+from pitboss.sessions.agents.mailbox import MailboxAgent
 from pitboss.sessions.agents.random import RandomAgent
-from pitboss.sessions.agents.remote import WebhookAgent
 from pitboss.sessions.agents.replay import ReplayAgent
 from pitboss.sessions.agents.spec import AgentSpec
-from pitboss.sessions.clock import Tick, days_of, minutes_of
 from pitboss.sessions.decisions import Decision, decision_of
 from pitboss.sessions.desk import StoredDesk
-from pitboss.sessions.gate import Gate, News
 from pitboss.sessions.session import Agent, Session
-from pitboss.strategy.times import Times, times_of
-from pitboss.trading.model import OrderAnswer, exact, terms_of
-from pitboss.trading.ports import Holder, TradingStore
+from pitboss.strategy.times import times_of
+from pitboss.trading.model import OrderAnswer
 
 NEWS = "news"  # folder of dated texts in the data folder
 LOOK_SECONDS = 0.05
@@ -92,59 +87,23 @@ class Trading:
 
     def __init__(self, params: SessionParams, context: RunContext) -> None:
         self.params, self.context, self.snapshot = params, context, context.snapshot
-        self.spec = AgentSpec.model_validate(self.snapshot["agent"])
-        self.store, holder, owner = context.resource("trading")
-        self.timeframe = parse_timeframe(self.snapshot["timeframe"])
-        self.ticks = self._ticks()
-        self.bars = self._bars(context.resource("bars").at(self.snapshot.get("places", ())))
+        self.day = Day(params, context.snapshot, context)
+        self.spec = self.day.spec
+        self.store, self.holder, owner = context.resource("trading")
         context.check_cancel()
-        news = News.of_folder(context.world.data_dir / NEWS)
-        if news.undated:
-            context.log(f"{news.undated:,} texts in {NEWS} have no date, and are not shown", "warning")
-        self.gate = Gate(self.bars, self.timeframe, self.times, news)
         self.rules: RulesAgent | None = None
-        agent = self._agent()
         self.session = Session(
-            ticks=self.ticks, gate=self.gate, desk=self._desk(self.store, holder, owner), agent=agent,
+            ticks=self.day.ticks, gate=self.day.gate(), desk=self._desk(owner), agent=self._agent(),
             masked=context.masker.text,
         )  # fmt: skip
 
-    def _ticks(self) -> list[Tick]:
-        calendar = self.snapshot["calendar"]
-        if self.params.mode == "daily":
-            return days_of(calendar, self.params.start or "", self.params.end or "")
-        minutes = minutes_of(calendar, self.params.date or "", self.params.session)
-        length = self.timeframe.micros
-        steps = [tick for tick in minutes if (tick.at - minutes[0].at) % length == 0]
-        return [Tick(number, tick.at, tick.at + length) for number, tick in enumerate(steps, 1)]
-
-    def _bars(self, store: BarStore) -> dict[str, BarArrays]:
-        """Load the bars of the symbols up to the end of the session, and make sure that they are the promised ones."""
-        found, sessions = {}, {}
-        for promised in self.snapshot["data"]:
-            symbol = promised["symbol"]
-            bars, _, digest = store.seen(symbol, self.timeframe)
-            series = store.find(symbol, self.timeframe)
-            if promised["digest"] not in (digest, series.digest):
-                what = f"the bars of {symbol} have changed since the run was submitted"
-                raise InvalidInput(what, "start the session again on the newest", "symbols")
-            end = self.ticks[-1].at + self.timeframe.micros
-            found[symbol] = bars.head(int((bars.ts < end).sum()))
-            if (own := session_of(series)) is not None:
-                sessions[symbol] = own
-        calendar = parse_session(self.snapshot["calendar"])
-        self.times = Times({symbol: sessions.get(symbol, calendar) for symbol in found})
-        return found
-
-    def _desk(self, store: TradingStore, holder: Holder, owner: str) -> StoredDesk:
-        terms, cash = terms_of(self.snapshot["terms"]), exact(self.snapshot["cash"])
-        account = store.open(self.snapshot["trader"]["id"], terms, Decimal(cash), self.ticks[0].at, holder)
-        return StoredDesk(store, owner, holder, account.id)
+    def _desk(self, owner: str) -> StoredDesk:
+        begin, trader = self.day.ticks[0].at, self.snapshot["trader"]["id"]
+        account = self.store.open(trader, self.day.terms, self.day.cash, begin, self.holder)
+        return StoredDesk(self.store, owner, self.holder, account.id)
 
     def _agent(self) -> Agent:
-        spec, key = self.spec, self.context.secrets.get(self.spec.api_key_secret or "", "")
-        check = self.context.check_cancel
-        match spec.type:
+        match self.spec.type:
             case "rules":
                 self.rules = self._rules()
                 return self.rules
@@ -154,11 +113,9 @@ class Trading:
                 return self.rules or ReplayAgent()
             case "random":
                 return self._random()
-            case "remote":
-                return WebhookAgent(spec, "the agent", check, key=key, run_id=self.context.run_id)
-        from pitboss.sessions.agents.llm import ModelAgent  # its libraries are of one kind of agent alone
-
-        return ModelAgent(spec, spec.model or "the model", check, key=key)
+            case "remote" if self.spec.endpoint is None:
+                return MailboxAgent(self.spec, self.store, self.holder, self.context.check_cancel)
+        return asking_agent(self.spec, self.context)
 
     def _random(self) -> RandomAgent:
         given = self.spec.parameters
@@ -166,10 +123,11 @@ class Trading:
         if "shared" in self.snapshot and self.spec.run is not None:
             trades, holding = self._as_often(holding)
         seed = given.get("seed", int(self.snapshot["data"][0]["digest"][:8], 16))
-        rules = terms_of(self.snapshot["terms"]).rules
+        rules = self.day.terms.rules
         return RandomAgent(
-            trades, holding, seed, len(self.ticks), tuple(self.snapshot["symbols"]), rules.short, not rules.fractional
-        )
+            trades, holding, seed, len(self.day.ticks), tuple(self.snapshot["symbols"]), rules.short,
+            not rules.fractional,
+        )  # fmt: skip
 
     def _as_often(self, holding: int) -> tuple[int, int]:
         """Answer how often the session that this one is the baseline of traded, and for how many steps each."""
@@ -191,15 +149,14 @@ class Trading:
             self.params, self.snapshot["strategy"]["text"], self._ruling(), self.snapshot["strategy_timeframe"]
         )
         store: BarStore = self.context.resource("bars").at(self.snapshot.get("places", ()))
-        first, end = self.ticks[0].at, self.ticks[-1].at + self.timeframe.micros
+        first, end = self.day.ticks[0].at, self.day.end
         bars = {}
         for symbol in request.all_symbols:
             whole = store.load(symbol, request.timeframe)
             bars[symbol] = whole.where((whole.ts >= first) & (whole.ts < end))
-        times = times_of(request.document, {symbol: self.times.sessions[symbol] for symbol in self.bars})
+        times = times_of(request.document, {symbol: self.day.times.sessions[symbol] for symbol in self.day.bars})
         universe = Universe(tuple(self.snapshot["symbols"]), bars, request.timeframe, times)
-        costs = terms_of(self.snapshot["terms"]).costs
-        return RulesAgent(request, costs, universe, float(self.snapshot["cash"]))
+        return RulesAgent(request, self.day.terms.costs, universe, float(self.snapshot["cash"]))
 
     def shared(self, saved: dict[str, Any] | None) -> dict[int, Decision]:
         """Answer by their steps the decisions of an earlier session that are taken over: of what this one forks,

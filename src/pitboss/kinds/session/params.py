@@ -15,7 +15,7 @@ MOST_SYMBOLS = 50
 PACES = ("max", "real")
 
 
-def _symbols(given: Any) -> list[str]:
+def symbols_of(given: Any) -> list[str]:
     if isinstance(given, str):
         given = given.replace(",", " ").split()
     if not isinstance(given, list | tuple) or not given or not all(isinstance(each, str) and each for each in given):
@@ -66,7 +66,7 @@ class SessionParams(Params):
     mode: Literal["intraday", "daily"] = Field(
         "intraday", title="Mode", description="one day minute by minute, or a range of days", examples=["intraday"]
     )
-    symbols: Annotated[list[str], BeforeValidator(_symbols)] = Field(
+    symbols: Annotated[list[str], BeforeValidator(symbols_of)] = Field(
         title="Symbols", description="what is traded, in this order", examples=[["AAPL"]]
     )
     date: str | None = Field(

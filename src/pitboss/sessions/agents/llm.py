@@ -7,7 +7,8 @@ before the decision is whole.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
@@ -29,7 +30,7 @@ from pitboss.core.errors import InvalidInput
 from pitboss.sessions.agents.apart import ApartAgent
 from pitboss.sessions.agents.prompting import INSTRUCTIONS, portfolio, prompt_of
 from pitboss.sessions.agents.spec import AgentSpec, Price
-from pitboss.sessions.apart import Line
+from pitboss.sessions.apart import Line, NotDone, done_apart
 from pitboss.sessions.decisions import MOST_REASON, Decision, Intent, Usage
 from pitboss.sessions.gate import calculated
 from pitboss.sessions.limits import Left
@@ -293,6 +294,27 @@ def _servers(addresses: Sequence[str]) -> list[Any]:
     from pydantic_ai.mcp import MCPToolset
 
     return [MCPToolset(address, tool_error_behavior="failed") for address in addresses]
+
+
+def probed(spec: AgentSpec, key: str, question: str, check: Callable[[], None]) -> tuple[float | None, Usage]:
+    """Ask a model for a number, without any tool; None where it does not know, or does not answer."""
+    rehearse(spec.provider)
+    seconds = spec.limits.decision_seconds
+
+    def ask(line: Line) -> dict[str, Any]:
+        model = Metered(model_of(spec, key, seconds), spec.price, line)
+        text = ""
+        with suppress(AgentRunError, UserError, httpx.HTTPError, ValueError, OSError):
+            text = str(Agent(model, retries=0).run_sync(question).output)
+        return {"text": text, "usage": _counted(model.used)}
+
+    try:
+        said = done_apart(ask, seconds, check, lambda _request: {})
+    except NotDone as error:
+        said = {"text": "", "usage": {}} | (error.last or {})
+    text, usage = str(said["text"]), Usage(**said["usage"])
+    found = re.search(r"\d[\d,]*(?:\.\d+)?", text)
+    return (float(found[0].replace(",", "")) if found else None), usage
 
 
 @cache

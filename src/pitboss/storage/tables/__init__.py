@@ -16,7 +16,16 @@ from pitboss.storage.tables.runs import (
     workers,
 )
 from pitboss.storage.tables.schema import metadata
-from pitboss.storage.tables.trading import fills, ledger, orders, positions, session_steps, traders, trading_accounts
+from pitboss.storage.tables.trading import (
+    fills,
+    ledger,
+    orders,
+    positions,
+    session_steps,
+    session_turns,
+    traders,
+    trading_accounts,
+)
 
 OWNED = tuple(table for table in metadata.sorted_tables if "owner" in table.c)
 __all__ = [
@@ -46,6 +55,7 @@ __all__ = [
     "screens",
     "secrets",
     "session_steps",
+    "session_turns",
     "sessions",
     "shares",
     "strategies",

@@ -141,3 +141,13 @@ session_steps = Table(
     Column("decision", JSON, nullable=False),
     PrimaryKeyConstraint("run_id", "number", name="pk_session_steps"),
 )
+
+# what a session asks whoever decides for it over HTTP: its newest step, and the answer to that
+session_turns = Table(
+    "session_turns",
+    metadata,
+    Column("run_id", String(36), ForeignKey("runs.id"), primary_key=True),
+    Column("number", Integer, nullable=False),  # of the step
+    Column("asked", JSON, nullable=False),
+    Column("answer", JSON),
+)

@@ -102,3 +102,10 @@ def upgrade() -> None:
         sa.Column("decision", sa.JSON, nullable=False),
         sa.PrimaryKeyConstraint("run_id", "number", name="pk_session_steps"),
     )
+    op.create_table(
+        "session_turns",
+        sa.Column("run_id", sa.String(36), sa.ForeignKey("runs.id"), primary_key=True),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("asked", sa.JSON, nullable=False),
+        sa.Column("answer", sa.JSON),
+    )
