@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pitboss.core.errors import InvalidInput
+from pitboss.core.errors import InvalidInput, Problem
 from pitboss.market.sources import Source, source_of
 from pitboss.runs.context import RunContext
 
 if TYPE_CHECKING:
-    from pitboss.kinds.documents.prepare import Sources
     from pitboss.market.fetching import Feed, Provider
     from pitboss.market.store import BarStore
 
 STEP_SECONDS = 0.1
 LONG_SECONDS = 5.0  # a wait that people are told of
+
+
+class Sources(Protocol):
+    """Which sources are configured, and which secrets there are."""
+
+    @property
+    def feeds(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+    @property
+    def secrets(self) -> Secrets: ...
+
+
+class Secrets(Protocol):
+    """Which secrets there are."""
+
+    def missing(self, names: Collection[str]) -> list[Problem]: ...
 
 
 def chosen(name: str | None, sources: Sources, field: str = "source") -> Source:

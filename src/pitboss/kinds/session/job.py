@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from pitboss.backtesting.universe import Universe
@@ -20,6 +21,7 @@ from pitboss.sessions.agents.mailbox import MailboxAgent
 from pitboss.sessions.agents.random import RandomAgent
 from pitboss.sessions.agents.replay import ReplayAgent
 from pitboss.sessions.agents.spec import AgentSpec
+from pitboss.sessions.broker import BrokerDesk
 from pitboss.sessions.decisions import Decision, decision_of
 from pitboss.sessions.desk import StoredDesk
 from pitboss.sessions.session import Agent, Session
@@ -38,26 +40,29 @@ def run(params: SessionParams, context: RunContext) -> dict[str, Any]:
     session = trading.session
     saved = context.restore(identity_of(context.snapshot, params))
     shared = trading.shared(saved)
+    trading.begin(saved)
     session.take_up()
+    trading.taken_up = session.reached
     context.check_cancel()
     context.begin_stage("trading", len(session.ticks), session.reached)
     pace = Pace(params.pace, parse_timeframe(context.snapshot["timeframe"]))
     while not session.is_over and not context.is_cancelled:
         try:
+            trading.check()
             trading.tell(session.advance(shared.get(session.reached + 1)))
         except RunCancelled:
             break
         trading.hand_over()
         if context.is_checkpoint_due:
-            context.checkpoint({"run": context.run_id, "steps": session.reached})
+            context.checkpoint(trading.state())
         if session.reached + 1 not in shared:
-            pace.wait(context, session)
+            pace.wait(context, trading)
     context.end_stage(session.reached)
     if session.is_over:
         trading.tell_end(session.finish())
         context.begin_results()
     elif context.keeps_partial:
-        context.checkpoint_at_cancel({"run": context.run_id, "steps": session.reached})
+        context.checkpoint_at_cancel(trading.state())
     else:
         raise RunCancelled("the session was cancelled")
     return result_of(trading.session, trading.rules, context)
@@ -71,14 +76,14 @@ class Pace:
     timeframe: Timeframe
     _due: float = field(default_factory=time.monotonic)
 
-    def wait(self, context: RunContext, session: Session) -> None:
+    def wait(self, context: RunContext, trading: Trading) -> None:
         """Wait until the next step is due, or the run is to end."""
-        if self.pace == "max" or session.is_over:
+        if self.pace == "max" or trading.session.is_over:
             return
         self._due += self.timeframe.micros / 1e6 if self.pace == "real" else 1.0 / float(self.pace)
         while (left := self._due - time.monotonic()) > 0 and not context.is_cancelled:
             if context.is_suspended:  # the steps are kept
-                context.checkpoint({"run": context.run_id, "steps": session.reached})
+                context.checkpoint(trading.state())
             time.sleep(min(left, LOOK_SECONDS))
 
 
@@ -92,15 +97,25 @@ class Trading:
         self.store, self.holder, owner = context.resource("trading")
         context.check_cancel()
         self.rules: RulesAgent | None = None
+        self.taken_up = 0  # steps that earlier attempts have done
+        self.desk = self._desk(owner)
         self.session = Session(
-            ticks=self.day.ticks, gate=self.day.gate(), desk=self._desk(owner), agent=self._agent(),
+            ticks=self.day.ticks, gate=self.day.gate(), desk=self.desk, agent=self._agent(),
             masked=context.masker.text,
         )  # fmt: skip
 
     def _desk(self, owner: str) -> StoredDesk:
         begin, trader = self.day.ticks[0].at, self.snapshot["trader"]["id"]
         account = self.store.open(trader, self.day.terms, self.day.cash, begin, self.holder)
-        return StoredDesk(self.store, owner, self.holder, account.id)
+        if "broker" not in self.snapshot:
+            return StoredDesk(self.store, owner, self.holder, account.id)
+        from pitboss.sessions.alpaca import AlpacaBroker  # its library is of those who have one
+
+        config, folder = self.snapshot["broker"]["config"], self.context.world.data_dir / "sources"
+        secret = self.context.secrets[config["secret"]]
+        broker = AlpacaBroker(config, secret, folder, self.context.check_cancel)
+        broker.listen()
+        return BrokerDesk(self.store, owner, self.holder, account.id, broker=broker)
 
     def _agent(self) -> Agent:
         match self.spec.type:
@@ -172,6 +187,31 @@ class Trading:
         if until is not None and len(steps) < until:
             raise InvalidInput(f"the session that is forked has {len(steps)} steps", "fork it at one", "fork.at_minute")
         return {step.number: decision_of(step.decision) for step in steps}
+
+    def begin(self, saved: dict[str, Any] | None) -> None:
+        """Take note of what a broker holds of other origin, as it was when the session began."""
+        if not isinstance(self.desk, BrokerDesk):
+            return
+        if saved is not None and "baseline" in saved and saved["run"] == self.context.run_id:
+            self.desk.baseline = {symbol: Decimal(shares) for symbol, shares in saved["baseline"].items()}
+            return
+        self.desk.begin(tuple(self.snapshot["symbols"]))
+        self.context.checkpoint(self.state())
+
+    def check(self) -> None:
+        """Hold the ledger against what a broker has. Raises Suspended where they differ.
+
+        Not before the first step of an attempt: what was on its way when the one before ended is yet to be noted.
+        """
+        if isinstance(self.desk, BrokerDesk) and self.session.reached != self.taken_up:
+            self.desk.reconcile()
+
+    def state(self) -> dict[str, Any]:
+        """Answer what a checkpoint says: the steps are in the database."""
+        state: dict[str, Any] = {"run": self.context.run_id, "steps": self.session.reached}
+        if isinstance(self.desk, BrokerDesk):
+            state["baseline"] = {symbol: str(shares) for symbol, shares in self.desk.baseline.items()}
+        return state
 
     def hand_over(self) -> None:
         """Have a strategy go on with what the agent held that was forked, once that is at its minute."""

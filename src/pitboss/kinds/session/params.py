@@ -105,6 +105,10 @@ class SessionParams(Params):
     pace: Annotated[str, BeforeValidator(_pace)] = Field(
         "max", title="Pace", description="max, real, or steps a second", examples=["max", "10", "real"]
     )
+    broker: str | None = Field(
+        None, title="Broker", description="a source of type alpaca, whose paper account fills the orders",
+        examples=["alpaca"], max_length=64,
+    )  # fmt: skip
     fork: Annotated[dict[str, Any] | None, BeforeValidator(_fork)] = Field(
         None, title="Fork", description="go on from a minute of an earlier session, sharing what came before",
         examples=[{"run": "0198…", "at_minute": 120}],

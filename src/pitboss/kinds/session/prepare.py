@@ -14,11 +14,13 @@ from typing import Any, Protocol
 from pitboss.calendars.spelling import read_session
 from pitboss.core.errors import InvalidInput, NotFound, PitbossError, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.kinds.documents.feeds import chosen
 from pitboss.kinds.documents.params import DocumentParams
 from pitboss.kinds.documents.prepare import Mistakes, Request, read_request, versions
 from pitboss.kinds.session.params import SessionParams
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import range_of
+from pitboss.market.sources import Source
 from pitboss.runs.kinds import Prepared
 from pitboss.runs.model import Run
 from pitboss.sessions.agents.spec import AgentSpec, read_agent
@@ -64,6 +66,9 @@ class Sources(Protocol):
     def secrets(self) -> Secrets: ...
 
     @property
+    def feeds(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+    @property
     def traders(self) -> Traders: ...
 
     @property
@@ -90,6 +95,7 @@ def prepare(params: SessionParams, sources: Sources) -> Prepared:
     calendar = mistakes.attempt(lambda: _calendar(params, series or []))
     spec = mistakes.attempt(lambda: _agent(params, trader)) if trader is not None else None
     mistakes.attempt(lambda: _check_secrets(spec, sources))
+    broker = mistakes.attempt(lambda: _broker(params, spec, sources))
     shared = mistakes.attempt(lambda: _shared(params, spec, sources))
     strategy = mistakes.attempt(lambda: _strategy(params, spec, sources, shared))
     mistakes.tell()
@@ -119,8 +125,12 @@ def prepare(params: SessionParams, sources: Sources) -> Prepared:
             snapshot |= {"cash": shared.snapshot["cash"], "terms": shared.snapshot["terms"]}
             is_changed = spec.type != "replay" and snapshot["agent"] != shared.snapshot["agent"]
             snapshot["is_mixed"] = is_changed or shared.snapshot["is_mixed"]
-    if spec.api_key_secret is not None:
-        snapshot["secrets"] = [spec.api_key_secret]
+    secrets = {spec.api_key_secret} if spec.api_key_secret is not None else set[str]()
+    if broker is not None:
+        snapshot["broker"] = {"name": broker.name, "config": dict(broker.config)}
+        secrets.add(broker.secret)
+    if secrets:
+        snapshot["secrets"] = sorted(secrets)
     cautions = [] if spec.type != "rules" or params.model is None else ["a trader by rules asks no model"]
     return Prepared(
         subject_of(trader), snapshot, identity_of(snapshot, params), {"steps": _steps(params)}, tuple(cautions)
@@ -239,6 +249,21 @@ def _check_secrets(spec: AgentSpec | None, sources: Sources) -> None:
         raise InvalidInput(missing)
     if find_spec("exchange_calendars") is None:
         raise InvalidInput("calendars are not installed here", "pip install 'pitboss[agents]'", "calendar")
+
+
+def _broker(params: SessionParams, spec: AgentSpec | None, sources: Sources) -> Source | None:
+    """Answer the source through whose paper account a session orders."""
+    if params.broker is None:
+        return None
+    source = chosen(params.broker, sources, "broker")
+    if source.type.name != "alpaca" or not source.secret:
+        raise InvalidInput(f"{source.name} is no broker", "name a source of type alpaca with its secret", "broker")
+    if spec is not None and spec.type in ("rules", "replay"):
+        what = "a trader by rules finds its fills as its backtest does, and not at a broker"
+        raise InvalidInput(what, "let another kind of agent trade there", "broker")
+    if params.fork is not None:
+        raise InvalidInput("a broker fills nothing of the past", "fork without it", "broker")
+    return source
 
 
 def _shared(params: SessionParams, spec: AgentSpec | None, sources: Sources) -> Run | None:

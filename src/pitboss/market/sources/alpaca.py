@@ -96,5 +96,6 @@ def _moment(micros: int) -> datetime:
 
 
 SOURCE = SourceType(
-    name="alpaca", fetch=fetch, prices="raw", may=("url", "feed"), needs_secret=True, per_minute=180.0
+    name="alpaca", fetch=fetch, prices="raw", may=("url", "feed", "trading_url", "stream_url"), needs_secret=True,
+    per_minute=180.0,
 )  # fmt: skip
