@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from decimal import Decimal
@@ -41,6 +42,13 @@ class Breakable:
     """A database of which a call fails when that is asked for."""
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with another database, that is empty."""
+        if hasattr(self, "database"):
+            self.database.close()
+            self.folder.cleanup()
         self.folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").exists() else None)
         self.database = Database(f"sqlite:///{self.folder.name}/x.db")
         bring_up_to_date(self.database)
@@ -68,6 +76,8 @@ class Breakable:
 
 
 SHARED = Breakable()
+BEGUN = itertools.count(1)
+FRESH = 200  # sequences that share a database: what others left behind would make the next ones slow
 
 
 class Ledger(RuleBasedStateMachine):
@@ -75,6 +85,8 @@ class Ledger(RuleBasedStateMachine):
 
     @initialize(leverage=st.sampled_from([1, 1, 3]), short=st.booleans())
     def begin(self, leverage, short):
+        if next(BEGUN) % FRESH == 0:
+            SHARED.renew()
         self.store, self.runs = SqlTrading(SHARED.database), SqlRunStore(SHARED.database)
         self.trading = TradingService(self.store, lambda _who, agent: dict(agent))
         rules = {"leverage": leverage, "short": short}

@@ -125,6 +125,11 @@ class Gate:
             for symbol, bars in self.bars.items()
         }
 
+    def renew(self, bars: Mapping[str, BarArrays]) -> None:
+        """Take the bars as they are by now."""
+        self.bars = bars
+        self.__dict__.pop("_ends", None)
+
     def known(self, symbol: str) -> BarArrays:
         """Answer the bars of a symbol that have ended. Raises InvalidInput for one that there is nothing of."""
         if symbol not in self.bars:

@@ -10,11 +10,14 @@ from typing import Any
 from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import InvalidInput, RunCancelled
 from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.kinds.documents.feeds import provider_of, wait
 from pitboss.kinds.session.day import Day, asking_agent
+from pitboss.kinds.session.live import MISSED, NO_BAR, Live
 from pitboss.kinds.session.params import SessionParams
 from pitboss.kinds.session.prepare import identity_of, request_of
 from pitboss.kinds.session.results import result_of
 from pitboss.kinds.session.rules import RulesAgent
+from pitboss.market.fetching import Feed
 from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext
 from pitboss.sessions.agents.mailbox import MailboxAgent
@@ -49,7 +52,7 @@ def run(params: SessionParams, context: RunContext) -> dict[str, Any]:
     while not session.is_over and not context.is_cancelled:
         try:
             trading.check()
-            trading.tell(session.advance(shared.get(session.reached + 1)))
+            trading.tell(session.advance(shared.get(session.reached + 1) or trading.come()))
         except RunCancelled:
             break
         trading.hand_over()
@@ -98,7 +101,7 @@ class Trading:
         context.check_cancel()
         self.rules: RulesAgent | None = None
         self.taken_up = 0  # steps that earlier attempts have done
-        self.desk = self._desk(owner)
+        self.desk, self.live = self._desk(owner), self._live()
         self.session = Session(
             ticks=self.day.ticks, gate=self.day.gate(), desk=self.desk, agent=self._agent(),
             masked=context.masker.text,
@@ -187,6 +190,29 @@ class Trading:
         if until is not None and len(steps) < until:
             raise InvalidInput(f"the session that is forked has {len(steps)} steps", "fork it at one", "fork.at_minute")
         return {step.number: decision_of(step.decision) for step in steps}
+
+    def come(self) -> Decision | None:
+        """Wait for the next step where minutes are traded as they come; answer the decision where there is none to be
+        made."""
+        if self.live is None:
+            return None
+        tick = self.session.ticks[self.session.reached]
+        if self.live.is_missed(tick):
+            return Decision(failure=MISSED)
+        bars = self.live.bars(tick, self.day.end)
+        self.session.gate.renew(bars)
+        has_come = any(self.live.has_bar(each, tick) for each in bars.values())
+        return None if has_come else Decision(failure=NO_BAR)
+
+    def _live(self) -> Live | None:
+        if "live" not in self.snapshot:
+            return None
+        context, name = self.context, self.snapshot["live"]["name"]
+        feed = Feed(provider_of(context, "live"), BarStore(context.files, self.snapshot["home"]))
+        return Live(
+            feed, self.snapshot["symbols"], self.day.timeframe, lambda seconds: wait(seconds, context, name),
+            lambda what: context.log(what, "warning"),
+        )  # fmt: skip
 
     def begin(self, saved: dict[str, Any] | None) -> None:
         """Take note of what a broker holds of other origin, as it was when the session began."""

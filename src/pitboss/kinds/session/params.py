@@ -105,6 +105,10 @@ class SessionParams(Params):
     pace: Annotated[str, BeforeValidator(_pace)] = Field(
         "max", title="Pace", description="max, real, or steps a second", examples=["max", "10", "real"]
     )
+    live: str | None = Field(
+        None, title="Live", description="a source whose minutes are traded as they come, on the day they come",
+        examples=["alpaca"], max_length=64,
+    )  # fmt: skip
     broker: str | None = Field(
         None, title="Broker", description="a source of type alpaca, whose paper account fills the orders",
         examples=["alpaca"], max_length=64,

@@ -95,6 +95,7 @@ def prepare(params: SessionParams, sources: Sources) -> Prepared:
     calendar = mistakes.attempt(lambda: _calendar(params, series or []))
     spec = mistakes.attempt(lambda: _agent(params, trader)) if trader is not None else None
     mistakes.attempt(lambda: _check_secrets(spec, sources))
+    live = mistakes.attempt(lambda: _live(params, spec, sources))
     broker = mistakes.attempt(lambda: _broker(params, spec, sources))
     shared = mistakes.attempt(lambda: _shared(params, spec, sources))
     strategy = mistakes.attempt(lambda: _strategy(params, spec, sources, shared))
@@ -126,6 +127,9 @@ def prepare(params: SessionParams, sources: Sources) -> Prepared:
             is_changed = spec.type != "replay" and snapshot["agent"] != shared.snapshot["agent"]
             snapshot["is_mixed"] = is_changed or shared.snapshot["is_mixed"]
     secrets = {spec.api_key_secret} if spec.api_key_secret is not None else set[str]()
+    if live is not None:
+        snapshot |= {"live": {"name": live.name, "config": dict(live.config)}, "home": sources.bars.home}
+        secrets |= {live.secret} if live.secret else set()
     if broker is not None:
         snapshot["broker"] = {"name": broker.name, "config": dict(broker.config)}
         secrets.add(broker.secret)
@@ -209,7 +213,7 @@ def _series(params: SessionParams, timeframe: Timeframe, sources: Sources) -> li
     for symbol in params.symbols:
         try:
             series = sources.bars.find(symbol, timeframe)
-            if not sources.bars.has_bars(series, low, high):
+            if params.live is None and not sources.bars.has_bars(series, low, high):
                 raise InvalidInput(
                     f"{symbol} has no bars of {timeframe} then", "see 'pitboss data list'",
                     "date" if params.date else "start",
@@ -249,6 +253,21 @@ def _check_secrets(spec: AgentSpec | None, sources: Sources) -> None:
         raise InvalidInput(missing)
     if find_spec("exchange_calendars") is None:
         raise InvalidInput("calendars are not installed here", "pip install 'pitboss[agents]'", "calendar")
+
+
+def _live(params: SessionParams, spec: AgentSpec | None, sources: Sources) -> Source | None:
+    """Answer the source whose minutes are traded as they come."""
+    if params.live is None:
+        return None
+    problems = []
+    if params.mode != "intraday" or params.fork is not None:
+        problems.append(Problem("minutes come as they do on one day", "write intraday, and no fork", where="live"))
+    if spec is not None and spec.type in ("rules", "replay"):
+        what = "a trader by rules trades whole days, which are not there yet"
+        problems.append(Problem(what, "let another kind of agent trade live", where="live"))
+    if problems:
+        raise InvalidInput(problems)
+    return chosen(params.live, sources, "live")
 
 
 def _broker(params: SessionParams, spec: AgentSpec | None, sources: Sources) -> Source | None:
