@@ -30,9 +30,9 @@ from pitboss.runs.states import ACTIVE, State, is_legal
 from pitboss.storage.claiming import Tally, claiming_order
 from pitboss.storage.database import Database
 from pitboss.storage.moves import Fence, say_moved, write_run
+from pitboss.storage.settlement import settle_session
 from pitboss.storage.tables import artifacts, checkpoints, run_events, run_tags, runs, subjects
 from pitboss.storage.tables import workers as worker_table
-from pitboss.storage.trading import settle_session
 from pitboss.storage.workers import read_failed_starts, read_workers
 
 _ACTIVE = [state.value for state in ACTIVE]

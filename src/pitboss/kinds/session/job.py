@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import InvalidInput, RunCancelled
-from pitboss.core.timeframe import Timeframe, parse_timeframe
+from pitboss.core.timeframe import Timeframe
 from pitboss.kinds.documents.feeds import provider_of, wait
 from pitboss.kinds.session.day import Day, asking_agent
 from pitboss.kinds.session.live import MISSED, NO_BAR, Live
@@ -31,7 +32,6 @@ from pitboss.sessions.session import Agent, Session
 from pitboss.strategy.times import times_of
 from pitboss.trading.model import OrderAnswer
 
-NEWS = "news"  # folder of dated texts in the data folder
 LOOK_SECONDS = 0.05
 USUAL_TRADES, USUAL_HOLDING = 10, 30
 
@@ -43,23 +43,10 @@ def run(params: SessionParams, context: RunContext) -> dict[str, Any]:
     session = trading.session
     saved = context.restore(identity_of(context.snapshot, params))
     shared = trading.shared(saved)
-    trading.begin(saved)
-    session.take_up()
-    trading.taken_up = session.reached
+    trading.take_up(saved)
     context.check_cancel()
     context.begin_stage("trading", len(session.ticks), session.reached)
-    pace = Pace(params.pace, parse_timeframe(context.snapshot["timeframe"]))
-    while not session.is_over and not context.is_cancelled:
-        try:
-            trading.check()
-            trading.tell(session.advance(shared.get(session.reached + 1) or trading.come()))
-        except RunCancelled:
-            break
-        trading.hand_over()
-        if context.is_checkpoint_due or session.reached == trading.taken_up + 1:  # the engine sees that it gets on
-            context.checkpoint(trading.state())
-        if session.reached + 1 not in shared:
-            pace.wait(context, trading)
+    _trade(trading, shared, context)
     context.end_stage(session.reached)
     if session.is_over:
         trading.tell_end(session.finish())
@@ -68,7 +55,24 @@ def run(params: SessionParams, context: RunContext) -> dict[str, Any]:
         context.checkpoint_at_cancel(trading.state())
     else:
         raise RunCancelled("the session was cancelled")
-    return result_of(trading.session, trading.rules, context)
+    return result_of(session, trading.rules, context)
+
+
+def _trade(trading: Trading, shared: Mapping[int, Decision], context: RunContext) -> None:
+    """Do one step after the other, those that are `shared` with another session first, until the end or a cancel."""
+    session = trading.session
+    pace = Pace(trading.params.pace, trading.day.timeframe)
+    while not session.is_over and not context.is_cancelled:
+        try:
+            trading.check()
+            trading.tell(session.advance(shared.get(session.reached + 1) or trading.come()))
+        except RunCancelled:
+            return
+        trading.hand_over()
+        if context.is_checkpoint_due or session.reached == trading.taken_up + 1:  # the engine sees that it gets on
+            context.checkpoint(trading.state())
+        if session.reached + 1 not in shared:
+            pace.wait(context, trading)
 
 
 @dataclass
@@ -214,7 +218,13 @@ class Trading:
             lambda what: context.log(what, "warning"),
         )  # fmt: skip
 
-    def begin(self, saved: dict[str, Any] | None) -> None:
+    def take_up(self, saved: Mapping[str, Any] | None) -> None:
+        """Go on after the steps that earlier attempts have done."""
+        self._begin_at_broker(saved)
+        self.session.take_up()
+        self.taken_up = self.session.reached
+
+    def _begin_at_broker(self, saved: Mapping[str, Any] | None) -> None:
         """Take note of what a broker holds of other origin, as it was when the session began."""
         if not isinstance(self.desk, BrokerDesk):
             return
