@@ -79,6 +79,15 @@ def test_a_repeated_key_answers_the_first_and_another_order_under_it_is_refused(
     assert trading.account(LOCAL, trader.id).held("AAPL") == 10
 
 
+def test_a_trader_that_is_made_twice_under_one_key_is_made_once(trading):
+    first = trading.create(LOCAL, "one", 1_000, {"type": "random"}, idempotency_key="k")
+    assert trading.create(LOCAL, "one", 1_000, {"type": "random"}, idempotency_key="k") == first
+    with pytest.raises(Conflict, match="another trader"):
+        trading.create(LOCAL, "two", 1_000, {"type": "random"}, idempotency_key="k")
+    assert trading.create(OTHER, "one", 1_000, {"type": "random"}, idempotency_key="k").id != first.id
+    assert trading.all(LOCAL) == [first]
+
+
 def test_a_price_that_cannot_be_looked_up_is_an_error_and_nothing_is_ordered(trading, trader):
     class Broken:
         def quote(self, symbol, at):

@@ -105,10 +105,10 @@ class StoppedModel(BaseModel):
 
 
 @router.post("/traders", status_code=201, response_model=TraderModel)
-def create(request: TraderRequest, locate: Locate, platform: Wired, who: Who) -> Any:
-    """Make a trader with an account of its own."""
+def create(request: TraderRequest, locate: Locate, platform: Wired, who: Who, key: IdempotencyKey = None) -> Any:
+    """Make a trader with an account of its own; the same key again answers the same trader."""
     trader = platform.trading.create(
-        who, request.name, request.cash, request.agent, request.rules, request.costs, request.signature
+        who, request.name, request.cash, request.agent, request.rules, request.costs, request.signature, key
     )
     locate(f"/traders/{trader.id}")
     return trader.as_dict() | {"cash": float(trader.cash), "equity": float(trader.cash)}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from uuid import UUID, uuid5
 
 from pitboss.core.errors import Conflict, InvalidInput, NotFound, Problem, suggest
 from pitboss.core.ids import new_id
@@ -32,6 +33,8 @@ from pitboss.trading.ports import AccountQuery, Quotes, Step, TradingStore, Turn
 
 _NAME = re.compile(r"[\w][\w .,()+-]{0,63}")
 _SYMBOL = re.compile(r"[^\s\x00]{1,64}")
+_KEYS = UUID("4b2a9a3e-6f43-4b5e-9c55-0d7f2f6a1c11")  # names what ids are made of where a key is given
+_MADE_OF = ("owner", "name", "signature", "cash", "agent", "terms", "has_own_costs")
 MOST_CASH = Decimal(10) ** 12
 MOST_LEVERAGE = 1000.0
 
@@ -53,8 +56,10 @@ class TradingService:
     def create(
         self, who: Principal, name: str, cash: float, agent: Mapping[str, Any],
         rules: Mapping[str, Any] | None = None, costs: Mapping[str, Any] | None = None, signature: str = "",
+        idempotency_key: str | None = None,
     ) -> Trader:  # fmt: skip
-        """Make a trader with an account of its own. Raises InvalidInput with every mistake, Conflict."""
+        """Make a trader with an account of its own; the same key again answers the same trader. Raises InvalidInput
+        with every mistake, Conflict."""
         problems: list[Problem] = []
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             problems.append(
@@ -74,11 +79,16 @@ class TradingService:
         if problems:
             raise InvalidInput(problems)
         trader = Trader(
-            id=new_id(), owner=who.name, name=name, signature=(signature or name)[:64], cash=amount, agent=kept,
+            id=new_id() if idempotency_key is None else str(uuid5(_KEYS, f"{who.name} {idempotency_key}")), owner=who.name, name=name, signature=(signature or name)[:64], cash=amount, agent=kept,
             terms=Terms(rules=checked, costs=charged), account=new_id(), created_at=0.0,
             has_own_costs=costs is not None,
         )  # fmt: skip
-        return self._store.add(trader)
+        known = self._store.trader(trader.id) if idempotency_key is not None else None
+        if known is None:
+            return self._store.add(trader)
+        if any(getattr(known, name) != getattr(trader, name) for name in _MADE_OF):
+            raise Conflict("that Idempotency-Key was used for another trader", "send a new key")
+        return known
 
     def get(self, who: Principal, reference: str) -> Trader:
         """Answer the trader of an id, or of a name. Raises NotFound."""
