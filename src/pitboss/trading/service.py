@@ -78,8 +78,9 @@ class TradingService:
             problems += error.problems
         if problems:
             raise InvalidInput(problems)
+        trader_id = new_id() if idempotency_key is None else str(uuid5(_KEYS, f"{who.name} {idempotency_key}"))
         trader = Trader(
-            id=new_id() if idempotency_key is None else str(uuid5(_KEYS, f"{who.name} {idempotency_key}")), owner=who.name, name=name, signature=(signature or name)[:64], cash=amount, agent=kept,
+            id=trader_id, owner=who.name, name=name, signature=(signature or name)[:64], cash=amount, agent=kept,
             terms=Terms(rules=checked, costs=charged), account=new_id(), created_at=0.0,
             has_own_costs=costs is not None,
         )  # fmt: skip
