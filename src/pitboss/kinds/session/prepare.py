@@ -78,67 +78,104 @@ class Sources(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """When a session trades: whose calendar, and how long a step is."""
+class _Asked:
+    """A session whose every part has been found and allowed."""
 
-    calendar: str
+    trader: Trader
+    agent: AgentSpec
     timeframe: Timeframe
+    series: Sequence[Series]
+    calendar: str
+    live: Source | None
+    broker: Source | None
+    shared: Run | None
+    strategy: Request | None
 
 
 def prepare(params: SessionParams, sources: Sources) -> Prepared:
     """Check a session and fix what it comes from. Raises InvalidInput with every mistake."""
+    asked = _ask(params, sources)
+    snapshot = _snapshot(asked, params, sources)
+    cautions = [] if asked.agent.type != "rules" or params.model is None else ["a trader by rules asks no model"]
+    identity = identity_of(snapshot, params)
+    return Prepared(subject_of(asked.trader), snapshot, identity, {"steps": _steps(params)}, tuple(cautions))
+
+
+def _ask(params: SessionParams, sources: Sources) -> _Asked:
     mistakes = Mistakes()
     trader = mistakes.attempt(lambda: _trader(params.trader, sources))
     mistakes.attempt(lambda: _check_dates(params))
     timeframe = mistakes.attempt(lambda: _timeframe(params))
     series = mistakes.attempt(lambda: _series(params, timeframe, sources)) if timeframe is not None else None
     calendar = mistakes.attempt(lambda: _calendar(params, series or []))
-    spec = mistakes.attempt(lambda: _agent(params, trader)) if trader is not None else None
-    mistakes.attempt(lambda: _check_secrets(spec, sources))
-    live = mistakes.attempt(lambda: _live(params, spec, sources))
-    broker = mistakes.attempt(lambda: _broker(params, spec, sources))
-    shared = mistakes.attempt(lambda: _shared(params, spec, sources))
-    strategy = mistakes.attempt(lambda: _strategy(params, spec, sources, shared))
+    agent = mistakes.attempt(lambda: _agent(params, trader)) if trader is not None else None
+    mistakes.attempt(lambda: _check_secrets(agent, sources))
+    live = mistakes.attempt(lambda: _live(params, agent, sources))
+    broker = mistakes.attempt(lambda: _broker(params, agent, sources))
+    shared = mistakes.attempt(lambda: _shared(params, agent, sources))
+    strategy = mistakes.attempt(lambda: _strategy(params, agent, sources, shared))
     mistakes.tell()
     assert trader is not None
-    assert spec is not None
+    assert agent is not None
+    assert timeframe is not None
     assert series is not None
     assert calendar is not None
-    assert timeframe is not None
-    snapshot: dict[str, Any] = {
+    return _Asked(
+        trader=trader, agent=agent, timeframe=timeframe, series=series, calendar=calendar, live=live, broker=broker,
+        shared=shared, strategy=strategy,
+    )  # fmt: skip
+
+
+def _snapshot(asked: _Asked, params: SessionParams, sources: Sources) -> dict[str, Any]:
+    trader, agent = asked.trader, asked.agent
+    return {
         "trader": {"id": trader.id, "name": trader.name, "signature": trader.signature},
-        "agent": spec.model_dump(mode="json"),
+        "agent": agent.model_dump(mode="json"),
         "cash": params.cash if params.cash is not None else float(_cash(trader, sources)),
-        "terms": _terms(trader, strategy),
-        "is_mixed": False, "may_be_remembered": spec.may_remember(params.date or (params.start or "")[:10]),
-        "calendar": calendar, "timeframe": str(timeframe), "symbols": list(params.symbols),
-        "data": [each.as_dict() for each in series], "places": list(sources.bars.places),
-        "is_synthetic": any(each.is_synthetic for each in series),
+        "terms": _terms(trader, asked.strategy),
+        "is_mixed": False, "may_be_remembered": agent.may_remember(params.date or (params.start or "")[:10]),
+        "calendar": asked.calendar, "timeframe": str(asked.timeframe), "symbols": list(params.symbols),
+        "data": [each.as_dict() for each in asked.series], "places": list(sources.bars.places),
+        "is_synthetic": any(each.is_synthetic for each in asked.series),
         "versions": dict(_versions()),
+        **_strategy_of(asked.strategy), **_shared_of(asked, params), **_sources_of(asked, sources),
     }  # fmt: skip
-    if strategy is not None:
-        text = strategy.document.text
-        snapshot["strategy"] = {"name": strategy.document.name, "text": text, "digest": _digest(text)}
-        snapshot["strategy_timeframe"] = str(strategy.timeframe)
-    if shared is not None:
-        snapshot["shared"] = {"run": shared.id, "number": shared.number, "agent": shared.snapshot["agent"]}
-        if params.fork is not None or spec.type == "replay":
-            snapshot |= {"cash": shared.snapshot["cash"], "terms": shared.snapshot["terms"]}
-            is_changed = spec.type != "replay" and snapshot["agent"] != shared.snapshot["agent"]
-            snapshot["is_mixed"] = is_changed or shared.snapshot["is_mixed"]
-    secrets = {spec.api_key_secret} if spec.api_key_secret is not None else set[str]()
-    if live is not None:
-        snapshot |= {"live": {"name": live.name, "config": dict(live.config)}, "home": sources.bars.home}
-        secrets |= {live.secret} if live.secret else set()
-    if broker is not None:
-        snapshot["broker"] = {"name": broker.name, "config": dict(broker.config)}
-        secrets.add(broker.secret)
-    if secrets:
-        snapshot["secrets"] = sorted(secrets)
-    cautions = [] if spec.type != "rules" or params.model is None else ["a trader by rules asks no model"]
-    return Prepared(
-        subject_of(trader), snapshot, identity_of(snapshot, params), {"steps": _steps(params)}, tuple(cautions)
-    )
+
+
+def _strategy_of(strategy: Request | None) -> dict[str, Any]:
+    if strategy is None:
+        return {}
+    document = strategy.document
+    named = {"name": document.name, "text": document.text, "digest": _digest(document.text)}
+    return {"strategy": named, "strategy_timeframe": str(strategy.timeframe)}
+
+
+def _shared_of(asked: _Asked, params: SessionParams) -> dict[str, Any]:
+    """Answer what comes of an earlier session: a fork and a replay trade its account, by its terms."""
+    earlier = asked.shared
+    if earlier is None:
+        return {}
+    shared = {"shared": {"run": earlier.id, "number": earlier.number, "agent": earlier.snapshot["agent"]}}
+    is_replay = asked.agent.type == "replay"
+    if params.fork is None and not is_replay:
+        return shared
+    is_changed = not is_replay and asked.agent.model_dump(mode="json") != earlier.snapshot["agent"]
+    account = {name: earlier.snapshot[name] for name in ("cash", "terms")}
+    return {**shared, **account, "is_mixed": is_changed or earlier.snapshot["is_mixed"]}
+
+
+def _sources_of(asked: _Asked, sources: Sources) -> dict[str, Any]:
+    """Answer whose bars come live, who fills the orders, and the secrets that are needed."""
+    found: dict[str, Any] = {}
+    secrets = {asked.agent.api_key_secret}
+    if asked.live is not None:
+        found |= {"live": {"name": asked.live.name, "config": dict(asked.live.config)}, "home": sources.bars.home}
+        secrets.add(asked.live.secret)
+    if asked.broker is not None:
+        found["broker"] = {"name": asked.broker.name, "config": dict(asked.broker.config)}
+        secrets.add(asked.broker.secret)
+    named = sorted(name for name in secrets if name)
+    return {**found, "secrets": named} if named else found
 
 
 def subject_of(trader: Trader) -> str:
