@@ -71,6 +71,7 @@ class Session:
     recent: list[str] = field(default_factory=list)
     filled: int = 0  # orders
     is_simulated: bool = False  # the step that is done
+    begun: frozenset[str] = frozenset()  # keys of orders that an earlier attempt placed
 
     @property
     def is_over(self) -> bool:
@@ -85,7 +86,9 @@ class Session:
             self.is_simulated = decision.is_simulated
             self._note(tick, decision, step.decision["waiting"])
             self.gate.now = tick.known
-        self.filled = sum(order.is_filled for order in self.desk.orders())
+        orders = self.desk.orders()
+        self.begun = frozenset(order.key for order in orders)
+        self.filled = sum(order.is_filled for order in orders)
         self._fill_priced()
 
     def advance(self, decided: Decision | None = None) -> dict[str, Any]:
@@ -186,8 +189,10 @@ class Session:
         """Set the clock to the end of a step; answer the account as it is worth then, after margin calls."""
         self.gate.now = tick.known
         account = self._marked(self.desk.account())
-        if not self.is_simulated and is_called(account):
-            self._close_all(tick.known, f"{tick.number}.called", CALLED)
+        call = f"{tick.number}.called"
+        is_begun = any(key.startswith(f"{call}.") for key in self.begun)  # a kill left it with some positions open
+        if is_begun or (not self.is_simulated and is_called(account)):
+            self._close_all(tick.known, call, CALLED)
             account = self._marked(self.desk.account())
         return account
 
