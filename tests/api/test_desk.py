@@ -132,7 +132,7 @@ def test_anothers_runs_are_not_there_on_any_page(world):
             if not re.search(r"{(run_id|backtest_id|name)}", route.path) or route.path.startswith("/new"):
                 continue
             path = re.sub("{run_id}", run.id, re.sub("{backtest_id}", saved.id, route.path))
-            path = path.replace("{symbol:path}", "SYN")
+            path = path.replace("{symbol:path}", "SYN").replace("{minute}", "1")
             path = re.sub("{name}", "trades" if "/tables/" in path else "anns-strategy", re.sub("{number}", "0", path))
             path += "?seq=1" if path.endswith("/at") else ""
             answer = http.request(method, path, headers=HTML | {"X-CSRF-Token": csrf}, follow_redirects=False)

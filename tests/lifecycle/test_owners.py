@@ -22,6 +22,7 @@ OF_ALL = {"has_unfinished", "unconfirmed", "snapshot", "places", "ready_resource
           "workers", "drain", "measures"}  # fmt: skip
 # how a stranger asks each of the others about Ann's run, and what it comes to where it does not raise NotFound
 ASKED = {
+    "stop_everything": lambda service, run: service.stop_everything(EVE, keep_partial=True) or None,
     "submit": lambda service, run: (
         service.submit(EVE, Submission(kind="nothing", params={}, parent=None)).owner == "eve"
     ),
@@ -114,6 +115,7 @@ def test_a_stranger_finds_nothing_over_http_whatever_the_route(tmp_path):
                         "shares": {"account": "mallory"},
                         "priority": {"priority": 9},
                         "notes": {"text": "mine now"},
+                        "turn": {"step": 1},
                     }
                     body = bodies.get(path.rpartition("/")[2], {})
                     answer = http.request(
