@@ -15,9 +15,10 @@ from pitboss.kinds.documents.feeds import provider_of, wait
 from pitboss.kinds.session.day import Day, asking_agent
 from pitboss.kinds.session.live import MISSED, NO_BAR, Live
 from pitboss.kinds.session.params import SessionParams
-from pitboss.kinds.session.prepare import identity_of, request_of
+from pitboss.kinds.session.prepare import identity_of
 from pitboss.kinds.session.results import result_of
 from pitboss.kinds.session.rules import RulesAgent
+from pitboss.kinds.session.ruling import request_of
 from pitboss.market.fetching import Feed
 from pitboss.market.store import BarStore
 from pitboss.runs.context import RunContext

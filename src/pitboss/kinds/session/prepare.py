@@ -15,21 +15,18 @@ from pitboss.calendars.spelling import read_session
 from pitboss.core.errors import InvalidInput, NotFound, PitbossError, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kinds.documents.feeds import chosen
-from pitboss.kinds.documents.params import DocumentParams
-from pitboss.kinds.documents.prepare import Mistakes, Request, read_request, versions
+from pitboss.kinds.documents.prepare import Mistakes, Request, versions
 from pitboss.kinds.session.params import SessionParams
+from pitboss.kinds.session.ruling import STEPS, request_of, terms_under
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import range_of
 from pitboss.market.sources import Source
 from pitboss.runs.kinds import Prepared
 from pitboss.runs.model import Run
 from pitboss.sessions.agents.spec import AgentSpec, read_agent
-from pitboss.strategy.document import Costs
-from pitboss.strategy.reader import inspect_document
 from pitboss.strategy.reference import StrategyRef, TextsByName
-from pitboss.trading.model import Account, Rules, Trader
+from pitboss.trading.model import Account, Trader
 
-STEPS = {"intraday": "1m", "daily": "1d"}
 USUAL_CALENDAR = "XNYS"
 OVERRIDES = ("model", "instructions", "strategy", "parameters")
 
@@ -132,7 +129,7 @@ def _snapshot(asked: _Asked, params: SessionParams, sources: Sources) -> dict[st
         "trader": {"id": trader.id, "name": trader.name, "signature": trader.signature},
         "agent": agent.model_dump(mode="json"),
         "cash": params.cash if params.cash is not None else float(_cash(trader, sources)),
-        "terms": _terms(trader, asked.strategy),
+        "terms": terms_under(trader, asked.strategy),
         "is_mixed": False, "may_be_remembered": agent.may_remember(params.date or (params.start or "")[:10]),
         "calendar": asked.calendar, "timeframe": str(asked.timeframe), "symbols": list(params.symbols),
         "data": [each.as_dict() for each in asked.series], "places": list(sources.bars.places),
@@ -357,51 +354,6 @@ def _strategy(
     if spec is None or spec.type != "rules":
         return None
     return request_of(params, StrategyRef.remote(spec.strategy or "").text(sources.strategies), spec, None)
-
-
-def request_of(params: SessionParams, text: str, spec: AgentSpec, timeframe: str | None) -> Request:
-    """Answer the backtest of a strategy that a session by rules trades like, on bars of the document's own length
-    where those fit into the session, else of its steps."""
-    steps = parse_timeframe(params.timeframe or STEPS[params.mode])
-    if timeframe is None:
-        named = _own_timeframe(text)
-        fits = named is not None and named.is_made_of(steps) and named.is_daily == steps.is_daily
-        timeframe = str(named if fits else steps)
-    given = DocumentParams.model_construct(
-        strategy=text, symbols=list(params.symbols), timeframe=timeframe, parameters=_values(spec), start=None,
-        end=None, universe=None, cash=params.cash or 1.0, costs={}, sizing={},
-    )  # fmt: skip
-    return read_request(given, text)
-
-
-def _own_timeframe(text: str) -> Timeframe | None:
-    """Answer the length of bars that a document names."""
-    document = inspect_document(text)[0]
-    return document.timeframe if document is not None else None
-
-
-def _values(spec: AgentSpec) -> dict[str, Any]:
-    return dict(spec.parameters) if spec.type == "rules" else {}
-
-
-def _terms(trader: Trader, strategy: Request | None) -> dict[str, Any]:
-    """Answer what holds in the session's account: a strategy's own costs and leverage, where the trader says nothing of
-    costs."""
-    terms = trader.terms.as_dict()
-    if strategy is None:
-        return terms
-    rules = Rules(fractional=True, short=trader.terms.rules.short, leverage=strategy.sizing.leverage)
-    goes_short = any(node for side, node in strategy.program.entry.items() if side == "short")
-    problems: list[Problem] = []
-    if goes_short and not rules.short:
-        problems.append(Problem("the strategy sells short, and this trader may not", "allow it", where="strategy"))
-    if rules.leverage > trader.terms.rules.leverage:
-        what = f"the strategy takes a leverage of {rules.leverage:g}, this trader may take"
-        problems.append(Problem(f"{what} {trader.terms.rules.leverage:g}", "allow it more", where="strategy"))
-    if problems:
-        raise InvalidInput(problems)
-    costs: Costs = trader.terms.costs if trader.has_own_costs else strategy.costs
-    return type(trader.terms)(rules=rules, costs=costs).as_dict()
 
 
 def pinned(params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, Any]:
