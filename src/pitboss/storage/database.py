@@ -75,8 +75,11 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A transaction that commits at the end, or not at all. Raises StorageUnavailable, Misplaced, DiskFull."""
+    def writing(self, is_told: bool = True) -> Iterator[Connection]:
+        """A transaction that commits at the end, or not at all. Raises StorageUnavailable, Misplaced, DiskFull.
+
+        Who waits for changes is told of it but where `is_told` is false: commits that tell wait for each other.
+        """
         self.check_place()
         if self.is_read_only:
             raise told("readonly")
@@ -84,7 +87,7 @@ class Database:
         with translated(), self.timings["write"].taken(), self._writer.begin() as connection:
             connection.info[_AFTERWARDS] = afterwards
             yield connection
-            if not self.is_sqlite:
+            if is_told and not self.is_sqlite:
                 connection.execute(sa.text(f"NOTIFY {CHANNEL}"))
         for action in afterwards:
             action()

@@ -125,7 +125,7 @@ class SqlTrading:
     def execute(
         self, owner: str, account_id: str, order: Order, quote: Quote, holder: Holder | None = None
     ) -> OrderAnswer:
-        with self.database.writing() as connection:
+        with self.database.writing(is_told=False) as connection:
             if holder is not None:
                 _check(connection, holder)
             row = connection.execute(self._for_order, {"account_id": account_id, "owner": owner}).one_or_none()
@@ -148,7 +148,7 @@ class SqlTrading:
         self, account_id: str, step: Step, marks: Mapping[str, Decimal], charges: Sequence[tuple[str, Decimal]],
         holder: Holder,
     ) -> None:  # fmt: skip
-        with self.database.writing() as connection:
+        with self.database.writing(is_told=False) as connection:
             _check(connection, holder)
             row = {"run_id": holder.run, **asdict(step)}
             kept = self.database.insert(session_steps).values(**row).on_conflict_do_nothing()
