@@ -40,8 +40,7 @@ _ORDERS = (
     .join(trading_accounts, trading_accounts.c.id == orders.c.account_id)
     .join(fills, fills.c.order_id == orders.c.id, isouter=True)
 )
-KNOWN = _ORDERS.where(orders.c.account_id == sa.bindparam("account_id"), orders.c.key == sa.bindparam("key"))
-_ADD_ORDER, _ADD_FILL, _ADD_ENTRY = sa.insert(orders), sa.insert(fills), sa.insert(ledger)
+_ADD_FILL, _ADD_ENTRY = sa.insert(fills), sa.insert(ledger)
 _ADD_POSITION = sa.insert(positions)
 _OF_POSITION = (positions.c.account_id == sa.bindparam("of"), positions.c.symbol == sa.bindparam("held"))
 CHANGE_POSITION, _REMOVE_POSITION = (
@@ -126,9 +125,10 @@ def open_account(
 
 
 def note_order(
-    connection: Connection, account: Account, order: Order, outcome: Fill | Refused, signature: str, now: float
-) -> OrderAnswer:
-    """Write down an order and what came of it."""
+    connection: Connection, add: sa.Insert, account: Account, order: Order, outcome: Fill | Refused, signature: str,
+    now: float,
+) -> OrderAnswer | None:  # fmt: skip
+    """Write down an order by `add`, and what came of it; nothing, answering None, where its key is taken."""
     order_id, is_filled = new_id(), isinstance(outcome, Fill)
     filled = outcome if isinstance(outcome, Fill) else None
     answer = OrderAnswer(
@@ -147,7 +147,8 @@ def note_order(
         "source": order.source.value, "signature": signature, "status": answer.status.value,
         "reason": answer.reason[:500], "cash": answer.cash, "position": answer.position, "created_at": now,
     }  # fmt: skip
-    connection.execute(_ADD_ORDER, row)
+    if connection.execute(add, row).scalar_one_or_none() is None:
+        return None
     if filled is not None:
         values = {"quantity": order.quantity, "price": filled.price, "fee": filled.fee, "gain": filled.gain}
         connection.execute(_ADD_FILL, values | {"order_id": order_id})

@@ -16,14 +16,12 @@ from pitboss.runs.context import World
 from pitboss.storage.booking import (
     CHANGE_POSITION,
     HOLDER,
-    KNOWN,
     account_of,
     accounts_of,
     book,
     entries_of,
     note_order,
     open_account,
-    order_of,
     orders_of,
     positions_of,
 )
@@ -73,6 +71,12 @@ class SqlTrading:
             .join(traders, traders.c.id == trading_accounts.c.trader_id)
             .where(trading_accounts.c.id == sa.bindparam("account_id"), traders.c.owner == sa.bindparam("owner"))
         )
+        # a conflict is found in the index, whatever PostgreSQL planned for a look-up while there were no orders
+        self._add_order = (
+            database.insert(orders)
+            .on_conflict_do_nothing(index_elements=["account_id", "key"])
+            .returning(orders.c.id)
+        )  # fmt: skip
         self._for_order = locked if database.is_sqlite else locked.with_for_update(of=trading_accounts)
 
     def add(self, trader: Trader) -> Trader:
@@ -133,16 +137,18 @@ class SqlTrading:
                 raise NotFound("there is no such account", "name a trader of your own")
             if holder is not None and row.run_id != holder.run:
                 raise Conflict("that is not the account of this run", "order in the run's own")
-            known = connection.execute(KNOWN, {"account_id": account_id, "key": order.key}).one_or_none()
-            if known is not None:
-                return _repeated(order_of(known), order)
             account = account_of(row, positions_of(connection, [account_id]).get(account_id, {}))
-            if account.state is not AccountState.OPEN:
-                raise Conflict(f"the account is {account.state}", "nothing is traded in it any more")
             account = replace(account, orders=account.orders + 1)
-            return note_order(
-                connection, account, order, _outcome(account, order, quote), row.signature, float(row.now)
-            )
+            answer = None
+            if account.state is AccountState.OPEN:
+                outcome = _outcome(account, order, quote)
+                answer = note_order(connection, self._add_order, account, order, outcome, row.signature, float(row.now))
+            if answer is not None:
+                return answer
+            known = orders_of(connection, orders.c.account_id == account_id, orders.c.key == order.key)
+            if not known:
+                raise Conflict(f"the account is {account.state}", "nothing is traded in it any more")
+            return _repeated(known[0], order)
 
     def commit(
         self, account_id: str, step: Step, marks: Mapping[str, Decimal], charges: Sequence[tuple[str, Decimal]],
