@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from pitboss.core.ids import new_id
+from pitboss.storage.refusals import told
 from pitboss.storage.tables import fills, ledger, orders, positions, runs, trading_accounts
 from pitboss.trading.book import Fill, Refused
 from pitboss.trading.ledger import GENESIS, Entry, EntryKind, Postings
@@ -48,6 +50,21 @@ CHANGE_POSITION, _REMOVE_POSITION = (
     sa.delete(positions).where(*_OF_POSITION),
 )
 _CHANGE_ACCOUNT = sa.update(trading_accounts).where(trading_accounts.c.id == sa.bindparam("of"))
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[None]:
+    """Send statements whose answers nobody needs at once, where the database is a server."""
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    import psycopg  # of those who have a server
+
+    try:
+        with connection.connection.driver_connection.pipeline():  # type: ignore[union-attr]
+            yield
+    except psycopg.Error as error:  # what was sent is answered here, where SQLAlchemy does not look
+        raise told(str(error)) from None
 
 
 def account_of(row: Row[Any], held: Mapping[str, Position]) -> Account:
@@ -150,13 +167,14 @@ def note_order(
     if connection.execute(add, row).scalar_one_or_none() is None:
         return None
     if filled is not None:
-        values = {"quantity": order.quantity, "price": filled.price, "fee": filled.fee, "gain": filled.gain}
-        connection.execute(_ADD_FILL, values | {"order_id": order_id})
-        _hold(connection, account, order.symbol, filled.position)
-        book(
-            connection, account, EntryKind.FILLED, order.at, now, filled.postings, order_id, account.run,
-            order.symbol, filled.quantity,
-        )  # fmt: skip
+        with together(connection):
+            values = {"quantity": order.quantity, "price": filled.price, "fee": filled.fee, "gain": filled.gain}
+            connection.execute(_ADD_FILL, values | {"order_id": order_id})
+            _hold(connection, account, order.symbol, filled.position)
+            book(
+                connection, account, EntryKind.FILLED, order.at, now, filled.postings, order_id, account.run,
+                order.symbol, filled.quantity,
+            )  # fmt: skip
     else:
         connection.execute(_CHANGE_ACCOUNT, {"of": account.id, "orders": account.orders})
     return answer
