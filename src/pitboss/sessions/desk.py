@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
-from pitboss.trading.book import Fill, Refused, settle, slipped
+from pitboss.trading.book import Fill, Refused, filled, settle, slipped
 from pitboss.trading.ledger import GENESIS
 from pitboss.trading.model import (
     ZERO,
@@ -99,11 +99,7 @@ class MemoryDesk:
         if isinstance(outcome, Refused):
             answer = self._answer(order, before, outcome.reason)
         else:
-            held = {**before.positions}
-            held.pop(order.symbol, None)
-            if outcome.position is not None:
-                held[order.symbol] = outcome.position
-            self._account = replace(before, cash=outcome.cash, positions=held)
+            self._account = filled(before, order.symbol, outcome)
             answer = replace(
                 self._answer(order, self._account, order.reason), status=OrderStatus.FILLED, price=outcome.price,
                 fee=outcome.fee, gain=outcome.gain,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pitboss.strategy.document import Costs
@@ -66,6 +66,14 @@ def settle(account: Account, order: Order, price: Decimal) -> Fill | Refused:
     if order.action.is_opening:
         return _opened(account, order, price, notional, fee)
     return _closed(account, order, price, notional, fee)
+
+
+def filled(account: Account, symbol: str, fill: Fill) -> Account:
+    """Answer an account after a fill in a symbol."""
+    held = {name: position for name, position in account.positions.items() if name != symbol}
+    if fill.position is not None:
+        held[symbol] = fill.position
+    return replace(account, cash=fill.cash, positions=held)
 
 
 def _obstacle(account: Account, order: Order) -> str:

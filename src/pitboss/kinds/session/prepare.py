@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,15 +16,16 @@ from pitboss.core.errors import InvalidInput, NotFound, PitbossError, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kinds.documents.feeds import chosen
 from pitboss.kinds.documents.prepare import Mistakes, Request, versions
+from pitboss.kinds.documents.prepare import Sources as DocumentSources
 from pitboss.kinds.session.params import SessionParams
 from pitboss.kinds.session.ruling import STEPS, request_of, terms_under
-from pitboss.market.catalog import Catalog, Series
+from pitboss.market.catalog import Series
 from pitboss.market.dates import range_of
 from pitboss.market.sources import Source
 from pitboss.runs.kinds import Prepared
 from pitboss.runs.model import Run
 from pitboss.sessions.agents.spec import AgentSpec, read_agent
-from pitboss.strategy.reference import StrategyRef, TextsByName
+from pitboss.strategy.reference import StrategyRef
 from pitboss.trading.model import Account, Trader
 
 USUAL_CALENDAR = "XNYS"
@@ -44,26 +45,8 @@ class Traders(Protocol):
         """Answer its own account."""
 
 
-class Secrets(Protocol):
-    """Which secrets there are."""
-
-    def missing(self, names: Collection[str]) -> list[Problem]: ...
-
-
-class Sources(Protocol):
+class Sources(DocumentSources, Protocol):
     """Where traders, documents and bars come from."""
-
-    @property
-    def strategies(self) -> TextsByName: ...
-
-    @property
-    def bars(self) -> Catalog: ...
-
-    @property
-    def secrets(self) -> Secrets: ...
-
-    @property
-    def feeds(self) -> Mapping[str, Mapping[str, Any]]: ...
 
     @property
     def traders(self) -> Traders: ...

@@ -35,7 +35,7 @@ from pitboss.sessions.decisions import MOST_REASON, Decision, Intent, Usage
 from pitboss.sessions.gate import calculated
 from pitboss.sessions.limits import Left
 from pitboss.sessions.session import View
-from pitboss.trading.book import Refused, settle, slipped
+from pitboss.trading.book import Refused, filled, settle, slipped
 from pitboss.trading.model import Account, Action, Order, Source, exact
 
 TOOL_RETRIES = 3  # for a model that calls what there is not, or with arguments that do not fit
@@ -78,10 +78,7 @@ class Desk:
         outcome = settle(self.account, order, slipped(price, action, self.account.terms.costs))
         if isinstance(outcome, Refused):
             raise ToolFailed(f"refused: {outcome.reason}")
-        held = {name: position for name, position in self.account.positions.items() if name != symbol}
-        if outcome.position is not None:
-            held[symbol] = outcome.position
-        self.account = replace(self.account, cash=outcome.cash, positions=held)
+        self.account = filled(self.account, symbol, outcome)
         self.intents.append(Intent(action=action, symbol=symbol, quantity=str(number), reason=reason[:MOST_REASON]))
         return f"ordered: {action.value} {number} {symbol}, to fill at the next opening, at about {outcome.price:.4f}"
 
