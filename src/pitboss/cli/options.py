@@ -58,7 +58,7 @@ def pairs(given: list[str] | None, flag: str) -> dict[str, str]:
     for text in given or []:
         name, equals, value = text.partition("=")
         if not equals or not name.strip() or not value.strip():
-            raise InvalidInput(f"'{text[:60]}' is not name=value", f"write {flag} fast_period=10", flag)
+            raise InvalidInput(f"'{text[:60]}' is not name=value", f"write {flag} NAME=VALUE", flag)
         found[name.strip()] = value.strip()
     return found
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
@@ -28,33 +29,44 @@ class Changes:
     pace: Annotated[str | None, typer.Option(help="max, real, or steps a second.")] = None
 
     def given(self) -> dict[str, Any]:
-        named = ("model", "instructions", "strategy", "pace")
-        return {name: getattr(self, name) for name in named if getattr(self, name) is not None}
+        return _those_given(asdict(self))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Days:
+    """What is traded when: one day, or the days of a range."""
+
+    date: Annotated[str | None, typer.Option(help="The trading day, minute by minute.")] = None
+    first: Annotated[str | None, typer.Option("--from", help="First day of a range, one decision a day.")] = None
+    last: Annotated[str | None, typer.Option("--to", help="Last day of it.")] = None
+    session: Annotated[str, typer.Option(help="regular, pre, after or all.")] = "regular"
+    calendar: Annotated[str | None, typer.Option(help="Whose trading hours.", show_default="the series'")] = None
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", "-t", help="Length of a step.", show_default="1m or 1d")
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        is_daily = self.date is None and self.first is not None
+        when = {"start": self.first, "end": self.last} if is_daily else {"date": self.date}
+        named = {"session": self.session, "calendar": self.calendar, "timeframe": self.timeframe, **when}
+        return {"mode": "daily" if is_daily else "intraday", **_those_given(named)}
 
 
 @app.command()
 @grouped
 def start(
     trader: Annotated[str, typer.Argument(help="A trader's name or id.")],
+    days: Days,
     changes: Changes,
     launch: Launch,
     symbols: Symbols = None,
-    date: Annotated[str | None, typer.Option(help="The trading day, minute by minute.")] = None,
-    first: Annotated[str | None, typer.Option("--from", help="First day of a range, one decision a day.")] = None,
-    last: Annotated[str | None, typer.Option("--to", help="Last day of it.")] = None,
-    session: Annotated[str, typer.Option(help="regular, pre, after or all.")] = "regular",
     cash: Annotated[float | None, typer.Option(help="That it begins with.", show_default="the trader's")] = None,
-    calendar: Annotated[str | None, typer.Option(help="Whose trading hours.", show_default="the series'")] = None,
-    timeframe: Annotated[
-        str | None, typer.Option("--timeframe", "-t", help="Length of a step.", show_default="1m or 1d")
-    ] = None,
+    live: Annotated[str | None, typer.Option(help="A source whose minutes are traded as they come.")] = None,
+    broker: Annotated[str | None, typer.Option(help="A source in whose paper account it orders.")] = None,
 ) -> None:
     """Start a session over one trading day, or over the days of a range."""
-    mode = "intraday" if date is not None or first is None else "daily"
-    when = {"date": date} if mode == "intraday" else {"start": first, "end": last}
-    more = {"cash": cash, "calendar": calendar, "timeframe": timeframe, "session": session, **when}
-    own = {"trader": trader, "mode": mode, "symbols": symbols, **changes.given()}
-    _submitted({**own, **{name: value for name, value in more.items() if value is not None}}, launch)
+    more = _those_given({"cash": cash, "live": live, "broker": broker})
+    _submitted({"trader": trader, "symbols": symbols, **days.given(), **changes.given(), **more}, launch)
 
 
 @app.command()
@@ -74,6 +86,10 @@ def fork(
     params = {**earlier.params, **changes.given(), "fork": {"run": earlier.id, "at_minute": at_minute}}
     params.pop("cash", None)
     _submitted(params | ({"trader": trader} if trader is not None else {}), launch)
+
+
+def _those_given(named: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _submitted(params: dict[str, Any], launch: Launch) -> None:
