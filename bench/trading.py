@@ -1,4 +1,5 @@
-"""Trading: one order after the other on both databases, and a server under fifty sessions that wait for a model."""
+"""Trading: one order after the other on both databases, and a server under fifty sessions that wait for a
+model, and under fifty that trade."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from table import Row
 
@@ -40,6 +43,7 @@ def rows() -> Iterator[Row]:
         yield from _orders("PostgreSQL", new_postgres_database(server.get_uri()))
         server.cleanup()
     yield from _waiting()
+    yield from _running()
 
 
 def _orders(name: str, url: str) -> Iterator[Row]:
@@ -63,30 +67,14 @@ def _orders(name: str, url: str) -> Iterator[Row]:
 
 def _waiting() -> Iterator[Row]:
     """Fifty sessions, each waiting for a model that takes ten seconds: how soon a start and a status are answered."""
-    with tempfile.TemporaryDirectory() as folder, Provider(slow(10.0)) as provider:
-        minutes = [tick.at for tick in minutes_of("XNYS", DAY)]
-        store = BarStore(LocalFiles(Path(folder)))
-        store.store(walk(minutes, 7), "SYN", parse_timeframe("1m"), Nature("made", session="XNYS"))
-        with Server(Path(folder)) as server:
-            agent = {"type": "llm", "model": "local", "endpoint": provider.url}
-            ids = [
-                server.http.post("/traders", json={"name": f"t{at}", "cash": 10_000, "agent": agent}).json()["id"]
-                for at in range(SESSIONS)
-            ]
-            asked = {"symbol": "SYN", "date": DAY, "session": "regular"}
-            starts = [
-                _timed(lambda one=one: server.http.post(f"/trading/start-intraday/{one}", json=asked)) for one in ids
-            ]
+    with Provider(slow(10.0)) as provider:
+        agent = {"type": "llm", "model": "local", "endpoint": provider.url}
+        with _sessions(agent) as (server, ids, starts):
             until = time.monotonic() + 90
-            while (
-                len({body["messages"][-1]["content"][:30] for body in provider.asked}) < 1
-                or len(provider.asked) < SESSIONS
-            ):
+            while len(provider.asked) < SESSIONS:
                 assert time.monotonic() < until, f"{len(provider.asked)} of {SESSIONS} wait for the model"
                 time.sleep(0.1)
-            looks = [
-                _timed(lambda at=at: server.http.get(f"/trading/status/{ids[at % SESSIONS]}")) for at in range(ASKED)
-            ]
+            looks = _looks(server, ids)
             memory = _memory()
             begun = time.monotonic()
             server.http.post("/emergency-stop", json={})
@@ -97,6 +85,46 @@ def _waiting() -> Iterator[Row]:
     yield Row(f"status while {SESSIONS} sessions wait, the slowest of {ASKED}", 1e3 * max(looks), "ms", 500.0, "limit")
     yield Row(f"memory of {SESSIONS} sessions that wait, their workers included", memory, "MB", 6000.0, "limit")
     yield Row(f"emergency stop of {SESSIONS} sessions, all ended", stopped, "s", 4.0, "limit")
+
+
+def _running() -> Iterator[Row]:
+    """Fifty sessions that trade a minute a second each: how soon a start, a status and an order are answered."""
+    agent = {"type": "random", "parameters": {"trades": 100, "holding": 2}}
+    with _sessions(agent, pace="1") as (server, ids, starts):
+        until = time.monotonic() + 90
+        while not all(server.http.get(f"/trading/status/{one}").json().get("current_minute") for one in ids):
+            assert time.monotonic() < until, "not every session trades"
+            time.sleep(0.2)
+        looks = _looks(server, ids)
+        order = {"action": "buy", "symbol": "SYN", "quantity": 1, "at": f"{DAY}T15:00"}
+        orders = [_timed(lambda one=one: server.http.post(f"/traders/{one}/orders", json=order)) for one in ids]
+        server.http.post("/emergency-stop", json={})
+    yield Row(f"start beside sessions that trade, the slowest of {SESSIONS}", max(starts), "s", 1.0, "limit")
+    yield Row(f"status while {SESSIONS} sessions trade, the slowest of {ASKED}", 1e3 * max(looks), "ms", 500.0, "limit")
+    yield Row(f"an order while {SESSIONS} sessions trade, the slowest", max(orders), "s", 1.0, "limit")
+
+
+@contextmanager
+def _sessions(agent: dict[str, Any], **more: Any) -> Iterator[tuple[Server, list[str], list[float]]]:
+    """A server with fifty traders, each in a session; their ids, and the seconds that each start took."""
+    with tempfile.TemporaryDirectory() as folder:
+        minutes = [tick.at for tick in minutes_of("XNYS", DAY)]
+        store = BarStore(LocalFiles(Path(folder)))
+        store.store(walk(minutes, 7), "SYN", parse_timeframe("1m"), Nature("made", session="XNYS"))
+        with Server(Path(folder)) as server:
+            ids = [
+                server.http.post("/traders", json={"name": f"t{at}", "cash": 10_000, "agent": agent}).json()["id"]
+                for at in range(SESSIONS)
+            ]
+            asked = {"symbol": "SYN", "date": DAY, "session": "regular", **more}
+            starts = [
+                _timed(lambda one=one: server.http.post(f"/trading/start-intraday/{one}", json=asked)) for one in ids
+            ]
+            yield server, ids, starts
+
+
+def _looks(server: Server, ids: list[str]) -> list[float]:
+    return [_timed(lambda at=at: server.http.get(f"/trading/status/{ids[at % SESSIONS]}")) for at in range(ASKED)]
 
 
 def _timed(ask) -> float:
