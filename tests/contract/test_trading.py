@@ -79,6 +79,20 @@ def test_a_repeated_key_answers_the_first_and_another_order_under_it_is_refused(
     assert trading.account(LOCAL, trader.id).held("AAPL") == 10
 
 
+def test_an_order_of_now_that_is_sent_again_later_is_the_same(trading, trader, monkeypatch):
+    clock = iter((NOON / 1e6, NOON / 1e6 + 70))
+    monkeypatch.setattr("pitboss.trading.service.time.time", lambda: next(clock))
+    first, again = (bought(trading, trader, 1, key="k", at=None) for _ in range(2))
+    assert first == again
+    assert first.at == NOON
+
+
+def test_an_order_worth_more_than_can_be_counted_is_refused(trading, trader):
+    answer = bought(trading, trader, 10**15)
+    assert not answer.is_filled
+    assert "no amount to trade" in answer.reason
+
+
 def test_a_trader_that_is_made_twice_under_one_key_is_made_once(trading):
     first = trading.create(LOCAL, "one", 1_000, {"type": "random"}, idempotency_key="k")
     assert trading.create(LOCAL, "one", 1_000, {"type": "random"}, idempotency_key="k") == first

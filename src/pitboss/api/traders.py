@@ -137,7 +137,7 @@ def order(
     """Execute an order in the trader's own account, whole or not at all. A refusal is an answer, with figures, and is
     kept; the same key again answers the same."""
     quotes = ReaderQuotes(ask, platform.home_of(who))
-    at = _now() if request.at is None else moment_of(request.at, "at")
+    at = None if request.at is None else moment_of(request.at, "at")
     answer = platform.trading.execute_trade(
         who, quotes, trader_id, request.action, request.symbol, request.quantity, at, request.source, key,
         request.reason,

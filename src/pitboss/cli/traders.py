@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,7 +80,7 @@ def order(
 ) -> None:
     """Order in a trader's own account; the order is filled whole, or refused with the reason."""
     with platform_of(data_dir, takes_up=False) as platform:
-        moment = int(time.time()) * 1_000_000 if at is None else moment_of(at, "--at")
+        moment = None if at is None else moment_of(at, "--at")
         answer = platform.trading.execute_trade(
             platform.who, platform.quotes_of(platform.who), name, action, symbol, quantity, moment,
             idempotency_key=key,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pitboss.trading.model import Action
+from pitboss.trading.model import Action, quantity_of
 
 HOLD = "hold"
 MOST_REASON = 2_000
@@ -123,8 +123,9 @@ def _intent(given: Any) -> Intent:
         raise ValueError(f"unknown action {str(action)[:40]!r}: write buy, sell, short or cover")
     if not isinstance(symbol, str) or not symbol:
         raise ValueError("an order names no symbol")
-    if isinstance(quantity, bool) or not isinstance(quantity, int | float | str):
+    number = quantity_of(quantity)
+    if number is None:
         raise ValueError(f"the quantity {str(quantity)[:40]!r} is no number")
     return Intent(
-        action=Action(action), symbol=symbol, quantity=str(quantity), reason=str(given.get("reason", ""))[:MOST_REASON]
+        action=Action(action), symbol=symbol, quantity=str(number), reason=str(given.get("reason", ""))[:MOST_REASON]
     )

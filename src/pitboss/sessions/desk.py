@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
-from pitboss.trading.book import Fill, Refused, filled, settle, slipped
+from pitboss.trading.book import Refused, filled, outcome_of
 from pitboss.trading.ledger import GENESIS
 from pitboss.trading.model import (
     ZERO,
@@ -91,11 +91,7 @@ class MemoryDesk:
         if known is not None:
             return known
         before = self._account
-        outcome: Fill | Refused = Refused(quote.refusal)
-        if not quote.refusal:
-            assert quote.price is not None
-            price = order.price if order.price is not None else slipped(quote.price, order.action, self.terms.costs)
-            outcome = settle(before, order, price)
+        outcome = outcome_of(before, order, quote)
         if isinstance(outcome, Refused):
             answer = self._answer(order, before, outcome.reason)
         else:

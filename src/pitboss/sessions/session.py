@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
@@ -171,12 +171,8 @@ class Session:
         return exact(float(bars.open[at])) if at < len(bars.ts) and bars.ts[at] == tick.at else None
 
     def _execute(self, key: str, intent: Intent, at: int, quote: Quote, is_forced: bool = False) -> None:
-        try:
-            quantity = Decimal(intent.quantity)
-        except InvalidOperation:
-            quantity = Decimal("NaN")
         order = Order(
-            key=key, action=intent.action, symbol=intent.symbol[:64], quantity=quantity, at=at,
+            key=key, action=intent.action, symbol=intent.symbol[:64], quantity=Decimal(intent.quantity), at=at,
             source=Source.STRATEGY if self.is_simulated else Source.AI,
             price=None if intent.price is None else Decimal(intent.price),
             is_forced=is_forced or intent.price is not None, reason=intent.reason[:500],

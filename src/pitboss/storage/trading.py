@@ -34,7 +34,7 @@ from pitboss.storage.tables import (
     traders,
     trading_accounts,
 )
-from pitboss.trading.book import Fill, Refused, settle, slipped
+from pitboss.trading.book import outcome_of
 from pitboss.trading.ledger import Entry, EntryKind
 from pitboss.trading.model import (
     ZERO,
@@ -49,7 +49,7 @@ from pitboss.trading.model import (
 )
 from pitboss.trading.ports import AccountQuery, Holder, Quote, Step, Turn
 
-_ASKED = ("action", "symbol", "quantity", "at", "source")
+_ASKED = ("action", "symbol", "quantity", "source")
 
 
 def trading_of(world: World) -> tuple[SqlTrading, Holder, str]:
@@ -141,7 +141,7 @@ class SqlTrading:
             account = replace(account, orders=account.orders + 1)
             answer = None
             if account.state is AccountState.OPEN:
-                outcome = _outcome(account, order, quote)
+                outcome = outcome_of(account, order, quote)
                 answer = note_order(connection, self._add_order, account, order, outcome, row.signature, float(row.now))
             if answer is not None:
                 return answer
@@ -225,14 +225,7 @@ def _check(connection: Connection, holder: Holder) -> None:
 
 
 def _repeated(known: OrderAnswer, order: Order) -> OrderAnswer:
-    if [getattr(known, name) for name in _ASKED] != [getattr(order, name) for name in _ASKED]:
+    named = _ASKED if order.is_at_once else (*_ASKED, "at")
+    if [getattr(known, name) for name in named] != [getattr(order, name) for name in named]:
         raise Conflict("that Idempotency-Key was used for another order", "send a new key")
     return known
-
-
-def _outcome(account: Account, order: Order, quote: Quote) -> Fill | Refused:
-    if quote.refusal:
-        return Refused(quote.refusal)
-    assert quote.price is not None
-    price = order.price if order.price is not None else slipped(quote.price, order.action, account.terms.costs)
-    return settle(account, order, price)

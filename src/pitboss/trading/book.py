@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pitboss.strategy.document import Costs
 from pitboss.trading.model import ZERO, Account, Action, Order, Position, Rules, exact, money
+from pitboss.trading.ports import Quote
 
 AFFORD = Decimal("1e-9")  # of what is needed: the rounding of a size that takes all the cash, as in `kernel.account`
 MICROS_PER_YEAR = Decimal(365 * 86_400 * 1_000_000)
@@ -54,12 +55,22 @@ def commission_of(quantity: Decimal, price: Decimal, costs: Costs) -> Decimal:
     return money(exact(max(charge, costs.minimum)))
 
 
+def outcome_of(account: Account, order: Order, quote: Quote) -> Fill | Refused:
+    """Answer what becomes of an order at a quote, slippage added where the order has not found its price itself."""
+    if quote.refusal:
+        return Refused(quote.refusal)
+    assert quote.price is not None
+    price = order.price if order.price is not None else slipped(quote.price, order.action, account.terms.costs)
+    return settle(account, order, price)
+
+
 def settle(account: Account, order: Order, price: Decimal) -> Fill | Refused:
     """Fill an order whole at `price`, slippage included, or say why it is refused."""
     reason = _obstacle(account, order)
     if reason:
         return Refused(reason)
-    notional = money(order.quantity * price)
+    worth = order.quantity * price
+    notional = money(worth) if worth <= MOST_MONEY else worth  # more has no room for its digits
     if not ZERO < notional <= MOST_MONEY:
         return Refused(f"{order.quantity} at {price} is worth {notional}: no amount to trade")
     fee = commission_of(order.quantity, price, account.terms.costs)

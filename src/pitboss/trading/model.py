@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any
 
@@ -27,6 +27,18 @@ def money(amount: Decimal) -> Decimal:
 def exact(number: float | Decimal) -> Decimal:
     """Answer a number as it is written, which is what a float means to people."""
     return number if isinstance(number, Decimal) else Decimal(repr(number))
+
+
+def quantity_of(given: Any) -> Decimal | None:
+    """Answer a quantity as it is given, None for what is no number that can be kept."""
+    if isinstance(given, bool) or not isinstance(given, int | float | str | Decimal):
+        return None
+    try:
+        number = Decimal(given) if isinstance(given, str) else exact(given)
+    except InvalidOperation:
+        return None
+    can_be_kept = number.is_finite() and len(number.as_tuple().digits) <= 30 and abs(number.adjusted()) <= 20
+    return number if can_be_kept else None
 
 
 class Action(StrEnum):
@@ -203,7 +215,8 @@ class Order:
 
     `price` is that of the fill where whoever orders has found it by the rules of backtests, slippage included.
     `is_forced` is for what those rules have sized, and for what must be closed: it is not asked whether it can be paid.
-    `reason` is why, in words.
+    `is_at_once` is for an order of no minute in particular: sent again a moment later it is the same. `reason` is why,
+    in words.
     """
 
     key: str
@@ -214,6 +227,7 @@ class Order:
     source: Source
     price: Decimal | None = None
     is_forced: bool = False
+    is_at_once: bool = False
     reason: str = ""
 
 

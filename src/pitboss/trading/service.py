@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -28,6 +30,7 @@ from pitboss.trading.model import (
     Trader,
     exact,
     money,
+    quantity_of,
 )
 from pitboss.trading.ports import AccountQuery, Quotes, Step, TradingStore, Turn
 
@@ -108,16 +111,19 @@ class TradingService:
 
     def execute_trade(
         self, who: Principal, quotes: Quotes, trader_id: str, action: str, symbol: str, quantity: float | str | Decimal,
-        at: int, source: str = Source.MANUAL, idempotency_key: str | None = None, reason: str = "",
+        at: int | None, source: str = Source.MANUAL, idempotency_key: str | None = None, reason: str = "",
     ) -> OrderAnswer:  # fmt: skip
-        """Execute an order in a trader's own account, whole or not at all, at the price of that moment.
+        """Execute an order in a trader's own account, whole or not at all, at the price of that moment; of now, where
+        none is given.
 
         A refusal is an answer, with figures, and is kept; the same key again answers the same. Raises InvalidInput for
         what is no order, NotFound for a trader that is not one's own, Conflict, and what `quotes` raise: where a price
         cannot be looked up nothing is ordered.
         """
         trader = self.get(who, trader_id)
-        order = read_order(action, symbol, quantity, at, source, idempotency_key or new_id(), reason)
+        moment = int(time.time()) * 1_000_000 if at is None else at
+        order = read_order(action, symbol, quantity, moment, source, idempotency_key or new_id(), reason)
+        order = replace(order, is_at_once=at is None)
         return self._store.execute(who.name, trader.account, order, quotes.quote(order.symbol, order.at))
 
     def account(self, who: Principal, trader_id: str) -> Account:
@@ -194,7 +200,7 @@ def read_order(
             problems.append(Problem(f"unknown {name} {given!r:.40}", remedy, where=name))
     if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
         problems.append(Problem(f"{symbol!r:.80} is no symbol", "write AAPL", where="symbol"))
-    number = _quantity(quantity)
+    number = quantity_of(quantity)
     if number is None:
         problems.append(Problem(f"quantity {quantity!r:.40} is no number", "write 10", where="quantity"))
     if not 0 < len(key) <= 200:
@@ -205,18 +211,6 @@ def read_order(
         key=key, action=Action(action), symbol=symbol, quantity=number, at=at, source=Source(source),
         reason=reason.replace("\x00", "")[:500],
     )  # fmt: skip
-
-
-def _quantity(given: float | str | Decimal) -> Decimal | None:
-    if isinstance(given, bool):
-        return None
-    try:
-        number = exact(given) if isinstance(given, int | float | Decimal) else Decimal(given)
-    except (InvalidOperation, TypeError, ValueError):
-        return None
-    return (
-        number if number.is_finite() and len(number.as_tuple().digits) <= 30 and abs(number.adjusted()) <= 20 else None
-    )
 
 
 def _amount(cash: Any, problems: list[Problem]) -> Decimal:

@@ -102,7 +102,7 @@ def _ordered(visit: Visit, trader_id: str, form: Mapping[str, str], ask: Any) ->
     platform, me = visit.platform, visit.me
     found = platform.trading.get(me, trader_id)
     try:
-        at = moment_of(form["at"], "at") if form.get("at") else int(time.time()) * 1_000_000
+        at = moment_of(form["at"], "at") if form.get("at") else None
         answer = platform.trading.execute_trade(
             me, ReaderQuotes(ask, platform.home_of(me)), found.id, form.get("action", ""), form.get("symbol", ""),
             form.get("quantity", ""), at, idempotency_key=form.get("key") or None,

@@ -123,7 +123,7 @@ def test_a_symbol_that_opens_no_bar_lets_its_orders_wait():
     [
         (order("buy", "NOPE", "1"), "NOPE is not traded in this session"),
         (order("buy", "SYN", "1000000"), "cash"),
-        (order("buy", "SYN", "ten"), "quantity"),
+        (order("buy", "SYN", "-1"), "quantity"),
         (order("sell", "SYN", "1"), "shares 0, needed 1"),
     ],
 )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -35,8 +35,9 @@ from pitboss.sessions.decisions import MOST_REASON, Decision, Intent, Usage
 from pitboss.sessions.gate import calculated
 from pitboss.sessions.limits import Left
 from pitboss.sessions.session import View
-from pitboss.trading.book import Refused, filled, settle, slipped
-from pitboss.trading.model import Account, Action, Order, Source, exact
+from pitboss.trading.book import Refused, filled, outcome_of
+from pitboss.trading.model import Account, Action, Order, Source, exact, quantity_of
+from pitboss.trading.ports import Quote
 
 TOOL_RETRIES = 3  # for a model that calls what there is not, or with arguments that do not fit
 MILLION = Decimal(1_000_000)
@@ -67,15 +68,13 @@ class Desk:
             raise ToolFailed(
                 f"there is no price of '{symbol[:40]}': {', '.join(self.closes) or 'nothing'} can be traded"
             )
-        price = exact(self.closes[symbol])
-        try:
-            number = Decimal(repr(quantity))
-        except InvalidOperation:
-            raise ToolFailed(f"{quantity} is no quantity") from None
+        number = quantity_of(quantity)
+        if number is None:
+            raise ToolFailed(f"{quantity} is no quantity")
         order = Order(
             key="", action=action, symbol=symbol, quantity=number, at=self.view.tick.known, source=Source.AI
         )  # fmt: skip
-        outcome = settle(self.account, order, slipped(price, action, self.account.terms.costs))
+        outcome = outcome_of(self.account, order, Quote(exact(self.closes[symbol])))
         if isinstance(outcome, Refused):
             raise ToolFailed(f"refused: {outcome.reason}")
         self.account = filled(self.account, symbol, outcome)
