@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -37,13 +38,18 @@ MOST_TEXT = 4_000
 NEVER = -(1 << 62)
 
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d([T ]00:00(:00(\.0+)?)?(Z|[+-]00:?00)?)?")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+
+
 class LookAhead(AssertionError):
     """Something of the future was about to be shown: a fault of the program, never of an agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """A dated text. One that is dated by its day alone is known when that day is over, UTC."""
+    """A dated text. One that is dated by its day alone, which is what midnight means too, is known when that day is
+    over everywhere: at noon of the next, UTC."""
 
     known: int
     title: str
@@ -95,15 +101,19 @@ def _rows(path: Path) -> Iterator[Mapping[str, Any]]:
 
 def _article(name: str, row: Mapping[str, Any]) -> Article | None:
     text = str(row.get("published_at") or row.get("date") or "").strip()
+    is_day = bool(_DAY.fullmatch(text))
+    if not is_day and not _MOMENT.match(text):
+        return None
     try:
-        known = parse_date(text)
+        known = parse_date(text[:10]) + DAY_MICROS * 3 // 2 if is_day else parse_date(text)
     except ValueError:
         return None
     symbols = row.get("symbols") or ()
-    named = symbols.replace(",", " ").split() if isinstance(symbols, str) else [str(symbol) for symbol in symbols]
+    given = symbols.replace(",", " ").split() if isinstance(symbols, str) else symbols
+    named = tuple(str(symbol) for symbol in given) if isinstance(given, list | tuple) else ()
     return Article(
-        known + (DAY_MICROS if len(text) == 10 else 0), str(row.get("title") or "")[:300],
-        str(row.get("text") or row.get("summary") or "")[:MOST_TEXT], str(row.get("source") or name), tuple(named),
+        known, str(row.get("title") or "")[:300], str(row.get("text") or row.get("summary") or "")[:MOST_TEXT],
+        str(row.get("source") or name), named,
     )  # fmt: skip
 
 

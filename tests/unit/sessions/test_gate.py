@@ -72,18 +72,18 @@ def test_what_has_no_date_is_not_shown_and_what_has_only_a_day_is_known_when_tha
     (tmp_path / "news.jsonl").write_text(
         '{"published_at": "2024-01-03T15:00:00Z", "title": "at three", "symbols": ["SYN"]}\n'
         '{"date": "2024-01-03", "title": "that day"}\n{"title": "some day"}\n{"date": "soon", "title": "soon"}\nnonsense\n'
+        '{"date": "20240101", "title": "short"}\n{"date": "2024-W01", "title": "a week", "symbols": 5}\n'
+        '{"date": "2024-01-03 00:00:00", "title": "midnight", "symbols": 5}\n'
     )
     (tmp_path / "more.csv").write_text("date,title,text\n2024-01-02,the day before,all about it\n,nothing,\n")
     news = News.of_folder(tmp_path)
-    assert news.undated == 3
+    assert news.undated == 5
     at = parse_date("2024-01-03T15:00:00Z")
     assert [each.title for each in news.search("", at, 9)] == ["at three", "the day before"]
     assert [each.title for each in news.search("", at - 1, 9)] == ["the day before"]
-    assert [each.title for each in news.search("", parse_date("2024-01-04"), 9)] == [
-        "that day",
-        "at three",
-        "the day before",
-    ]
+    noon = parse_date("2024-01-04T12:00:00Z")
+    assert len(news.search("", noon - 1, 9)) == 2
+    assert {each.title for each in news.search("", noon, 2)} == {"that day", "midnight"}
     assert [each.title for each in news.search("syn three", at, 9)] == ["at three"]
     assert News.of_folder(tmp_path / "none").articles == []
 
