@@ -32,6 +32,7 @@ from pitboss.sessions.desk import StoredDesk
 from pitboss.sessions.session import Agent, Session
 from pitboss.strategy.times import times_of
 from pitboss.trading.model import OrderAnswer
+from pitboss.trading.ports import Step
 
 LOOK_SECONDS = 0.05
 USUAL_TRADES, USUAL_HOLDING = 10, 30
@@ -69,7 +70,6 @@ def _trade(trading: Trading, shared: Mapping[int, Decision], context: RunContext
             trading.tell(session.advance(shared.get(session.reached + 1) or trading.come()))
         except RunCancelled:
             return
-        trading.hand_over()
         if context.is_checkpoint_due or session.reached == trading.taken_up + 1:  # the engine sees that it gets on
             context.checkpoint(trading.state())
         if session.reached + 1 not in shared:
@@ -179,21 +179,25 @@ class Trading:
             bars[symbol] = whole.where((whole.ts >= first) & (whole.ts < end))
         times = times_of(request.document, {symbol: self.day.times.sessions[symbol] for symbol in self.day.bars})
         universe = Universe(tuple(self.snapshot["symbols"]), bars, request.timeframe, times)
-        return RulesAgent(request, self.day.terms.costs, universe, float(self.snapshot["cash"]))
+        shared = self.params.fork["at_minute"] if self.params.fork and self.snapshot["is_mixed"] else 0
+        return RulesAgent(
+            request, self.day.terms.costs, universe, float(self.snapshot["cash"]),
+            adopts_at=shared + 1 if shared else None,
+        )  # fmt: skip
 
     def shared(self, saved: dict[str, Any] | None) -> dict[int, Decision]:
         """Answer by their steps the decisions of an earlier session that are taken over: of what this one forks,
         replays or resumes."""
-        earlier, until = None, None
-        if saved is not None and saved["run"] != self.context.run_id:
-            earlier = saved["run"]
-        elif self.params.fork is not None:
-            earlier, until = self.snapshot["shared"]["run"], self.params.fork["at_minute"]
+        steps: list[Step] = []
+        if self.params.fork is not None and (until := self.params.fork["at_minute"]):
+            steps = self.store.steps(self.snapshot["shared"]["run"], until=until)
+            if len(steps) < until:
+                what = f"the session that is forked has {len(steps)} steps"
+                raise InvalidInput(what, "fork it at one", "fork.at_minute")
         elif self.spec.type == "replay":
-            earlier = self.snapshot["shared"]["run"]
-        steps = self.store.steps(earlier, until=until) if earlier is not None and until != 0 else []
-        if until is not None and len(steps) < until:
-            raise InvalidInput(f"the session that is forked has {len(steps)} steps", "fork it at one", "fork.at_minute")
+            steps = self.store.steps(self.snapshot["shared"]["run"])
+        if saved is not None and saved["run"] != self.context.run_id:
+            steps += self.store.steps(saved["run"])  # which may have ended amid what it shares
         return {step.number: decision_of(step.decision) for step in steps}
 
     def come(self) -> Decision | None:
@@ -249,12 +253,6 @@ class Trading:
         if isinstance(self.desk, BrokerDesk):
             state["baseline"] = {symbol: str(shares) for symbol, shares in self.desk.baseline.items()}
         return state
-
-    def hand_over(self) -> None:
-        """Have a strategy go on with what the agent held that was forked, once that is at its minute."""
-        fork = self.params.fork
-        if fork is not None and self.rules is not None and self.snapshot["is_mixed"]:
-            self.rules.adopts = self.session.reached == fork["at_minute"]
 
     def tell_end(self, answers: list[OrderAnswer]) -> None:
         """Say what was closed at the end."""

@@ -92,7 +92,7 @@ def _ask(params: SessionParams, sources: Sources) -> _Asked:
     mistakes.attempt(lambda: _check_secrets(agent, sources))
     live = mistakes.attempt(lambda: _live(params, agent, sources))
     broker = mistakes.attempt(lambda: _broker(params, agent, sources))
-    shared = mistakes.attempt(lambda: _shared(params, agent, sources))
+    shared = mistakes.attempt(lambda: _shared(params, agent, timeframe, calendar, sources))
     strategy = mistakes.attempt(lambda: _strategy(params, agent, sources, shared))
     mistakes.tell()
     assert trader is not None
@@ -302,7 +302,9 @@ def _broker(params: SessionParams, spec: AgentSpec | None, sources: Sources) -> 
     return source
 
 
-def _shared(params: SessionParams, spec: AgentSpec | None, sources: Sources) -> Run | None:
+def _shared(
+    params: SessionParams, spec: AgentSpec | None, timeframe: Timeframe | None, calendar: str | None, sources: Sources
+) -> Run | None:  # fmt: skip
     """Answer the earlier session that is forked, replayed, or traded as often as."""
     where, reference = "fork.run", (params.fork or {}).get("run")
     if reference is None and spec is not None and spec.run is not None:
@@ -315,14 +317,16 @@ def _shared(params: SessionParams, spec: AgentSpec | None, sources: Sources) -> 
         raise InvalidInput(error.message, error.remedy, where) from None
     if run.kind != "session":
         raise InvalidInput(f"run {run.number} is a {run.kind}", "name a session", where)
-    different = [
-        name for name in ("mode", "date", "start", "end")
-        if (run.params.get(name) or SessionParams.model_fields[name].default) != getattr(params, name)
-    ]  # fmt: skip
-    is_random = spec is not None and spec.type == "random" and params.fork is None
-    if (different or run.snapshot["symbols"] != list(params.symbols)) and not is_random:
-        what = f"session {run.number} had another {', '.join([*different, 'symbols'][:1])}"
-        raise InvalidInput(what, "take the same days and symbols", where)
+    if spec is not None and spec.type == "random" and params.fork is None:  # it takes nothing but how often and long
+        return run
+    had = SessionParams.model_validate(run.params)
+    named = ("mode", "date", "start", "end", "session")
+    different = [name for name in named if getattr(had, name) != getattr(params, name)]
+    now = {"symbols": list(params.symbols), "timeframe": str(timeframe), "calendar": calendar}
+    different += [name for name, value in now.items() if run.snapshot[name] != value]
+    if different:
+        what = f"session {run.number} had another {' and another '.join(different)}"
+        raise InvalidInput(what, "take the same days, hours, steps and symbols", where)
     return run
 
 

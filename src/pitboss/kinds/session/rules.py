@@ -37,7 +37,7 @@ class RulesAgent:
     universe: Universe
     cash: float
     is_simulated: bool = True
-    adopts: bool = False  # goes on with what another agent holds, from its next decision on
+    adopts_at: int | None = None  # the step at which it goes on with what another agent holds
     simulation: Simulation = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,8 +50,7 @@ class RulesAgent:
         self._charged: dict[str, Decimal] = {}
 
     def decide(self, view: View) -> Decision:
-        adopted = described(view.account) if self.adopts else None
-        self.adopts = False
+        adopted = described(view.account) if view.tick.number == self.adopts_at else None
         return replace(self._advanced(view.tick, adopted), adopted=adopted)
 
     def follow(self, tick: Tick, decision: Decision) -> None:
