@@ -106,6 +106,29 @@ def test_a_difference_between_broker_and_ledger_stops_trading_and_says_so(bench,
     assert "the ledger says" in failed.error["message"]
 
 
+def test_a_session_that_is_resumed_finds_its_orders_and_places_none_again(bench, paper):
+    with Provider(behaving.trade) as provider:
+        run = bench.start(bench.model("model", provider.url), timeframe="15m", broker="paper", pace=5)
+        bench.engine.wait_progress(run, "trading", 6)
+        paper.held["SYN"] += 5
+        assert bench.engine.wait(run).state == "failed"
+        placed, paper.held["SYN"] = dict(paper.orders), paper.held["SYN"] - 5
+        resumed = bench.engine.wait(bench.platform.service.resume(LOCAL, run.id), seconds=40)
+    assert resumed.state == "completed", resumed.error
+    assert placed.items() <= paper.orders.items()
+    assert len(bench.table(resumed, "orders")) == len(paper.orders) == 26
+    assert paper.held["SYN"] == 0
+    assert bench.platform.trading.verify(LOCAL)[1] == []
+
+
+def test_a_key_that_the_broker_refuses_is_told(bench, paper):
+    bench.platform.vault.put(LOCAL, "ALPACA", f"{KEY}:another")
+    run = bench.engine.wait(bench.start(bench.trader("dice", {"type": "random"}), timeframe="15m", broker="paper"))
+    assert run.state == "failed"
+    assert "alpaca refuses: unauthorized" in run.error["message"]
+    assert "the secret ALPACA" in str(run.error)
+
+
 def test_killed_between_a_fill_and_its_note_the_order_is_found_and_noted(bench, paper):
     paper.seconds = 0.2
     with Provider(behaving.trade) as provider:

@@ -91,7 +91,7 @@ def test_a_session_is_stopped_wherever_it_is(bench):
     trader = bench.trader("dice", DICE)
     at_once, _ = cancelled(bench, bench.start(trader))
     assert at_once.state in ("cancelled", "completed")
-    late = bench.start(trader, pace=5, fork={"run": bench.done(trader).id, "at_minute": 385})
+    late = bench.start(trader, pace=1, fork={"run": bench.done(trader).id, "at_minute": 385})
     bench.engine.wait_progress(late, "trading", 386)
     ended, seconds = cancelled(bench, late)
     again = bench.engine.service.cancel(LOCAL, late.id, True)

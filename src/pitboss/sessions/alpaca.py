@@ -96,7 +96,7 @@ class AlpacaBroker:
             symbol=symbol, qty=float(quantity), side=_SIDES[action.side], time_in_force=TimeInForce.DAY,
             client_order_id=client_id,
         )  # fmt: skip
-        order = self._answered(lambda: self._found(client_id))
+        order = self._known(lambda: self._found(client_id))
         if order is None:
             try:
                 order = self._answered(lambda: self._placed_once(client_id, asked))
@@ -138,15 +138,24 @@ class AlpacaBroker:
                     self._answered(partial(self._client.cancel_order_by_id, order["id"]))
             self._moved.wait(LOOK_SECONDS)
             self._moved.clear()
-            order = self._answered(lambda: self._found(client_id)) or order
+            order = self._known(lambda: self._found(client_id)) or order
         filled = Decimal(str(order["filled_qty"] or 0))
         if filled > 0:
             return Placed(filled, Decimal(str(order["filled_avg_price"])))
         return Placed(Decimal(0), None, f"{self.name}: the order was {order['status']}")
 
     def positions(self) -> Mapping[str, Decimal]:
-        held = self._answered(self._client.get_all_positions)
+        held = self._known(self._client.get_all_positions)
         return {each["symbol"]: Decimal(str(each["qty"])) for each in held}
+
+    def _known(self, ask: Callable[[], Any]) -> Any:
+        """Answer a question about the account. Raises Suspended where the broker refuses to answer it, or gives no
+        answer for too long."""
+        try:
+            return self._answered(ask)
+        except APIError as error:
+            what = f"{self.name} refuses: {_message(error)}"
+            raise Suspended(what, f"see to the secret {self.config['secret']}, then resume the run") from None
 
     def _answered(self, ask: Callable[[], Any]) -> Any:
         """Answer what the broker answers, however often it has to be asked. Raises APIError for a refusal, Suspended

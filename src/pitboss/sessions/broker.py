@@ -50,12 +50,14 @@ def client_id_of(account_id: str, key: str) -> str:
 @dataclass(kw_only=True)
 class BrokerDesk(StoredDesk):
     """A session's account whose orders a broker fills. `baseline` is what the broker held of other origin when the
-    session began."""
+    session began; `origin` is the account under which it began, and whose orders the broker knows."""
 
     broker: Broker
     baseline: dict[str, Decimal] = field(default_factory=dict)
+    origin: str = ""
 
     def __post_init__(self) -> None:
+        self.origin = self.origin or self.account_id
         self._known = {order.key: order for order in self.orders()}
 
     def begin(self, symbols: tuple[str, ...]) -> None:
@@ -72,7 +74,7 @@ class BrokerDesk(StoredDesk):
     def _placed(self, order: Order, quote: Quote) -> OrderAnswer:
         if quote.refusal or quote.price is None or isinstance(settle(self.account(), order, quote.price), Refused):
             return super().execute(order, quote)
-        placed = self.broker.place(client_id_of(self.account_id, order.key), order.action, order.symbol, order.quantity)
+        placed = self.broker.place(client_id_of(self.origin, order.key), order.action, order.symbol, order.quantity)
         if placed.price is None:
             return super().execute(order, Quote(None, placed.refusal))
         filled = replace(order, quantity=placed.quantity, price=placed.price, is_forced=True)

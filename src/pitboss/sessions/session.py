@@ -57,13 +57,15 @@ class Agent(Protocol):
 
 @dataclass(kw_only=True)
 class Session:
-    """A session under way. `masked` hides secrets in what is kept."""
+    """A session under way. `masked` hides secrets in what is kept; `early` is how many steps before its end positions
+    are closed, where the market has closed once the last is known."""
 
     ticks: Sequence[Tick]
     gate: Gate
     desk: Desk
     agent: Agent
     masked: Callable[[str], str] = lambda text: text
+    early: int = 0
     reached: int = 0
     spent: Usage = field(default_factory=Usage)
     waiting: list[tuple[str, Intent]] = field(default_factory=list)
@@ -110,6 +112,8 @@ class Session:
         before, self.answers = self.answers, []
         self._note(tick, decision, waiting)
         self._fill_priced()
+        if self.early and self._is_last(tick):
+            self._close_all(tick.known, "close", CLOSED)
         return self._short(tick, decision, equity, [*before, *self.answers])
 
     def finish(self) -> list[OrderAnswer]:
@@ -123,7 +127,7 @@ class Session:
         return self.answers
 
     def _decided(self, tick: Tick, account: Account) -> Decision:
-        if tick.number == len(self.ticks) and not self.is_simulated:
+        if self._is_last(tick) and not self.is_simulated:
             return Decision(failure=THE_END)
         self.gate.taken()
         view = View(
@@ -133,6 +137,10 @@ class Session:
         decision = self.agent.decide(view)
         intents = decision.intents if self.is_simulated else decision.intents[:MOST_INTENTS]
         return replace(decision, intents=intents, shown=(*decision.shown, *self.gate.taken()))
+
+    def _is_last(self, tick: Tick) -> bool:
+        """Tell whether nothing is decided at a step any more, since it would not be filled."""
+        return tick.number >= len(self.ticks) - self.early
 
     def _note(self, tick: Tick, decision: Decision, waiting: Sequence[Sequence[Any]]) -> None:
         """Take a step as done: its orders wait from now on."""

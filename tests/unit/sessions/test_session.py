@@ -136,6 +136,17 @@ def test_what_cannot_be_done_is_refused_with_its_reason(given, why):
     assert desk.account().cash == CASH
 
 
+def test_a_session_that_closes_early_decides_nothing_that_would_not_be_filled():
+    desk, count = desk_of(), len(TICKS)
+    script = {number: [order("buy", "SYN", "1")] for number in (count - 2, count - 1)}
+    session = session_of(desk, Scripted(script), bars_of())
+    session.early = 1
+    play(session)
+    assert [(each.key, each.at) for each in desk.answers] == [
+        (f"{count - 2}.1", TICKS[-2].at), ("close.SYN", TICKS[-2].known),
+    ]  # fmt: skip
+
+
 FALL = np.concatenate((np.full(20, 100.0), np.full(40, 70.0)))
 
 

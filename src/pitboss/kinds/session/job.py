@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -29,6 +29,7 @@ from pitboss.sessions.agents.spec import AgentSpec
 from pitboss.sessions.broker import BrokerDesk
 from pitboss.sessions.decisions import Decision, decision_of
 from pitboss.sessions.desk import StoredDesk
+from pitboss.sessions.limits import Suspended
 from pitboss.sessions.session import Agent, Session
 from pitboss.strategy.times import times_of
 from pitboss.trading.model import OrderAnswer
@@ -45,7 +46,7 @@ def run(params: SessionParams, context: RunContext) -> dict[str, Any]:
     session = trading.session
     saved = context.restore(identity_of(context.snapshot, params))
     shared = trading.shared(saved)
-    trading.take_up(saved)
+    trading.take_up(saved, shared)
     context.check_cancel()
     context.begin_stage("trading", len(session.ticks), session.reached)
     _trade(trading, shared, context)
@@ -109,7 +110,7 @@ class Trading:
         self.desk, self.live = self._desk(owner), self._live()
         self.session = Session(
             ticks=self.day.ticks, gate=self.day.gate(), desk=self.desk, agent=self._agent(),
-            masked=context.masker.text,
+            masked=context.masker.text, early=int(self.live is not None and isinstance(self.desk, BrokerDesk)),
         )  # fmt: skip
 
     def _desk(self, owner: str) -> StoredDesk:
@@ -223,18 +224,22 @@ class Trading:
             lambda what: context.log(what, "warning"),
         )  # fmt: skip
 
-    def take_up(self, saved: Mapping[str, Any] | None) -> None:
-        """Go on after the steps that earlier attempts have done."""
+    def take_up(self, saved: Mapping[str, Any] | None, shared: Collection[int]) -> None:
+        """Go on after the steps that earlier attempts have done; those that are `shared` come of another session."""
         self._begin_at_broker(saved)
         self.session.take_up()
-        self.taken_up = self.session.reached
+        self.taken_up = max(self.session.reached, *shared, 0)
 
     def _begin_at_broker(self, saved: Mapping[str, Any] | None) -> None:
-        """Take note of what a broker holds of other origin, as it was when the session began."""
+        """Take note of what a broker holds of other origin, as it was when the session began.
+
+        A session that goes on from another run finds the orders of that at the broker, instead of placing them anew.
+        """
         if not isinstance(self.desk, BrokerDesk):
             return
-        if saved is not None and "baseline" in saved and saved["run"] == self.context.run_id:
+        if saved is not None and "baseline" in saved:
             self.desk.baseline = {symbol: Decimal(shares) for symbol, shares in saved["baseline"].items()}
+            self.desk.origin = saved["origin"]
             return
         self.desk.begin(tuple(self.snapshot["symbols"]))
         self.context.checkpoint(self.state())
@@ -244,7 +249,7 @@ class Trading:
 
         Not before the first step of an attempt: what was on its way when the one before ended is yet to be noted.
         """
-        if isinstance(self.desk, BrokerDesk) and self.session.reached != self.taken_up:
+        if isinstance(self.desk, BrokerDesk) and self.session.reached > self.taken_up:
             self.desk.reconcile()
 
     def state(self) -> dict[str, Any]:
@@ -252,12 +257,16 @@ class Trading:
         state: dict[str, Any] = {"run": self.context.run_id, "steps": self.session.reached}
         if isinstance(self.desk, BrokerDesk):
             state["baseline"] = {symbol: str(shares) for symbol, shares in self.desk.baseline.items()}
+            state["origin"] = self.desk.origin
         return state
 
     def tell_end(self, answers: list[OrderAnswer]) -> None:
-        """Say what was closed at the end."""
+        """Say what was closed at the end. Raises Suspended where a broker did not close it."""
         if answers:
             self.context.item("end", {"fills": [answer.as_dict() for answer in answers]})
+        if left := self.session.desk.account().positions:
+            what = ", ".join(f"{position.quantity} {symbol}" for symbol, position in left.items())
+            raise Suspended(f"the session has ended, and {what} stayed open", "close them yourself: nothing is booked")
 
     def tell(self, item: dict[str, Any]) -> None:
         """Say what was decided at a step, and how far the session is."""

@@ -177,7 +177,9 @@ def identity_of(snapshot: Mapping[str, Any], params: SessionParams) -> dict[str,
     return {
         "the session": _digest(json.dumps([asked, *(snapshot[name] for name in named)], sort_keys=True)),
         **({"the strategy's text": snapshot["strategy"]["digest"]} if "strategy" in snapshot else {}),
-        **{f"the bars of {series['symbol']}": series["digest"] for series in snapshot["data"]},
+        **{
+            f"the bars of {series['symbol']}": series["digest"] for series in snapshot["data"] if "live" not in snapshot
+        },
     }
 
 
