@@ -233,7 +233,7 @@ class Platform:
 
     @cached_property
     def trading(self) -> TradingService:
-        def check(_who: Principal, agent: Mapping[str, Any]) -> dict[str, Any]:
+        def check(agent: Mapping[str, Any]) -> dict[str, Any]:
             from pitboss.sessions.agents.spec import read_agent
 
             return read_agent(agent).model_dump(mode="json")

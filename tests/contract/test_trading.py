@@ -260,7 +260,22 @@ def test_a_step_stands_once_with_its_marks_and_charges(database, trading, store,
     assert after.cash == cash - Decimal("0.5")
     assert after.positions["AAPL"].gain == 10 * Decimal("9.99")  # sold at 99.99
     assert [step.decision for step in store.steps(holder.run)] == [{"first": True}]
+    assert store.reached(holder.run) == 1
     assert trading.verify(LOCAL)[1] == []
+
+
+def test_a_turn_is_answered_once_and_not_after_its_time(database, trading, store, trader):
+    _, holder = claimed(database)
+    session(store, trader, holder)
+    store.ask(holder, 1, {"step": 1})
+    trading.answer(holder.run, 1, {"orders": []})
+    store.ask(holder, 1, {"step": 1})  # by an attempt after a kill
+    assert store.turn(holder.run).answer == {"orders": []}
+    store.ask(holder, 2, {"step": 2})
+    assert store.take(holder, 2) is None
+    for number in (1, 2):
+        with pytest.raises(Conflict, match="not asked about"):
+            trading.answer(holder.run, number, {"orders": []})
 
 
 @pytest.mark.timeout(3000 if TRADES else 300)

@@ -48,6 +48,14 @@ def stream(server, path, after=None, count=None):
     return found
 
 
+def test_a_notebook_keeps_params_under_a_name(server):
+    with library.Client(f"http://127.0.0.1:{server.port}") as client:
+        client.keep_preset("sweep", "small", grid=SMALL)
+        assert [(each["kind"], each["name"]) for each in client.presets("sweep")] == [("sweep", "small")]
+        client.remove_preset("sweep", "small")
+        assert client.presets() == []
+
+
 def test_a_backtest_over_http_has_the_promised_shape(server):
     run = server.submit("backtest")
     assert set(run) == {

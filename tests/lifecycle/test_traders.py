@@ -170,6 +170,8 @@ def test_orders_by_hand_are_filled_or_refused_and_never_twice(server):
     assert other.status_code == 409
     refused = server.http.post(f"/traders/{trader}/orders", json=order | {"at": f"{DAY}T22:00"}).json()
     assert refused["reason"].startswith("the market of SYN (XNYS) is closed at")
+    late = server.http.post(f"/traders/{trader}/orders", json=order | {"at": "2024-01-04T15:00"}).json()
+    assert "the last bar is of 2024-01-03T20:59" in late["reason"]
     assert server.http.post(f"/traders/{trader}/orders", json=order | {"quantity": 1e9}).json()["status"] == "refused"
     assert [each["symbol"] for each in server.http.get(f"/traders/{trader}/positions").json()] == ["SYN"]
     found = server.http.get(f"/traders/{trader}").json()

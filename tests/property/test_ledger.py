@@ -23,7 +23,7 @@ from pitboss.storage.database import Database
 from pitboss.storage.migrate import bring_up_to_date
 from pitboss.storage.runs import SqlRunStore
 from pitboss.storage.trading import SqlTrading
-from pitboss.trading.model import AccountState, Action, Order, Source, Terms
+from pitboss.trading.model import AccountState, Action, Order, OrderStatus, Source, Terms
 from pitboss.trading.ports import AccountQuery, Holder, Quote, Step
 from pitboss.trading.service import TradingService
 
@@ -88,7 +88,7 @@ class Ledger(RuleBasedStateMachine):
         if next(BEGUN) % FRESH == 0:
             SHARED.renew()
         self.store, self.runs = SqlTrading(SHARED.database), SqlRunStore(SHARED.database)
-        self.trading = TradingService(self.store, lambda _who, agent: dict(agent))
+        self.trading = TradingService(self.store, dict)
         rules = {"leverage": leverage, "short": short}
         self.trader = self.trading.create(LOCAL, f"t {new_id()}", 5_000, {}, rules=rules, costs={"commission": 0.001})
         self.sessions: dict[str, tuple[Holder, str, int]] = {}
@@ -178,7 +178,7 @@ class Ledger(RuleBasedStateMachine):
             entries = self.store.entries(account.id)
             assert all(entry.balance == 0 for entry in entries)
             assert leverage > 1 or account.cash >= 0
-            filled = {order.order_id: order for order in self.store.orders([account.id], filled=True)}
+            filled = {order.order_id: order for order in self.store.orders([account.id], status=OrderStatus.FILLED)}
             from pitboss.trading.ledger import faults
 
             assert list(faults(account, entries, filled)) == []

@@ -34,7 +34,7 @@ class MadeUp:
 
 
 def trading_over(database: Database) -> TradingService:
-    return TradingService(SqlTrading(database), lambda _who, agent: dict(agent))
+    return TradingService(SqlTrading(database), dict)
 
 
 def asked(traders: list[str], process: int, count: int) -> Iterator[tuple[str, tuple[str, str, str, int, str], str]]:

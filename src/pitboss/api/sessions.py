@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StrictInt
 
 from pitboss.api.schemas import Json, Strict
 from pitboss.core.clock import micros_to_iso
-from pitboss.core.errors import InvalidInput
+from pitboss.core.errors import Conflict, InvalidInput
 from pitboss.http.deps import RunId, Who, Wired
 from pitboss.sessions.decisions import read_answer
 
@@ -34,15 +34,12 @@ class StepModel(BaseModel):
 
 @router.get("/sessions/{run_id}/steps", response_model=list[StepModel])
 def steps(
-    run_id: RunId, platform: Wired, who: Who, after: Annotated[int, Query(ge=0)] = 0,
+    run_id: RunId, platform: Wired, who: Who, after: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Any:  # fmt: skip
     """List the steps of a session, in order, each with its prompts, calls and answers."""
-    found = platform.bench.steps(platform.service.get(who, run_id))
-    return [
-        {"number": step.number, "at": micros_to_iso(step.at), "decision": step.decision}
-        for step in found if step.number > after
-    ][:limit]  # fmt: skip
+    found = platform.bench.steps(platform.service.get(who, run_id), after, limit)
+    return [{"number": step.number, "at": micros_to_iso(step.at), "decision": step.decision} for step in found]
 
 
 @router.get("/sessions/{run_id}/turn", responses={204: {"description": "Nothing is asked now."}})
@@ -59,6 +56,8 @@ def turn(run_id: RunId, platform: Wired, who: Who) -> Any:
 def answer(run_id: RunId, request: TurnRequest, platform: Wired, who: Who) -> None:
     """Decide at the step that is asked about. One that is answered, or not asked about any more, is a 409."""
     run = platform.service.own(who, run_id)
+    if run.state.is_terminal:
+        raise Conflict(f"the session has ended: {run.state}", "nothing is asked any more")
     decided = {"orders": request.orders, "reason": request.reason}
     try:
         read_answer(decided)

@@ -167,6 +167,19 @@ class Client:
         named = {} if version is None else {"version": version}
         return self._json("GET", f"/strategies/{quote(name, safe='')}", params=named)
 
+    def keep_preset(self, kind: str, name: str, **params: Any) -> dict[str, Any]:
+        """Keep params of a kind under a name, in place of those that were."""
+        return self._json("PUT", f"/presets/{quote(kind, safe='')}/{quote(name, safe='')}", json={"params": params})
+
+    def presets(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Answer one's own presets, by kind and name."""
+        found: list[dict[str, Any]] = self.call("GET", "/presets", params={"kind": kind} if kind else {})
+        return found
+
+    def remove_preset(self, kind: str, name: str) -> None:
+        """Remove a preset. Raises NotFound."""
+        self.call("DELETE", f"/presets/{quote(kind, safe='')}/{quote(name, safe='')}")
+
     def add_screen(self, text: str) -> dict[str, Any]:
         """Store a screen document and answer its name and version."""
         return self._json("POST", "/screens", json={"text": text})

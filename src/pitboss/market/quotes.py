@@ -30,14 +30,17 @@ def price_at(store: BarStore, symbol: str, at: int) -> Price:
     found = _series(store, symbol)
     if not found:
         return Price(None, f"there are no bars of {symbol}")
-    refusal = ""
+    refusals = []
     for series in found:
-        refusal = _closed(series, minute) or refusal
         bars = store.load(symbol, parse_timeframe(series.timeframe))
         place = int(np.searchsorted(bars.ts, minute))
-        if place < len(bars.ts) and bars.ts[place] == minute and not _closed(series, minute):
+        if closed := _closed(series, minute):
+            refusals.append(closed)
+        elif place < len(bars.ts) and bars.ts[place] == minute:
             return Price(float(bars.open[place]))
-    return Price(None, refusal or _missing(store.load(symbol, parse_timeframe(found[0].timeframe)), symbol, minute))
+        else:
+            refusals.append(_missing(bars, symbol, minute))
+    return Price(None, refusals[0])
 
 
 def latest(store: BarStore, symbol: str) -> Price:
@@ -65,6 +68,8 @@ def _closed(series: Series, minute: int) -> str:
 
 def _missing(bars: BarArrays, symbol: str, minute: int) -> str:
     place = int(np.searchsorted(bars.ts, minute))
-    near = bars.ts[min(place, len(bars.ts) - 1)]
     what = f"no price of {symbol} is known at {micros_to_iso(minute)}"
-    return f"{what}; the next bar begins at {micros_to_iso(int(near))}"
+    if place == len(bars.ts):
+        last = micros_to_iso(int(bars.ts[-1]))
+        return f"{what}: the last bar is of {last}; fetch newer ones, or order at a minute that there is a bar of"
+    return f"{what}; the next bar begins at {micros_to_iso(int(bars.ts[place]))}"

@@ -18,7 +18,7 @@ from enum import StrEnum
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from sys import stderr
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -46,6 +46,12 @@ class Params(BaseModel):
     """What a run is asked to do. Give fields titles, units, bounds and examples: forms and schemas are made of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Secrets(Protocol):
+    """Which secrets there are."""
+
+    def missing(self, names: Collection[str]) -> list[Problem]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-import random
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 SESSIONS_PER_YEAR = 252
 DRAWS = 2_000
 CONFIDENT = 1.96  # standard errors, for 95 %
-ENOUGH = 0.95  # share of draws that must lie above the baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """One completed session: fractions are of the cash it began with; `cost` is US dollars, `days` how many it had."""
 
-    run: str
-    ended_at: float
     opening: float
     net: float
     drawdown: float
@@ -34,12 +32,12 @@ class Judged:
     is_contaminated: bool = False
 
 
-def judged(run_id: str, ended_at: float, opening: float, metrics: Mapping[str, Any], contaminated: bool) -> Judged:
+def judged(opening: float, metrics: Mapping[str, Any], contaminated: bool) -> Judged:
     """Answer a completed session as it counts: its model is paid for out of its result."""
     cost = metrics.get("model_cost") or 0.0
     trades = int(metrics["trade_count"])
     return Judged(
-        run=run_id, ended_at=ended_at, opening=opening, net=metrics["total_return"] - cost / opening,
+        opening=opening, net=metrics["total_return"] - cost / opening,
         drawdown=metrics["max_drawdown"], fees=metrics["fees"], cost=cost, trades=trades,
         wins=round((metrics["win_rate"] or 0.0) * trades), refused=int(metrics["orders_refused"]),
         held=metrics.get("buy_and_hold"), at_random=metrics.get("random_return"), is_contaminated=contaminated,
@@ -92,15 +90,16 @@ def _sharpe(nets: Sequence[float]) -> float | None:
 
 
 def _interval(nets: Sequence[float]) -> tuple[float | None, float | None]:
-    dice = random.Random(len(nets))
-    drawn = sorted(
-        found
-        for _ in range(DRAWS if len(nets) > 2 else 0)
-        if (found := _sharpe(dice.choices(nets, k=len(nets)))) is not None
-    )
-    if len(drawn) < DRAWS // 2:
+    if len(nets) < 3:
         return None, None
-    return drawn[int(0.025 * len(drawn))], drawn[int(0.975 * len(drawn)) - 1]
+    drawn = np.random.default_rng(len(nets)).choice(nets, (DRAWS, len(nets)))
+    spreads = drawn.std(axis=1, ddof=1)
+    is_spread = spreads > 0  # a draw may be of one session alone
+    if is_spread.sum() < DRAWS // 2:
+        return None, None
+    sharpes = drawn.mean(axis=1)[is_spread] / spreads[is_spread] * math.sqrt(SESSIONS_PER_YEAR)
+    low, high = np.quantile(sharpes, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def _drawdown(sessions: Sequence[Judged]) -> float:

@@ -237,6 +237,21 @@ class Session:
         }  # fmt: skip
 
 
+def holdings_of(answers: Sequence[OrderAnswer], last: int) -> list[int]:
+    """Answer for how many steps each position that was closed had been held; what closed it at the end did so at the
+    `last` step."""
+    entered: dict[str, int] = {}
+    held = []
+    for answer in (each for each in answers if each.is_filled):
+        number = answer.key.partition(".")[0]
+        step = int(number) if number.isdigit() else last
+        if answer.action.is_opening:
+            entered.setdefault(answer.symbol, step)
+        elif answer.position == 0 and answer.symbol in entered:
+            held.append(step - entered.pop(answer.symbol))
+    return held
+
+
 def round_trips(answers: Sequence[OrderAnswer]) -> list[Mapping[str, Any]]:
     """Answer what fills closed, one row a close, by the columns of a backtest's trades: entries at their average price,
     with the share of their fees that falls to what was closed."""

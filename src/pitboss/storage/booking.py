@@ -15,7 +15,7 @@ from pitboss.core.ids import new_id
 from pitboss.storage.refusals import told
 from pitboss.storage.tables import fills, ledger, orders, positions, runs, trading_accounts
 from pitboss.trading.book import Fill, Refused
-from pitboss.trading.ledger import GENESIS, Entry, EntryKind, Postings
+from pitboss.trading.ledger import GENESIS, Entry, EntryKind
 from pitboss.trading.model import (
     ZERO,
     Account,
@@ -138,7 +138,11 @@ def open_account(
         "opened_at": now,
     }  # fmt: skip
     connection.execute(sa.insert(trading_accounts).values(**row))
-    book(connection, account, EntryKind.OPENED, at, now, (("cash", cash), ("capital", -cash)), run=run_id)
+    postings = (("cash", cash), ("capital", -cash))
+    entry = Entry(
+        account=account_id, number=1, kind=EntryKind.OPENED, at=at, booked_at=now, postings=postings, run=run_id
+    )
+    book(connection, account, entry)
 
 
 def note_order(
@@ -171,10 +175,11 @@ def note_order(
             values = {"quantity": order.quantity, "price": filled.price, "fee": filled.fee, "gain": filled.gain}
             connection.execute(_ADD_FILL, values | {"order_id": order_id})
             _hold(connection, account, order.symbol, filled.position)
-            book(
-                connection, account, EntryKind.FILLED, order.at, now, filled.postings, order_id, account.run,
-                order.symbol, filled.quantity,
+            entry = Entry(
+                account=account.id, number=account.entries + 1, kind=EntryKind.FILLED, at=order.at, booked_at=now,
+                postings=filled.postings, order=order_id, run=account.run, symbol=order.symbol, shares=filled.quantity,
             )  # fmt: skip
+            book(connection, account, entry)
     else:
         connection.execute(_CHANGE_ACCOUNT, {"of": account.id, "orders": account.orders})
     return answer
@@ -190,22 +195,15 @@ def _hold(connection: Connection, account: Account, symbol: str, position: Posit
         connection.execute(_ADD_POSITION, {"account_id": account.id, **asdict(position)})
 
 
-def book(
-    connection: Connection, account: Account, kind: EntryKind, at: int, now: float, postings: Postings,
-    order: str | None = None, run: str | None = None, symbol: str = "", shares: Decimal = ZERO,
-    reverses: int | None = None,
-) -> Account:  # fmt: skip
-    """Add an entry to the ledger of an account, whose cash follows; answer the account after it."""
-    entry = Entry(
-        account=account.id, number=account.entries + 1, kind=kind, at=at, booked_at=now, postings=postings,
-        order=order, run=run, symbol=symbol, shares=shares, reverses=reverses,
-    )  # fmt: skip
+def book(connection: Connection, account: Account, entry: Entry) -> Account:
+    """Add the next entry to the ledger of an account, whose cash follows; answer the account after it."""
     head = entry.chained(account.head)
-    cash = account.cash + sum((amount for name, amount in postings if name == "cash"), ZERO)
+    cash = account.cash + sum((amount for name, amount in entry.postings if name == "cash"), ZERO)
     row = {
-        "account_id": account.id, "number": entry.number, "kind": kind.value, "at": at, "booked_at": now,
-        "postings": [[name, str(amount)] for name, amount in postings], "order_id": order, "run_id": run,
-        "symbol": symbol, "shares": shares, "reverses": reverses, "hash": head,
+        "account_id": account.id, "number": entry.number, "kind": entry.kind.value, "at": entry.at,
+        "booked_at": entry.booked_at, "postings": [[name, str(amount)] for name, amount in entry.postings],
+        "order_id": entry.order, "run_id": entry.run, "symbol": entry.symbol, "shares": entry.shares,
+        "reverses": entry.reverses, "hash": head,
     }  # fmt: skip
     connection.execute(_ADD_ENTRY, row)
     values = {"cash": cash, "entries": entry.number, "head": head, "orders": account.orders}

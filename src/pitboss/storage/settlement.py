@@ -8,8 +8,8 @@ from sqlalchemy.engine import Connection
 from pitboss.runs.model import Run
 from pitboss.runs.states import State
 from pitboss.storage.booking import accounts_of, book, entries_of
-from pitboss.storage.tables import positions, traders, trading_accounts
-from pitboss.trading.ledger import EntryKind, reversal_of
+from pitboss.storage.tables import ledger, positions, traders, trading_accounts
+from pitboss.trading.ledger import Entry, EntryKind, reversal_of
 from pitboss.trading.model import ZERO, Account, AccountState
 
 
@@ -41,16 +41,16 @@ def _book_result(connection: Connection, account: Account, now: float) -> None:
         for name, amount in (("cash", result - lost), ("results", -result), ("shortfall", lost))
         if amount or name == "cash"
     )
-    at = max((entry.at for entry in entries_of(connection, account.id)), default=0)
-    book(connection, main, EntryKind.BOOKED, at, now, postings, run=account.run)
+    latest = sa.select(sa.func.max(ledger.c.at)).where(ledger.c.account_id == account.id)
+    entry = Entry(
+        account=main.id, number=main.entries + 1, kind=EntryKind.BOOKED, at=connection.execute(latest).scalar_one(),
+        booked_at=now, postings=postings, run=account.run,
+    )  # fmt: skip
+    book(connection, main, entry)
 
 
 def _reverse(connection: Connection, account: Account, now: float) -> None:
     for entry in reversed(entries_of(connection, account.id)):
         if entry.kind in (EntryKind.FILLED, EntryKind.CHARGED):
-            postings, shares = reversal_of(entry)
-            account = book(
-                connection, account, EntryKind.REVERSED, entry.at, now, postings, entry.order, account.run,
-                entry.symbol, shares, entry.number,
-            )  # fmt: skip
+            account = book(connection, account, reversal_of(entry, account.entries + 1, now))
     connection.execute(sa.delete(positions).where(positions.c.account_id == account.id))

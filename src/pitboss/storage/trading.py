@@ -165,11 +165,15 @@ class SqlTrading:
             if charges:
                 account = accounts_of(connection, trading_accounts.c.id == account_id)[0]
                 total = sum((amount for _, amount in charges), ZERO)
-                postings = (("cash", -total), *charges)
-                now = self.database.clock(connection)
-                book(connection, account, EntryKind.CHARGED, step.at, now, postings, run=holder.run)
+                entry = Entry(
+                    account=account_id, number=account.entries + 1, kind=EntryKind.CHARGED, at=step.at,
+                    booked_at=self.database.clock(connection), postings=(("cash", -total), *charges), run=holder.run,
+                )  # fmt: skip
+                book(connection, account, entry)
 
-    def steps(self, run_id: str, after: int = 0, until: int | None = None) -> list[Step]:
+    def steps(
+        self, run_id: str, after: int = 0, until: int | None = None, limit: int | None = None
+    ) -> list[Step]:  # fmt: skip
         conditions = [session_steps.c.run_id == run_id, session_steps.c.number > after]
         if until is not None:
             conditions.append(session_steps.c.number <= until)
@@ -177,9 +181,15 @@ class SqlTrading:
             sa.select(session_steps.c.number, session_steps.c.at, session_steps.c.decision)
             .where(*conditions)
             .order_by(session_steps.c.number)
+            .limit(limit)
         )
         with self.database.reading() as connection:
             return [Step(**row._mapping) for row in connection.execute(statement)]
+
+    def reached(self, run_id: str) -> int:
+        statement = sa.select(sa.func.max(session_steps.c.number)).where(session_steps.c.run_id == run_id)
+        with self.database.reading() as connection:
+            return int(connection.execute(statement).scalar_one() or 0)
 
     def ask(self, holder: Holder, number: int, asked: Mapping[str, Any]) -> None:
         row = {"number": number, "asked": dict(asked), "answer": None}
@@ -197,6 +207,15 @@ class SqlTrading:
             row = connection.execute(sa.select(*named).where(session_turns.c.run_id == run_id)).one_or_none()
         return None if row is None else Turn(number=row.number, asked=row.asked, answer=row.answer)
 
+    def take(self, holder: Holder, number: int) -> Mapping[str, Any] | None:
+        of = (session_turns.c.run_id == holder.run, session_turns.c.number == number)
+        with self.database.writing() as connection:
+            _check(connection, holder)
+            row = connection.execute(
+                sa.delete(session_turns).where(*of).returning(session_turns.c.answer)
+            ).one_or_none()
+        return None if row is None else row.answer
+
     def answer(self, run_id: str, number: int, answer: Mapping[str, Any]) -> bool:
         of = (session_turns.c.run_id == run_id, session_turns.c.number == number)
         with self.database.writing() as connection:
@@ -206,10 +225,12 @@ class SqlTrading:
             connection.execute(sa.update(session_turns).where(*of).values(answer=dict(answer)))
             return True
 
-    def orders(self, account_ids: Collection[str], limit: int | None = None, filled: bool = False) -> list[OrderAnswer]:
+    def orders(
+        self, account_ids: Collection[str], limit: int | None = None, status: OrderStatus | None = None
+    ) -> list[OrderAnswer]:  # fmt: skip
         conditions: list[Any] = [orders.c.account_id.in_(list(account_ids))]
-        if filled:
-            conditions.append(orders.c.status == OrderStatus.FILLED.value)
+        if status is not None:
+            conditions.append(orders.c.status == status.value)
         with self.database.reading() as connection:
             return orders_of(connection, *conditions, limit=limit)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pitboss.strategy.document import Costs
+from pitboss.trading.ledger import shares_of
 from pitboss.trading.model import ZERO, Account, Action, Order, Position, Rules, exact, money
 from pitboss.trading.ports import Quote
 
@@ -36,11 +37,6 @@ class Fill:
     position: Position | None
     quantity: Decimal  # by which the shares change
     postings: tuple[tuple[str, Decimal], ...]
-
-
-def positions_of(symbol: str) -> str:
-    """Answer the name under which the ledger keeps the shares of a symbol, at cost."""
-    return f"positions:{symbol}"
 
 
 def slipped(price: Decimal, action: Action, costs: Costs) -> Decimal:
@@ -123,7 +119,7 @@ def _opened(account: Account, order: Order, price: Decimal, notional: Decimal, f
     cash, rounding = account.cash - notional - fee, ZERO
     if account.terms.rules.leverage == 1 and -AFFORD * (notional + fee) <= cash < 0:
         cash, rounding = ZERO, -cash
-    postings = _posted((positions_of(order.symbol), notional), ("fees", fee), ("rounding", -rounding))
+    postings = _posted((shares_of(order.symbol), notional), ("fees", fee), ("rounding", -rounding))
     return Fill(
         price=price, fee=fee, gain=ZERO, cash=cash, position=position, quantity=signed, postings=postings
     )  # fmt: skip
@@ -152,9 +148,7 @@ def _closed(account: Account, order: Order, price: Decimal, notional: Decimal, f
         cash, written_off = ZERO, -cash
     signed = order.action.side * order.quantity
     position = None if is_all else Position(order.symbol, before.quantity + signed, before.cost - cost, price)
-    postings = _posted(
-        (positions_of(order.symbol), -cost), ("gains", -gain), ("fees", fee), ("shortfall", -written_off)
-    )
+    postings = _posted((shares_of(order.symbol), -cost), ("gains", -gain), ("fees", fee), ("shortfall", -written_off))
     return Fill(price=price, fee=fee, gain=gain, cash=cash, position=position, quantity=signed, postings=postings)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -61,6 +61,11 @@ class Entry:
         return hashlib.blake2b(json.dumps(said, separators=(",", ":")).encode(), digest_size=32).hexdigest()
 
 
+def shares_of(symbol: str) -> str:
+    """Answer the name under which postings keep the shares of a symbol, at cost."""
+    return f"positions:{symbol}"
+
+
 @dataclass(slots=True)
 class Standing:
     """What entries add up to: by the names of the ledger, and the shares of each symbol."""
@@ -92,9 +97,12 @@ def replay(entries: Iterable[Entry], until: int | None = None) -> Standing:
     return standing
 
 
-def reversal_of(entry: Entry) -> tuple[Postings, Decimal]:
-    """Answer the postings and the shares that take an entry back."""
-    return tuple((name, -amount) for name, amount in entry.postings), -entry.shares
+def reversal_of(entry: Entry, number: int, booked_at: float) -> Entry:
+    """Answer the entry of that number that takes another back."""
+    return replace(
+        entry, number=number, kind=EntryKind.REVERSED, booked_at=booked_at, shares=-entry.shares,
+        postings=tuple((name, -amount) for name, amount in entry.postings), reverses=entry.number, hash="",
+    )  # fmt: skip
 
 
 def faults(account: Account, entries: Sequence[Entry], filled: Mapping[str, OrderAnswer]) -> Iterator[str]:
@@ -136,7 +144,7 @@ def _worth(order: OrderAnswer) -> Decimal:
 def _said(entry: Entry) -> tuple[str, Decimal, Decimal, Decimal, Decimal]:
     """Answer what an entry says of a fill: symbol, shares, fee, gain, and what the shares were worth."""
     amounts = dict(entry.postings)
-    gain, cost = -amounts.get("gains", ZERO), amounts[f"positions:{entry.symbol}"]
+    gain, cost = -amounts.get("gains", ZERO), amounts.get(shares_of(entry.symbol), ZERO)
     worth = cost if cost > 0 else -cost + (gain if entry.shares < 0 else -gain)
     return entry.symbol, entry.shares, amounts.get("fees", ZERO), gain, worth
 
@@ -149,7 +157,7 @@ def _standing_faults(account: Account, entries: Sequence[Entry]) -> Iterator[str
     if standing.held() != have:
         yield f"it holds {_shown(have)}, its ledger says {_shown(standing.held())}"
     for symbol, position in account.positions.items():
-        cost = standing.amounts[f"positions:{symbol}"]
+        cost = standing.amounts[shares_of(symbol)]
         if cost != position.cost:
             yield f"{symbol} cost {position.cost}, its ledger says {cost}"
 

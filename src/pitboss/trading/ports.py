@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from pitboss.trading.ledger import Entry
-from pitboss.trading.model import Account, Order, OrderAnswer, Terms, Trader
+from pitboss.trading.model import Account, Order, OrderAnswer, OrderStatus, Terms, Trader
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,13 @@ class TradingStore(Protocol):
         """Keep a step of a session with what its positions are worth now and what holding them has cost. A step that
         is there already is left as it is."""
 
-    def steps(self, run_id: str, after: int = 0, until: int | None = None) -> list[Step]:
-        """Answer the steps of a session, in order."""
+    def steps(
+        self, run_id: str, after: int = 0, until: int | None = None, limit: int | None = None
+    ) -> list[Step]:  # fmt: skip
+        """Answer the steps of a session, in order; the first `limit` of them, or all."""
+
+    def reached(self, run_id: str) -> int:
+        """Answer the number of the last step of a session that is kept, 0 before the first."""
 
     def ask(self, holder: Holder, number: int, asked: Mapping[str, Any]) -> None:
         """Put a step before whoever decides for a session over HTTP; the same step again changes nothing."""
@@ -108,11 +113,17 @@ class TradingStore(Protocol):
     def turn(self, run_id: str) -> Turn | None:
         """Answer the newest step that a session asks about, None while there is none."""
 
+    def take(self, holder: Holder, number: int) -> Mapping[str, Any] | None:
+        """Ask about a step no longer, and answer what was answered to it until now; None where nothing was."""
+
     def answer(self, run_id: str, number: int, answer: Mapping[str, Any]) -> bool:
         """Take an answer to a step; False where that is not the one that is asked about, or is answered already."""
 
-    def orders(self, account_ids: Collection[str], limit: int | None = None, filled: bool = False) -> list[OrderAnswer]:
-        """Answer orders in the order in which they were given; the last `limit` of them, or all."""
+    def orders(
+        self, account_ids: Collection[str], limit: int | None = None, status: OrderStatus | None = None
+    ) -> list[OrderAnswer]:  # fmt: skip
+        """Answer orders, of one status or of any, in the order in which they were given; the last `limit` of them, or
+        all."""
 
     def entries(self, account_id: str) -> list[Entry]:
         """Answer the ledger of an account, oldest entry first."""

@@ -49,9 +49,7 @@ class TradingService:
     kept, and raises InvalidInput for what is no agent.
     """
 
-    def __init__(
-        self, store: TradingStore, check_agent: Callable[[Principal, Mapping[str, Any]], dict[str, Any]]
-    ) -> None:
+    def __init__(self, store: TradingStore, check_agent: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
         self._store = store
         self._check_agent = check_agent
         self._known: dict[str, Trader] = {}  # by their ids: nothing of a trader changes
@@ -76,7 +74,7 @@ class TradingService:
         except InvalidInput as error:
             problems += error.problems
         try:
-            kept = self._check_agent(who, agent)
+            kept = self._check_agent(agent)
         except InvalidInput as error:
             problems += error.problems
         if problems:
@@ -138,27 +136,32 @@ class TradingService:
         found = self._store.accounts(AccountQuery(owner=who.name, trader=trader.id))
         return [account for account in found if account.run is not None]
 
-    def trades(self, who: Principal, trader_id: str) -> list[OrderAnswer]:
-        """Answer the fills of a trader: of manual orders, and of sessions that have completed, each with its run."""
+    def trades(self, who: Principal, trader_id: str, limit: int | None = None) -> list[OrderAnswer]:
+        """Answer the fills of a trader, the last `limit` or all: of manual orders, and of sessions that have completed,
+        each with its run."""
         trader = self.get(who, trader_id)
         accounts = self._store.accounts(AccountQuery(owner=who.name, trader=trader.id))
         counted = [each.id for each in accounts if each.run is None or each.state is AccountState.COMPLETED]
-        return self._store.orders(counted, filled=True)
+        return self._store.orders(counted, limit, OrderStatus.FILLED)
 
-    def orders_of(self, account: Account, status: OrderStatus | None = None) -> list[OrderAnswer]:
-        """Answer what was ordered in an account that somebody was shown; nothing of what was discarded."""
-        if account.state is AccountState.DISCARDED:
-            return []
-        found = self._store.orders([account.id])
-        return [order for order in found if status in (None, order.status)]
+    def orders_of(
+        self, account: Account, status: OrderStatus | None = None, limit: int | None = None
+    ) -> list[OrderAnswer]:  # fmt: skip
+        """Answer what was ordered in an account that somebody was shown, the last `limit` or all; nothing of what was
+        discarded."""
+        return [] if account.state is AccountState.DISCARDED else self._store.orders([account.id], limit, status)
 
     def account_of_run(self, run_id: str) -> Account | None:
         """Answer the account of a session whose run somebody was shown, None while it has none."""
         return next(iter(self._store.accounts(AccountQuery(run=run_id))), None)
 
-    def steps(self, run_id: str) -> list[Step]:
+    def steps(self, run_id: str, after: int = 0, limit: int | None = None) -> list[Step]:
         """Answer the steps of a session whose run somebody was shown, in order."""
-        return self._store.steps(run_id)
+        return self._store.steps(run_id, after, limit=limit)
+
+    def reached(self, run_id: str) -> int:
+        """Answer the number of the last step of a session whose run somebody was shown, 0 before the first."""
+        return self._store.reached(run_id)
 
     def turn(self, run_id: str) -> Turn | None:
         """Answer the step that a session whose run somebody was shown asks about."""
@@ -175,7 +178,7 @@ class TradingService:
         count, found = 0, list[str]()
         for account in self._store.accounts(AccountQuery(owner=None if who.is_operator else who.name)):
             entries = self._store.entries(account.id)
-            fills = {order.order_id: order for order in self._store.orders([account.id], filled=True)}
+            fills = {order.order_id: order for order in self._store.orders([account.id], status=OrderStatus.FILLED)}
             found += faults(account, entries, fills)
             count += len(entries)
         return count, found

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from fastapi.concurrency import run_in_threadpool
 
 from pitboss.core.errors import NotFound, PitbossError
@@ -15,7 +15,7 @@ from pitboss.http.deps import Ask
 from pitboss.http.quoting import ReaderQuotes
 from pitboss.market.dates import moment_of
 from pitboss.runs.model import Run
-from pitboss.trading.model import OrderAnswer, Trader
+from pitboss.trading.model import OrderAnswer, OrderStatus, Trader
 from pitboss.web.pages import Desk, Visit
 
 router = APIRouter()
@@ -125,26 +125,25 @@ def _trader(
         given={**FORM, **given}, key=f"page-{time.time_ns()}",
         positions=[position.as_dict() for position in account.positions.values()],
         performance=platform.bench.performance(me, found.id), runs=platform.bench.sessions(me, found, SHOWN),
-        trades=_latest(platform.trading.trades(me, found.id)),
-        refused=_latest([each for each in platform.trading.orders_of(account) if not each.is_filled]),
+        trades=_latest(platform.trading.trades(me, found.id, SHOWN)),
+        refused=_latest(platform.trading.orders_of(account, OrderStatus.REFUSED, SHOWN)),
     )  # fmt: skip
 
 
 def _latest(answers: Sequence[OrderAnswer]) -> list[dict[str, Any]]:
-    return [answer.as_dict() for answer in reversed(answers[-SHOWN:])]
+    return [answer.as_dict() for answer in reversed(answers)]
 
 
 @router.get("/sessions/{run_id}/{minute}")
-def minute(visit: Desk, run_id: str, minute: int) -> Response:
+def minute(visit: Desk, run_id: str, minute: Annotated[int, Path(ge=1, le=1_000_000)]) -> Response:
     """Show one step of a session: what was seen, said, decided and done."""
     run = visit.platform.service.get(visit.me, run_id)
-    steps = visit.platform.bench.steps(run)
-    if run.kind != "session" or not steps:
+    shown = next(iter(visit.platform.bench.steps(run, minute - 1, 1)), None)
+    if shown is None or shown.number != minute:
         raise NotFound("there is no such step", "look at the run's page")
-    shown = steps[max(1, min(minute, len(steps))) - 1]
     return visit.render(
-        "minute.html", run=run, step=shown, count=len(steps), decision=shown.decision, dialogue=said_of(shown.decision),
-        orders=_orders(visit, run, shown.number),
+        "minute.html", run=run, step=shown, count=visit.platform.trading.reached(run.id), decision=shown.decision,
+        dialogue=said_of(shown.decision), orders=_orders(visit, run, shown.number),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pitboss.sessions.judging import Judged, evidence, performance
 
 def session(net, at_random=0.0, **fields):
     given = {
-        "run": "r", "ended_at": 0.0, "opening": 10_000.0, "drawdown": -0.01, "fees": 1.0, "cost": 0.5, "trades": 4,
+        "opening": 10_000.0, "drawdown": -0.01, "fees": 1.0, "cost": 0.5, "trades": 4,
         "wins": 2, "refused": 1, "held": 0.002,
     }  # fmt: skip
     return Judged(net=net, at_random=at_random, **{**given, **fields})

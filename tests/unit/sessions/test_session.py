@@ -18,7 +18,7 @@ from pitboss.sessions.clock import minutes_of
 from pitboss.sessions.decisions import Decision, Intent
 from pitboss.sessions.desk import MemoryDesk
 from pitboss.sessions.gate import Gate
-from pitboss.sessions.session import CALLED, CLOSED, Session
+from pitboss.sessions.session import CALLED, CLOSED, Session, holdings_of
 from pitboss.strategy.document import Costs
 from pitboss.strategy.times import Times
 from pitboss.trading.model import Action, Rules, Terms
@@ -184,3 +184,13 @@ def test_killed_after_any_write_a_session_ends_as_if_nothing_had_happened(seed, 
 
 def dice(seed: int, short: bool) -> RandomAgent:
     return RandomAgent(12, 4, seed, len(TICKS), ("SYN", "OTH"), short, is_whole=False)
+
+
+def test_how_long_positions_were_held_is_counted_in_steps_however_they_were_closed():
+    script = {
+        3: [order("buy", "SYN", "1")], 5: [order("buy", "SYN", "1")], 8: [order("short", "OTH", "1")],
+        9: [order("sell", "SYN", "1")], 14: [order("sell", "SYN", "1"), order("cover", "OTH", "99")],
+    }  # fmt: skip
+    desk = desk_of()
+    play(session_of(desk, Scripted(script), bars_of()))
+    assert holdings_of(desk.orders(), len(TICKS)) == [14 - 3, len(TICKS) - 8]  # in parts, and by the end

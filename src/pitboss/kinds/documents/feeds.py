@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pitboss.core.errors import InvalidInput, Problem
+from pitboss.core.errors import InvalidInput
 from pitboss.market.sources import Source, source_of
 from pitboss.runs.context import RunContext
+from pitboss.runs.kinds import Secrets
 
 if TYPE_CHECKING:
     from pitboss.market.fetching import Feed, Provider
@@ -26,12 +27,6 @@ class Sources(Protocol):
 
     @property
     def secrets(self) -> Secrets: ...
-
-
-class Secrets(Protocol):
-    """Which secrets there are."""
-
-    def missing(self, names: Collection[str]) -> list[Problem]: ...
 
 
 def chosen(name: str | None, sources: Sources, field: str = "source") -> Source:

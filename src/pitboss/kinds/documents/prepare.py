@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -19,7 +19,7 @@ from pitboss.kinds.documents.membership import Choice, read_choice
 from pitboss.kinds.documents.params import DocumentParams
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import range_of
-from pitboss.runs.kinds import Prepared
+from pitboss.runs.kinds import Prepared, Secrets
 from pitboss.runs.model import Run
 from pitboss.screening.builtin import screen_text
 from pitboss.strategy.document import Costs, Document, Sizing
@@ -31,12 +31,6 @@ T = TypeVar("T")
 Given = TypeVar("Given", bound=DocumentParams)
 PACKAGES = ("pitboss", "numpy", "numba", "polars", "ta-lib")
 DECISIVE = ("rules", "numpy", "numba", "polars", "ta-lib")  # a change of these may change a result's last digit
-
-
-class Secrets(Protocol):
-    """Which secrets there are."""
-
-    def missing(self, names: Collection[str]) -> list[Problem]: ...
 
 
 class Sources(Protocol):
@@ -251,7 +245,7 @@ def fix_sources(request: Request, catalog: Catalog, seen: Mapping[str, Any]) -> 
         "strategy": {
             "name": request.document.name,
             "text": text,
-            "digest": _digest(text),
+            "digest": digest_of(text),
         },
         **_universe_of(request),
         "timeframe": str(request.timeframe),
@@ -277,13 +271,14 @@ def _universe_of(request: Request) -> dict[str, Any]:
         return {}
     choice, screen = request.universe, request.universe.screen
     if screen is None:
-        return {"universe": {"digest": _digest(repr(sorted(choice.members.items())))}}
+        return {"universe": {"digest": digest_of(repr(sorted(choice.members.items())))}}
     text, values = screen.document.text, {name: value.value for name, value in screen.values.items()}
     described = {"screen": screen.document.name, "text": text, "top": choice.top, "rebalance": choice.rebalance}
-    return {"universe": described | {"digest": _digest(f"{text} {values} {choice.top} {choice.rebalance}")}}
+    return {"universe": described | {"digest": digest_of(f"{text} {values} {choice.top} {choice.rebalance}")}}
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
+    """Answer what tells a text from another (BLAKE2b, 128 bits)."""
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Collection
 from typing import Any, Protocol
 
-from pitboss.core.errors import InvalidInput, NotFound, Problem
+from pitboss.core.errors import InvalidInput, NotFound
 from pitboss.kinds.script.params import ScriptParams
 from pitboss.kinds.script.registry import Scripts
-from pitboss.runs.kinds import Prepared
-
-
-class Secrets(Protocol):
-    """Which secrets there are."""
-
-    def missing(self, names: Collection[str]) -> list[Problem]: ...
+from pitboss.runs.kinds import Prepared, Secrets
 
 
 class Sources(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -29,25 +30,29 @@ CLOSE_ENOUGH = 0.01  # of the price
 def run(params: AuditParams, context: RunContext) -> dict[str, Any]:
     """Trade each day and its twins, then ask for closes; see `runs.kinds.Kind`."""
     rows: list[dict[str, Any]] = []
+    memory: dict[str, Any] = {}
+    with suppress(RunCancelled):  # what was found until then may be kept
+        days = _traded_all(params, rows, context)
+        memory = _remembered(params, days, context)
+        context.begin_results()
+    return _result(params, rows, memory, context)
+
+
+def _traded_all(params: AuditParams, rows: list[dict[str, Any]], context: RunContext) -> dict[str, Day]:
+    """Add a row for each day and each of its twins, and answer the days. Raises RunCancelled."""
     context.begin_stage("sessions", len(params.dates) * (1 + params.twins))
     days = {}
     for number, date in enumerate(params.dates):
         day = days[date] = Day(params.of_day(date), context.snapshot["days"][date], context)
         for twin in range(params.twins + 1):
-            if context.is_cancelled:
-                return _result(params, rows, {}, context)
+            context.check_cancel()
             seed = params.seed * 1_000_003 + number * 1009 + twin
-            try:
-                row = _traded(day, asking_agent(day.spec, context), seed if twin else None)
-            except RunCancelled:
-                return _result(params, rows, {}, context)
+            row = _traded(day, asking_agent(day.spec, context), seed if twin else None)
             rows.append({"date": date, "twin": twin, **row})
             context.item(f"{date} {twin or 'real'}", rows[-1])
             context.report(len(rows), current_item=date)
     context.end_stage(len(rows))
-    memory = _remembered(params, days, context)
-    context.begin_results()
-    return _result(params, rows, memory, context)
+    return days
 
 
 def _traded(day: Day, agent: Agent, seed: int | None) -> dict[str, Any]:
@@ -72,7 +77,8 @@ def _traded(day: Day, agent: Agent, seed: int | None) -> dict[str, Any]:
 
 
 def _remembered(params: AuditParams, days: Mapping[str, Day], context: RunContext) -> dict[str, Any]:
-    """Ask for closes of days that were, and as often of names that there are not; answer how many were known."""
+    """Ask for closes of days that were, and as often of names that there are not; answer how many were known. Raises
+    RunCancelled."""
     first = next(iter(days.values()))
     asked = list(_questions(params, days))
     if first.spec.type != "llm" or not asked:
@@ -83,8 +89,7 @@ def _remembered(params: AuditParams, days: Mapping[str, Day], context: RunContex
     context.begin_stage("memory", len(asked))
     spent, hits, answers = Usage(), {"real": 0, "invented": 0}, {"real": 0, "invented": 0}
     for done, (kind, symbol, date, close) in enumerate(asked, 1):
-        if context.is_cancelled:
-            return {}
+        context.check_cancel()
         said, usage = probed(first.spec, key, _QUESTION.format(symbol=symbol, date=date), context.check_cancel)
         spent = spent.plus(usage)
         answers[kind] += 1

@@ -58,10 +58,10 @@ class Bench:
         run = self.active(who, trader_id, mode)
         return None if run is None else self._service.cancel(who, run.id, keep_partial)
 
-    def steps(self, run: Run) -> list[Step]:
+    def steps(self, run: Run, after: int = 0, limit: int | None = None) -> list[Step]:
         """Answer the steps of a session whose run somebody was shown; none of what was discarded."""
         is_gone = run.state is State.CANCELLED and not run.cancel_keep_partial
-        return [] if is_gone else self._trading.steps(run.id)
+        return [] if is_gone else self._trading.steps(run.id, after, limit)
 
     def performance(self, who: Principal, trader_id: str) -> dict[str, Any]:
         """Answer the figures of a trader over its completed sessions alone. Raises NotFound."""
@@ -84,11 +84,8 @@ class Bench:
         query = RunQuery(
             kind="session", subject=subject_of(trader), states=(State.COMPLETED,), limit=MOST_SESSIONS
         )  # fmt: skip
-        found = [run for run in self._service.find(who, query) if run.result is not None]
+        found = self._service.find(who, query)
         return [
-            judged(
-                run.id, run.ended_at or 0.0, float(run.snapshot["cash"]), (run.result or {})["metrics"],
-                bool(run.snapshot.get("may_be_remembered")),
-            )
-            for run in reversed(found)
+            judged(float(run.snapshot["cash"]), run.result["metrics"], bool(run.snapshot.get("may_be_remembered")))
+            for run in reversed(found) if run.result is not None
         ]  # fmt: skip

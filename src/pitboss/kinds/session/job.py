@@ -30,10 +30,10 @@ from pitboss.sessions.broker import BrokerDesk
 from pitboss.sessions.decisions import Decision, decision_of
 from pitboss.sessions.desk import StoredDesk
 from pitboss.sessions.limits import Suspended
-from pitboss.sessions.session import Agent, Session
+from pitboss.sessions.session import Agent, Session, holdings_of
 from pitboss.strategy.times import times_of
-from pitboss.trading.model import OrderAnswer
-from pitboss.trading.ports import Step
+from pitboss.trading.model import OrderAnswer, OrderStatus
+from pitboss.trading.ports import AccountQuery, Step
 
 LOOK_SECONDS = 0.05
 USUAL_TRADES, USUAL_HOLDING = 10, 30
@@ -155,15 +155,11 @@ class Trading:
 
     def _as_often(self, holding: int) -> tuple[int, int]:
         """Answer how often the session that this one is the baseline of traded, and for how many steps each."""
-        steps = self.store.steps(self.snapshot["shared"]["run"])
-        entries = [
-            step.number for step in steps for each in step.decision["intents"] if each["action"] in ("buy", "short")
-        ]
-        exits = [
-            step.number for step in steps for each in step.decision["intents"] if each["action"] in ("sell", "cover")
-        ]
-        held = [later - earlier for earlier, later in zip(entries, exits, strict=False) if later > earlier]
-        return max(1, len(entries)), max(1, round(sum(held) / len(held))) if held else holding
+        run = self.snapshot["shared"]["run"]
+        accounts = self.store.accounts(AccountQuery(run=run))
+        fills = self.store.orders([account.id for account in accounts], status=OrderStatus.FILLED)
+        held = holdings_of(fills, self.store.reached(run))
+        return max(1, len(held)), max(1, round(sum(held) / len(held))) if held else holding
 
     def _ruling(self) -> AgentSpec:
         return self.spec if self.spec.type == "rules" else AgentSpec.model_validate(self.snapshot["shared"]["agent"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pitboss.calendars.spelling import read_session
 from pitboss.core.errors import InvalidInput, NotFound, PitbossError, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kinds.documents.feeds import chosen
-from pitboss.kinds.documents.prepare import Mistakes, Request, versions
+from pitboss.kinds.documents.prepare import Mistakes, Request, digest_of, versions
 from pitboss.kinds.documents.prepare import Sources as DocumentSources
 from pitboss.kinds.session.params import SessionParams
 from pitboss.kinds.session.ruling import STEPS, request_of, terms_under
@@ -70,6 +69,7 @@ class _Asked:
     broker: Source | None
     shared: Run | None
     strategy: Request | None
+    cash: float
 
 
 def prepare(params: SessionParams, sources: Sources) -> Prepared:
@@ -89,20 +89,22 @@ def _ask(params: SessionParams, sources: Sources) -> _Asked:
     series = mistakes.attempt(lambda: _series(params, timeframe, sources)) if timeframe is not None else None
     calendar = mistakes.attempt(lambda: _calendar(params, series or []))
     agent = mistakes.attempt(lambda: _agent(params, trader)) if trader is not None else None
-    mistakes.attempt(lambda: _check_secrets(agent, sources))
+    mistakes.attempt(lambda: _check_installed(agent, sources))
     live = mistakes.attempt(lambda: _live(params, agent, sources))
     broker = mistakes.attempt(lambda: _broker(params, agent, sources))
     shared = mistakes.attempt(lambda: _shared(params, agent, timeframe, calendar, sources))
     strategy = mistakes.attempt(lambda: _strategy(params, agent, sources, shared))
+    cash = mistakes.attempt(lambda: _cash(params, trader, sources)) if trader is not None else None
     mistakes.tell()
     assert trader is not None
     assert agent is not None
     assert timeframe is not None
     assert series is not None
     assert calendar is not None
+    assert cash is not None
     return _Asked(
         trader=trader, agent=agent, timeframe=timeframe, series=series, calendar=calendar, live=live, broker=broker,
-        shared=shared, strategy=strategy,
+        shared=shared, strategy=strategy, cash=cash,
     )  # fmt: skip
 
 
@@ -111,7 +113,7 @@ def _snapshot(asked: _Asked, params: SessionParams, sources: Sources) -> dict[st
     return {
         "trader": {"id": trader.id, "name": trader.name, "signature": trader.signature},
         "agent": agent.model_dump(mode="json"),
-        "cash": params.cash if params.cash is not None else float(_cash(trader, sources)),
+        "cash": asked.cash,
         "terms": terms_under(trader, asked.strategy),
         "is_mixed": False, "may_be_remembered": agent.may_remember(params.date or (params.start or "")[:10]),
         "calendar": asked.calendar, "timeframe": str(asked.timeframe), "symbols": list(params.symbols),
@@ -126,7 +128,7 @@ def _strategy_of(strategy: Request | None) -> dict[str, Any]:
     if strategy is None:
         return {}
     document = strategy.document
-    named = {"name": document.name, "text": document.text, "digest": _digest(document.text)}
+    named = {"name": document.name, "text": document.text, "digest": digest_of(document.text)}
     return {"strategy": named, "strategy_timeframe": str(strategy.timeframe)}
 
 
@@ -175,7 +177,7 @@ def identity_of(snapshot: Mapping[str, Any], params: SessionParams) -> dict[str,
     asked = params.model_dump(mode="json", include={"mode", "date", "start", "end", "session"})
     named = ("agent", "cash", "terms", "calendar", "timeframe", "symbols")
     return {
-        "the session": _digest(json.dumps([asked, *(snapshot[name] for name in named)], sort_keys=True)),
+        "the session": digest_of(json.dumps([asked, *(snapshot[name] for name in named)], sort_keys=True)),
         **({"the strategy's text": snapshot["strategy"]["digest"]} if "strategy" in snapshot else {}),
         **{
             f"the bars of {series['symbol']}": series["digest"] for series in snapshot["data"] if "live" not in snapshot
@@ -190,8 +192,15 @@ def _trader(reference: str, sources: Sources) -> Trader:
         raise InvalidInput(error.message, error.remedy, "trader") from None
 
 
-def _cash(trader: Trader, sources: Sources) -> Any:
-    return sources.traders.account(trader).cash
+def _cash(params: SessionParams, trader: Trader, sources: Sources) -> float:
+    """Answer what a session begins with: a stated sum, else what its trader has."""
+    if params.cash is not None:
+        return params.cash
+    cash = sources.traders.account(trader).cash
+    if cash <= 0:
+        what = f"{trader.name} has no cash: {cash:,.2f}"
+        raise InvalidInput(what, "sell what it holds, or write how much the session begins with", "cash")
+    return float(cash)
 
 
 def _check_dates(params: SessionParams) -> None:
@@ -266,7 +275,8 @@ def _agent(params: SessionParams, trader: Trader) -> AgentSpec:
     return read_agent(given)
 
 
-def _check_secrets(spec: AgentSpec | None, sources: Sources) -> None:
+def _check_installed(spec: AgentSpec | None, sources: Sources) -> None:
+    """Raise InvalidInput for a secret, or a library, that is not there."""
     missing = sources.secrets.missing([spec.api_key_secret]) if spec and spec.api_key_secret else []
     if missing:
         raise InvalidInput(missing)
@@ -351,10 +361,6 @@ def pinned(params: Mapping[str, Any], snapshot: Mapping[str, Any]) -> dict[str, 
     if "strategy" in snapshot and snapshot["agent"]["type"] == "rules":
         given["strategy"] = snapshot["strategy"]["text"]
     return given
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 @cache

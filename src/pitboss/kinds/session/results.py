@@ -98,10 +98,10 @@ def compared(session: Session, trades: pl.DataFrame, opening: float) -> dict[str
     held = float(np.mean(growth))
     if not len(trades):
         return {"buy_and_hold": held, "random_return": 0.0, "better_than_random": None}
-    steps = (trades["exit_ts"] - trades["entry_ts"]).dt.total_microseconds().to_numpy()
-    length = session.ticks[0].known - session.ticks[0].at if len(session.ticks) > 1 else 1
+    steps = np.array([tick.at for tick in session.ticks])
+    entries, exits = (np.searchsorted(steps, trades[name].to_physical()) for name in ("entry_ts", "exit_ts"))
     shares = (trades["quantity"] * trades["entry_price"]).to_numpy() / opening
-    drawn = random_returns(curves, np.maximum(1, steps // length), shares, cost, terms.rules.short)
+    drawn = random_returns(curves, np.maximum(1, exits - entries), shares, cost, terms.rules.short)
     total = float(trades["pnl"].sum()) / opening
     return {
         "buy_and_hold": held, "random_return": float(drawn.mean()),

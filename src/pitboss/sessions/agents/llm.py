@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from importlib import import_module
@@ -214,12 +214,8 @@ class Metered(WrapperModel):
             cost=None if cost is None else float(cost),
         )  # fmt: skip
         self.used = self.used.plus(used)
-        self._line.say({"usage": _counted(self.used)})
+        self._line.say({"usage": asdict(self.used)})
         return response
-
-
-def _counted(usage: Usage) -> dict[str, Any]:
-    return {name: getattr(usage, name) for name in Usage.__dataclass_fields__}
 
 
 @dataclass
@@ -302,7 +298,7 @@ def probed(spec: AgentSpec, key: str, question: str, check: Callable[[], None]) 
         text = ""
         with suppress(AgentRunError, UserError, httpx.HTTPError, ValueError, OSError):
             text = str(Agent(model, retries=0).run_sync(question).output)
-        return {"text": text, "usage": _counted(model.used)}
+        return {"text": text, "usage": asdict(model.used)}
 
     try:
         said = done_apart(ask, seconds, check, lambda _request: {})
