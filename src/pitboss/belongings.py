@@ -11,6 +11,7 @@ from pitboss.accounts.vault import Vault
 from pitboss.core.errors import Problem
 from pitboss.core.files import Files
 from pitboss.core.principal import Principal
+from pitboss.learning.registry import ModelVersion, Registry
 from pitboss.market.catalog import Catalog
 from pitboss.runs.model import Run
 from pitboss.storage.documents import DocumentShelf
@@ -69,6 +70,17 @@ class OwnTraders:
 
 
 @dataclass(frozen=True)
+class OwnModels:
+    """Somebody's trained models."""
+
+    registry: Registry
+    who: Principal
+
+    def find(self, reference: str) -> ModelVersion:
+        return self.registry.find(self.who, reference)
+
+
+@dataclass(frozen=True)
 class OwnQuotes:
     """Prices of the bars that somebody may use; see `trading.ports.Quotes`. Loads the libraries of numbers."""
 
@@ -96,6 +108,7 @@ class Sources:
     earlier: Callable[[str], list[Run]]
     traders: OwnTraders
     run: Callable[[str], Run]
+    models: OwnModels
     seen: Mapping[str, Any]
 
     @cached_property

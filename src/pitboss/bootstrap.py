@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pitboss.accounts.overseer import AuditedOverseer
 from pitboss.accounts.service import AccountService
 from pitboss.accounts.vault import Vault
-from pitboss.belongings import OwnDocuments, OwnQuotes, OwnSecrets, OwnTraders, Sources
+from pitboss.belongings import OwnDocuments, OwnModels, OwnQuotes, OwnSecrets, OwnTraders, Sources
 from pitboss.core.errors import DiskFull, SchemaMismatch
 from pitboss.core.files import Files, open_files
 from pitboss.core.places import follow_folder, place_caches, run_log, unusable
@@ -23,6 +23,7 @@ from pitboss.core.settings import Settings
 from pitboss.core.version import VERSION
 from pitboss.launch.local import LocalLauncher, WorkerKeeper
 from pitboss.launch.reconciler import Reconciler
+from pitboss.learning.registry import Registry
 from pitboss.market.catalog import LOCAL as LOCAL_BARS
 from pitboss.market.catalog import Catalog, home_of
 from pitboss.runs.kinds import Family, Kinds
@@ -39,6 +40,7 @@ from pitboss.storage.documents import BacktestShelf, DocumentShelf
 from pitboss.storage.events import SqlEventLog
 from pitboss.storage.figures import SqlFigures
 from pitboss.storage.migrate import bring_up_to_date, obstacle
+from pitboss.storage.models import SqlModels
 from pitboss.storage.presets import SqlPresets
 from pitboss.storage.pruning import Pruner
 from pitboss.storage.remarks import SqlRemarks
@@ -68,7 +70,7 @@ _NUMERIC = (
 FAMILIES: dict[Family, tuple[str, ...]] = {
     Family.BARE: (),
     Family.NUMERIC: _NUMERIC,
-    Family.LEARNING: _NUMERIC,
+    Family.LEARNING: (*_NUMERIC, "pitboss.learning.warming"),
     Family.AGENTS: (*_NUMERIC, "pitboss.sessions.agents.warming"),
 }
 
@@ -232,6 +234,10 @@ class Platform:
         return Vault(SqlSecrets(self.database), Seal(self.settings.key_file), self.accounts.audit)
 
     @cached_property
+    def models(self) -> Registry:
+        return Registry(SqlModels(self.database))
+
+    @cached_property
     def trading(self) -> TradingService:
         def check(agent: Mapping[str, Any]) -> dict[str, Any]:
             from pitboss.sessions.agents.spec import read_agent
@@ -263,7 +269,7 @@ class Platform:
         return Sources(
             OwnDocuments(self.strategies, who), OwnDocuments(self.screens, who), self.catalog_of(who), scripts,
             OwnSecrets(self.vault, who), self.settings.sources, partial(self._earlier, who),
-            OwnTraders(self.trading, who), partial(self.service.resolve, who), seen or {},
+            OwnTraders(self.trading, who), partial(self.service.resolve, who), OwnModels(self.models, who), seen or {},
         )  # fmt: skip
 
     def _earlier(self, who: Principal, subject: str) -> list[Run]:

@@ -24,12 +24,14 @@ def resolve(
     sizing: Mapping[str, Any] | None,
     costs: Mapping[str, Any] | None,
     parameters: Mapping[str, Any] | None = None,
+    trades: bool = True,
 ) -> tuple[Sizing, Costs]:
     """Answer the document's sizing and costs with parameters put in, and then overrides.
 
-    Raises InvalidInput for what does not fit.
+    Raises InvalidInput for what does not fit, and for a document that never trades where it is to.
     """
-    document.require_entry()
+    if trades:
+        document.require_entry()
     own_sizing, own_costs = document.settled(document.parameter_values(parameters))
     chosen = override(own_sizing, sizing, "sizing")
     if chosen.type == "risk" and "stop_loss" not in document.levels:

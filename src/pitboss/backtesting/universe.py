@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from typing import Any
 
@@ -16,7 +16,7 @@ from pitboss.core.timeframe import DAY_MICROS, Timeframe, parse_timeframe
 from pitboss.kernel.account import Bars
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.series import day_ends
-from pitboss.strategy.evaluate import ArrayCache, Scope
+from pitboss.strategy.evaluate import ArrayCache, Forecaster, Scope
 from pitboss.strategy.program import Program
 from pitboss.strategy.signals import signals_of
 from pitboss.strategy.times import UTC_DAYS, Times
@@ -25,13 +25,15 @@ from pitboss.strategy.times import UTC_DAYS, Times
 @dataclass(frozen=True)
 class Universe:
     """`symbols` are traded, in that order; `bars` may hold further symbols that the strategy looks at. `times` says
-    whose days and clocks it follows. Where there are `members` a symbol is entered while it is one, and left after."""
+    whose days and clocks it follows. Where there are `members` a symbol is entered while it is one, and left after.
+    `models` are those that expressions ask."""
 
     symbols: tuple[str, ...]
     bars: Mapping[str, BarArrays]
     timeframe: Timeframe
     times: Times = UTC_DAYS
     members: Members | None = None
+    models: Mapping[str, Forecaster] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         empty = [symbol for symbol in self.symbols if not len(self.bars[symbol].ts)]
@@ -90,7 +92,7 @@ class Universe:
 
     def scope(self, symbol: str, cache: ArrayCache) -> Scope:
         """Answer where a traded symbol's expressions are computed."""
-        return Scope(self.bars, symbol, self.timeframe, cache, self.times)
+        return Scope(self.bars, symbol, self.timeframe, cache, self.times, models=self.models)
 
     @cached_property
     def benchmark(self) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,12 +14,16 @@ from pitboss.core.clock import to_iso
 WINDOW_SECONDS = 15.0
 HONEST_AFTER_SECONDS = 1.0
 HONEST_FRACTION = 0.01
+_PART = re.compile(r"(.+) (\d+) of (\d+)")
 
 
 def percent_of_run(stages: Mapping[str, float], progress: Mapping[str, Any]) -> float:
     """Answer how far a run is as a whole, by its progress and by the share of the time that each of its stages takes,
-    in their order; where a stage has no known share, how far that stage is."""
-    name, percent = str(progress.get("stage") or ""), progress.get("percent") or 0.0
+    in their order; where a stage has no known share, how far that stage is. One that comes in parts is told by which of
+    them it is: `fold 3 of 8`."""
+    name, percent = str(progress.get("stage") or ""), float(progress.get("percent") or 0.0)
+    if part := _PART.fullmatch(name):
+        name, percent = part[1], (100 * (int(part[2]) - 1) + percent) / max(1, int(part[3]))
     if name not in stages:
         return float(percent) if name and not stages else 0.0
     before = sum(share for _, share in takewhile(lambda each: each[0] != name, stages.items()))

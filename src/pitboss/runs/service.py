@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
-from pitboss.core.errors import Conflict, InvalidInput, NotFound, suggest
+from pitboss.core.errors import Conflict, DiskFull, InvalidInput, NotFound, QueueFull, suggest
 from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal
 from pitboss.runs.access import RUN, Nobody, Overseer, RunAccess, Shares
 from pitboss.runs.checkpoint import differences, plain_identity
 from pitboss.runs.events import TERMINAL_TYPES
-from pitboss.runs.kinds import Fault, Kinds
+from pitboss.runs.kinds import Fault, Kind, Kinds, alone
 from pitboss.runs.model import (
     Artifact,
     Checkpoint,
@@ -41,6 +42,11 @@ UNFINISHED = tuple(state for state in State if not state.is_terminal)
 STOPPABLE = (State.QUEUED, State.STARTING, State.RUNNING)
 CANCEL_SECONDS = 2.0  # within which a cancelled run has ended
 _TOO_LATE = (State.COMPLETING, *(s for s in State if s.is_terminal))
+
+
+def _beside(run_id: str) -> str:
+    """Answer the tag of a run's companions."""
+    return f"beside {run_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,21 @@ class RunService:
         if (run.kind, run.params, run.parent, run.is_resumed, run.priority, run.tags, run.options) != asked:
             raise Conflict("that Idempotency-Key was used for another request", "send a new key")
         self._launcher.ring(run.resource)
+        self._accompany(who, kind, run)
         return run
+
+    def _accompany(self, who: Principal, kind: Kind, run: Run) -> None:
+        """Queue the companions of a run, as far as there is room."""
+        for number, beside in enumerate(kind.companions(run), 1):
+            tags = (*beside.tags, _beside(run.id))
+            with suppress(QueueFull, DiskFull):
+                self.submit(who, replace(beside, parent=run.id, tags=tags, idempotency_key=f"{run.id} {number}"))
+
+    def _companions(self, run: Run, states: tuple[State, ...] = ()) -> list[Run]:
+        kind = self.kinds.get(run.kind)
+        if kind is None or kind.companions is alone:
+            return []
+        return self._store.find(RunQuery(owner=run.owner, tag=_beside(run.id), states=states))
 
     def sources(self, who: Principal) -> Any:
         """Answer where kinds find what somebody's params name."""
@@ -192,6 +212,8 @@ class RunService:
         self._launcher.ring(run.resource)
         if before.state.is_terminal:
             return CancelAnswer(run, f"already finished: {run.state}")
+        for beside in self._companions(run, UNFINISHED):
+            self._store.request_cancel(beside.id, False, f"run {run.number} was cancelled")
         if before.state is State.CANCELLING:
             return CancelAnswer(run, self.unconfirmed(run) or "already being cancelled")
         if run.state in _TOO_LATE and run.state is not State.CANCELLED:
@@ -354,7 +376,11 @@ class RunService:
 
     def report(self, who: Principal, run_id: str) -> Report:
         """Answer what came of a run. Raises NotFound."""
-        return self.kinds.report(self.get(who, run_id))
+        return self.report_of(self.get(who, run_id))
+
+    def report_of(self, run: Run) -> Report:
+        """Answer what came of a run that somebody was shown, with figures of what runs beside it."""
+        return self.kinds.report(run, self._companions(run))
 
     def kind_faults(self, who: Principal) -> list[Fault]:
         """Answer what is wrong with installed kinds; the newest run of each shows whether its report can be made."""

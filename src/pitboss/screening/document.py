@@ -71,6 +71,7 @@ class ScreenDocument(Parametrised):
     metrics: Mapping[str, Node | tuple[Label, ...]] = field(default_factory=dict)
     stop: Node | None = None
     symbols: frozenset[str] = frozenset()  # of others, that it looks at
+    models: frozenset[str] = frozenset()  # that it asks, as it names them
 
     @property
     def labels(self) -> dict[str, tuple[Label, ...]]:

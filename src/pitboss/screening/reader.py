@@ -84,7 +84,8 @@ class _Reader(Declarations):
             self.wrong(root, "the screen has neither criteria nor filters", "add criteria: every symbol would pass")
         if self.check_size(document):
             values = {name: spec.default for name, spec in parameters.items()}
-            document = replace(document, symbols=self.check(document, values))
+            symbols, models = self.check(document, values)
+            document = replace(document, symbols=symbols, models=models)
             self.check_reach(top, document, values)
         return document
 

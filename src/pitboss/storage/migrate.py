@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pitboss.core.errors import SchemaMismatch, StorageUnavailable
 from pitboss.storage.database import Database
 
-HEAD = "0011"
+HEAD = "0012"
 KNOWN = (
     "0001",
     "0002",
@@ -25,6 +25,7 @@ KNOWN = (
     "0008",
     "0009",
     "0010",
+    "0011",
     HEAD,
 )  # oldest first; a test holds this against the migration scripts
 

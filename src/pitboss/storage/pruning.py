@@ -13,7 +13,7 @@ from pitboss.core.files import Files
 from pitboss.core.places import run_log
 from pitboss.runs.states import TERMINAL
 from pitboss.storage.database import Database
-from pitboss.storage.tables import artifacts, checkpoints, run_events, runs
+from pitboss.storage.tables import artifacts, checkpoints, models, run_events, runs
 
 LOCK_SECONDS = 0.02  # what a piece should take; a lock of fifty milliseconds would be felt
 FIRST_PIECE = 100
@@ -100,7 +100,12 @@ class Pruner:
     def _remove_files(self, table: sa.Table) -> None:
         """Remove the rows of old runs, then their files but for those that another run still goes on from."""
         while True:
-            old = sa.select(table.c.run_id, table.c.path).join(runs, runs.c.id == table.c.run_id).where(self._is_old())
+            in_use = sa.exists().where(models.c.run_id == table.c.run_id)  # the files of a version of a model
+            old = (
+                sa.select(table.c.run_id, table.c.path)
+                .join(runs, runs.c.id == table.c.run_id)
+                .where(self._is_old(), ~in_use)
+            )
             with self.database.reading() as connection:
                 found = connection.execute(old.limit(self._piece)).all()
             if not found:

@@ -29,6 +29,7 @@ from pitboss.runs.ports import Lost, Move, RunWrite
 from pitboss.runs.states import ACTIVE, State, is_legal
 from pitboss.storage.claiming import Tally, claiming_order
 from pitboss.storage.database import Database
+from pitboss.storage.models import enter_model
 from pitboss.storage.moves import Fence, say_moved, write_run
 from pitboss.storage.settlement import settle_session
 from pitboss.storage.tables import artifacts, checkpoints, run_events, run_tags, runs, subjects
@@ -246,6 +247,7 @@ class SqlRunStore:
         if item.checkpoint is not None:
             _add_checkpoint(connection, item.run_id, item.checkpoint)
         if to is not None and to.is_terminal:
+            enter_model(connection, run, to, values.get("result"), now)
             _conclude(connection, run, to, bool(values.get("partial")), now)
         return True
 

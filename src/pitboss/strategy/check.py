@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,10 +10,12 @@ from pitboss.core.errors import InvalidInput, suggest
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.strategy.binding import fold
 from pitboss.strategy.expression import Binary, Call, Line, Name, Node, Number, Offset, Past, Recursive, Text, Unary
-from pitboss.strategy.functions import CALENDAR, PRICES, Function, function_names, lookup
+from pitboss.strategy.functions import CALENDAR, MODEL_LINES, PRICES, Function, function_names, lookup
 from pitboss.strategy.valuetype import ValueType
 
 MAX_OFFSET = 10_000
+LABEL = "train.label.expression"  # alone in a document it may look forward
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}(@[A-Za-z0-9_-]{1,32})?(!final)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Checker:
     mistakes: list[Mistake] = field(default_factory=list)
     lines: dict[str, tuple[str, ...]] = field(default_factory=dict)
     symbols: set[str] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
+    place: str = ""  # of the expression that is checked
 
     def kind(self, node: Node) -> ValueType:
         """Answer what `node` is; after a mistake, ValueType.UNKNOWN."""
@@ -104,6 +109,8 @@ class Checker:
             return "choose one line: " + ", ".join(f".{line}" for line in self._lines_of(node))
         if kind is ValueType.SYMBOL:
             return "choose a price: .open, .high, .low, .close or .volume"
+        if kind is ValueType.MODEL:
+            return "choose what it says: .probability, .prediction or .uncertainty"
         return "write a number or a series"
 
     def _number(self, node: Node, where: str) -> ValueType:
@@ -145,10 +152,10 @@ class Checker:
         value = self.constant(node.bars)
         if value is None:
             return ValueType.UNKNOWN
-        if value < 0:
+        if value < 0 and self.place != LABEL:
             return self.wrong(node.bars, f"the offset {value:g} would look into the future",
                               "an offset counts bars into the past: close[1] is the bar before")  # fmt: skip
-        if value != int(value) or value > MAX_OFFSET:
+        if value != int(value) or abs(value) > MAX_OFFSET:
             return self.wrong(node.bars, f"the offset {value:g} is not a whole number of bars",
                               f"write a whole number from 0 to {MAX_OFFSET:,}")  # fmt: skip
         return kind
@@ -167,7 +174,8 @@ class Checker:
         kind = self.kind(node.base)
         if kind is ValueType.UNKNOWN:
             return kind
-        known = PRICES if kind is ValueType.SYMBOL else self._lines_of(node.base) if kind is ValueType.LINES else ()
+        by_kind = {ValueType.SYMBOL: PRICES, ValueType.MODEL: MODEL_LINES}
+        known = by_kind.get(kind, self._lines_of(node.base) if kind is ValueType.LINES else ())
         if not known:
             return self.wrong(node, f"{kind.value} has no '.{node.name}'", "remove it", len(node.name) + 1)
         if node.name not in known:
@@ -175,8 +183,8 @@ class Checker:
         return ValueType.SERIES
 
     def _call(self, node: Call) -> ValueType:
-        if node.name in ("on", "symbol"):
-            return self._on(node) if node.name == "on" else self._symbol(node)
+        if node.name in (special := {"on": self._on, "symbol": self._symbol, "model": self._model}):
+            return special[node.name](node)
         function = lookup(node.name)
         if function is None:
             for argument in node.children():
@@ -250,7 +258,7 @@ class Checker:
         outer, self.timeframe = self.timeframe, timeframe
         kind = self.kind(node.arguments[1])
         self.timeframe = outer
-        if kind.is_constant or kind in (ValueType.TEXT, ValueType.SYMBOL):
+        if kind.is_constant or kind in (ValueType.TEXT, ValueType.SYMBOL, ValueType.MODEL):
             self.wrong(node.arguments[1], f"on needs a series or a condition, this is {kind.value}", "")
             return ValueType.UNKNOWN
         return kind
@@ -260,6 +268,14 @@ class Checker:
             return self.wrong(node, "symbol takes the name of a symbol", 'write symbol("SPY").close', 6)
         self.symbols.add(node.arguments[0].value)
         return ValueType.SYMBOL
+
+    def _model(self, node: Call) -> ValueType:
+        is_one = len(node.arguments) == 1 and not node.keywords
+        if not is_one or not isinstance(node.arguments[0], Text) or not MODEL_NAME.fullmatch(node.arguments[0].value):
+            remedy = "write model('name').probability; a version is named by model('name@3')"
+            return self.wrong(node, "model takes the name of a model", remedy, 5)
+        self.models.add(node.arguments[0].value)
+        return ValueType.MODEL
 
     def constant(self, node: Node) -> float | None:
         """Answer the value of a constant expression, None where it has none (a mistake is reported elsewhere)."""

@@ -82,6 +82,14 @@ def _change(a: F64, length: int) -> F64:
     return np.asarray(a - series.shifted(a, length))
 
 
+def trapezoid(x: F64, a: float, b: float, c: float, d: float) -> F64:
+    """Answer the membership of each value in a fuzzy set: 0 up to `a`, 1 from `b` to `c`, 0 from `d` on, straight
+    between; a side without width is a step, at which the membership is 1 (Zadeh 1965)."""
+    rises = (x - a) / (b - a) if b > a else np.where(x < b, 0.0, 1.0)
+    falls = (d - x) / (d - c) if d > c else np.where(x > c, 0.0, 1.0)
+    return np.asarray(np.where(np.isnan(x), np.nan, np.clip(np.minimum(rises, falls), 0.0, 1.0)))
+
+
 def _volatility_ratio(bars: BarArrays, _days: Days, _inputs: Arrays, constants: Constants) -> F64:
     if not len(bars.ts) or np.isnan(bars.close).all():
         return np.full(len(bars.ts), np.nan)
@@ -110,6 +118,9 @@ _OWN: dict[str, Own] = {
     "lesser": _plain(np.minimum),
     "abs": _plain(np.abs),
     "where": _plain(np.where),
+    "triangle": lambda _bars, _days, inputs, c: trapezoid(inputs[0], c[0], c[1], c[1], c[2]),
+    "trapezoid": lambda _bars, _days, inputs, c: trapezoid(inputs[0], *c),
+    "gaussian": lambda _bars, _days, inputs, c: np.exp(-0.5 * ((inputs[0] - c[0]) / c[1]) ** 2),
     "volatility_ratio": _volatility_ratio,
     "anchored_vwap": _vwap_of_days,
 }

@@ -223,14 +223,17 @@ class Declarations(Nodes):
                 return False
         return True
 
-    def check(self, document: Written, values: dict[str, Number]) -> frozenset[str]:
-        """Type-check every expression, at the defaults and at both ends of each parameter's range."""
+    def check(self, document: Written, values: dict[str, Number]) -> tuple[frozenset[str], frozenset[str]]:
+        """Type-check every expression, at the defaults and at both ends of each parameter's range; answer the symbols
+        and the models that they name."""
         symbols: set[str] = set()
+        models: set[str] = set()
         reported: set[tuple[str, int]] = set()
         for which in _corners(document, values):
             checker = Checker(which, document.indicators, document.timeframe)
             for where, node, allowed in document.expressions():
                 checker.mistakes.clear()
+                checker.place = where
                 self.reach(checker, where)
                 kind = checker.kind(node)
                 remember(checker, where, node, kind)
@@ -242,7 +245,8 @@ class Declarations(Nodes):
                         reported.add((where, mistake.at))
                         self.wrong(self.sources[where], mistake.message, mistake.remedy, where, mistake.at)
             symbols |= checker.symbols
-        return frozenset(symbols)
+            models |= checker.models
+        return frozenset(symbols), frozenset(models)
 
 
 def _expanded(node: Node, indicators: dict[str, tuple[int, int]]) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from pitboss.core.timeframe import Timeframe
 from pitboss.strategy.binding import fold
 from pitboss.strategy.check import Checker
 from pitboss.strategy.expression import Name, Node, Number, Recursive, walk
+from pitboss.strategy.training import Training
 from pitboss.strategy.valuetype import ValueType
 
 NO_ENTRY = "no-entry"  # the code of the mistake that a document never opens a position
@@ -154,6 +155,7 @@ class Parametrised(ABC):
         problems = []
         for where, node, _ in self.expressions():
             checker.mistakes.clear()
+            checker.place = where
             kind = checker.kind(node)
             remember(checker, where, node, kind)
             problems += [Problem(mistake.message, mistake.remedy, where=where) for mistake in checker.mistakes]
@@ -188,6 +190,8 @@ class Document(Parametrised):
     session: str = ""  # whose days it follows; empty: that of each series
     settings: Mapping[str, Node] = field(default_factory=dict)  # of sizing and costs what parameters decide
     where: Node | None = None  # what parameters that a grid chooses must fulfil
+    train: Training | None = None
+    models: frozenset[str] = frozenset()  # that its expressions ask, as they name them
 
     @property
     def has_entry(self) -> bool:
@@ -253,6 +257,13 @@ class Document(Parametrised):
         price = (ValueType.SERIES, ValueType.NUMBER)
         found += [(f"entry.order.{name}", node, price) for name, node in self.prices.items()]
         found += [(name, node, (ValueType.NUMBER,)) for name, node in self.counts.items()]
+        if self.train is not None:
+            taught = (ValueType.SERIES, ValueType.CONDITION)
+            found += [(f"train.features.{name}", node, taught) for name, node in self.train.features.items()]
+            found += [
+                (f"train.label.{name}", node, taught if name == "expression" else distance)
+                for name, node in self.train.label.nodes.items()
+            ]
         return found
 
 

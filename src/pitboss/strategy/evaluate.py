@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -111,12 +111,24 @@ def planned(node: Call) -> Plan:
     return Plan(function, tuple(inputs), tuple(constants))
 
 
+class Forecaster(Protocol):
+    """A trained model, as expressions ask it."""
+
+    def line(self, scope: Scope, line: str) -> Array:
+        """Answer one of MODEL_LINES at each bar of a scope; NaN where it did not exist yet. Raises InvalidInput where
+        it cannot be asked."""
+
+
+NO_MODELS: Mapping[str, Forecaster] = {}
+
+
 class Scope:
     """The bars one expression is computed on, and the way to other timeframes and symbols.
 
     `universe` are the base bars of every symbol that may be named, at `timeframe`; `times` says whose days and clocks
     are followed. `plans` is for whoever computes the same expressions over many symbols: what was found out about their
-    calls, by the ids of nodes that live as long as it does.
+    calls, by the ids of nodes that live as long as it does. `models` are those that expressions may ask, by the names
+    that they ask them by.
     """
 
     def __init__(
@@ -127,6 +139,7 @@ class Scope:
         cache: ArrayCache | None = None,
         times: Times = UTC_DAYS,
         plans: dict[int, Plan] | None = None,
+        models: Mapping[str, Forecaster] = NO_MODELS,
     ) -> None:
         if symbol not in universe:
             raise InvalidInput(
@@ -141,6 +154,7 @@ class Scope:
         self.cache = cache or ArrayCache()
         self.times = times
         self._plans = plans
+        self.models = models
         self._base = timeframe
         self.named: dict[str, Array] = {}  # what is computed already, by names that expressions were left with
         self._scopes: dict[tuple[str, str], Scope] = {}
@@ -229,6 +243,8 @@ class Scope:
         assert isinstance(node.bars, Number)
         values = self.evaluate(node.base)
         bars = int(node.bars.value)
+        if bars < 0:  # in a label
+            return _ahead(values, -bars)
         if values.dtype != np.bool_:
             return series.shifted(values, bars)
         out = np.zeros(len(values), dtype=np.bool_)
@@ -239,6 +255,8 @@ class Scope:
         base = node.base
         if isinstance(base, Call) and base.name == "symbol":
             return self._of_symbol(base, node.name)
+        if isinstance(base, Call) and base.name == "model":
+            return self._of_model(base, node.name)
         if isinstance(base, Offset):
             return self._offset(Offset(base.at, Line(node.at, base.base, node.name), base.bars))
         assert isinstance(base, Call)
@@ -284,10 +302,18 @@ class Scope:
         scope = self._scope(name.value, self.timeframe)
         return self._kept(Line(0, node, price), lambda: (self._aligned(scope, getattr(scope.bars, price)),))[0]
 
+    def _of_model(self, node: Call, line: str) -> Array:
+        name = node.arguments[0]
+        assert isinstance(name, Text)
+        if name.value not in self.models:
+            what = f"the model '{name.value}' is not known here"
+            raise InvalidInput(what, suggest(name.value, self.models), "strategy")
+        return self._kept(Line(0, node, line), lambda: (self.models[name.value].line(self, line),))[0]
+
     def _scope(self, symbol: str, timeframe: Timeframe) -> Scope:
         key = (symbol, timeframe.text)
         if key not in self._scopes:
-            scope = Scope(self.universe, symbol, self.timeframe, self.cache, self.times, self._plans)
+            scope = Scope(self.universe, symbol, self.timeframe, self.cache, self.times, self._plans, self.models)
             scope._base = self._base
             if timeframe != self.timeframe:
                 scope.timeframe = timeframe
@@ -305,3 +331,10 @@ class Scope:
         if values.dtype == np.bool_:
             return np.asarray(np.where(at >= 0, values[at], False)) if len(values) else np.zeros(len(at), np.bool_)
         return np.asarray(np.where(at >= 0, values[at], np.nan)) if len(values) else np.full(len(at), np.nan)
+
+
+def _ahead(values: Array, bars: int) -> Array:
+    """Answer values as they will be so many bars later; NaN where there are none, and a condition does not hold."""
+    out = np.full(len(values), False if values.dtype == np.bool_ else np.nan)
+    out[: max(0, len(values) - bars)] = values[bars:]
+    return out

@@ -7,7 +7,7 @@ checked without loading it; what TA-Lib lacks is written here. How they are comp
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from pitboss.strategy.valuetype import ValueType
 PRICES = ("open", "high", "low", "close", "volume")
 CALENDAR = ("hour", "minute", "weekday", "session_open", "bars_into_session", "minutes_to_close")
 LONGEST = 100_000
+MODEL_LINES = ("probability", "prediction", "uncertainty")  # of `model("name")`
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,10 @@ _LENGTH = Parameter("length", None)
 _REAL, _CONDITION = ValueType.SERIES, ValueType.CONDITION
 
 
+def _edges(names: Iterable[str]) -> tuple[Parameter, ...]:
+    return tuple(Parameter(name, None, False, -1e15, 1e15) for name in names)
+
+
 def _own() -> list[Function]:
     one, two = (_REAL,), (_REAL, _REAL)
     return [
@@ -109,6 +114,18 @@ def _own() -> list[Function]:
         Function(
             name="volatility_ratio", summary="average true range over fast bars against slow bars",
             parameters=(Parameter("fast", 5), Parameter("slow", 20)),
+        ),
+        Function(
+            name="triangle", summary="membership: 0 up to a, 1 at b, 0 from c on, straight between",
+            inputs=one, parameters=_edges("abc"), ascending=(("a", "b"), ("b", "c")),
+        ),
+        Function(
+            name="trapezoid", summary="membership: 0 up to a, 1 from b to c, 0 from d on, straight between",
+            inputs=one, parameters=_edges("abcd"), ascending=(("a", "b"), ("b", "c"), ("c", "d")),
+        ),
+        Function(
+            name="gaussian", summary="membership: 1 at the mean, falling off as the normal density does",
+            inputs=one, parameters=(*_edges(("mean",)), Parameter("deviation", None, False, 1e-12, 1e15)),
         ),
         Function(
             name="anchored_vwap",
@@ -153,5 +170,5 @@ def _from_talib(name: str, described: Mapping[str, Any]) -> Function:
 
 
 def function_names() -> list[str]:
-    """Answer the names of all functions, `on` and `symbol` included, sorted."""
-    return sorted([*_OWN, *_talib(), "on", "symbol"])
+    """Answer the names of all functions, `model`, `on` and `symbol` included, sorted."""
+    return sorted([*_OWN, *_talib(), "model", "on", "symbol"])

@@ -10,7 +10,7 @@ import yaml
 
 from pitboss.calendars.spelling import check_zone, read_session
 from pitboss.core.errors import InvalidInput, Problem
-from pitboss.strategy.check import Checker
+from pitboss.strategy.check import LABEL, Checker
 from pitboss.strategy.constraint import faults_of
 from pitboss.strategy.declared import root_of, text_in
 from pitboss.strategy.document import (
@@ -24,13 +24,13 @@ from pitboss.strategy.document import (
 )
 from pitboss.strategy.expression import ExpressionError, Node, parse, walk
 from pitboss.strategy.functions import CALENDAR, PRICES
-from pitboss.strategy.sections import Sections
+from pitboss.strategy.trainsection import TrainSection
 from pitboss.strategy.valuetype import ValueType
 
 ENTRY_SETTINGS = ("order", "windows", "cooldown", "max_positions")
 KEYS = (
     "name", "description", "source", "timeframe", "parameters", "indicators", "entry", "exit", "risk",
-    "sizing", "costs", "where", "timezone", "session",
+    "sizing", "costs", "where", "timezone", "session", "train",
 )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def inspect_document(text: str) -> tuple[Document | None, list[Problem]]:
     return document, reader.problems
 
 
-class _Reader(Sections):
+class _Reader(TrainSection):
     """Makes a document of its nodes."""
 
     def document(self, root: yaml.MappingNode) -> Document:
@@ -85,14 +85,14 @@ class _Reader(Sections):
             exit_at=self.exit_at(leave.get("at")), sizing=self.sizing(top.get("sizing", nothing), values, levels),
             costs=self.costs(top.get("costs", nothing), values), where=self.constraint(top.get("where"), parameters),
             timezone=self.spelled(top.get("timezone"), "timezone", check_zone),
-            session=self.spelled(top.get("session"), "session", read_session),
+            session=self.spelled(top.get("session"), "session", read_session), train=self.training(top.get("train")),
         )  # fmt: skip
         for where in document.idle_clocks:
             self.wrong(top[where.partition(".")[0]], *NO_CLOCK, where)
         if not self.check_size(document):
             return document
-        symbols = self.check(document, values)
-        return replace(document, symbols=symbols, settings=self.settings)
+        symbols, models = self.check(document, values)
+        return replace(document, symbols=symbols, models=models, settings=self.settings)
 
     def constraint(self, node: yaml.Node | None, parameters: Mapping[str, ParameterSpec]) -> Node | None:
         text = self.scalar(node, "where")
@@ -116,6 +116,10 @@ class _Reader(Sections):
 
     def check_value(self, checker: Checker, where: str, node: Node, kind: ValueType) -> None:
         """Report a constant distance that is not above 0, and a number of bars that is not whole."""
+        if where.startswith("train."):
+            self.check_models(checker, node)
+        if where == LABEL:
+            self.check_label(checker, node)
         if where.startswith("indicators.") or not kind.is_constant or kind is ValueType.UNKNOWN:
             return
         value = checker.constant(node)
@@ -138,6 +142,6 @@ class _Reader(Sections):
             return "write a whole number"
         if where.startswith("entry.order."):
             return "write a price such as close - atr(14)"
-        if where.startswith("risk."):
+        if where.startswith(("risk.", "train.label.")) and where != LABEL:
             return "write a distance such as 3% or 2 * atr(14)"
         return super().wanted(where)

@@ -9,12 +9,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from pitboss.strategy.document import SIZINGS, WHEN_SHORT
+from pitboss.strategy.training import CLASS_WEIGHTS, LABELS, MODELS, SAMPLE_WEIGHTS, VALIDATIONS, Choice
 
 Schema = dict[str, Any]
 _EXPRESSION: Schema = {"type": ["string", "number", "boolean"]}
 _NUMBER: Schema = {"type": ["number", "string"]}
 _TEXT: Schema = {"type": "string"}
 _ANY = {"type": ["string", "number", "null"]}
+
+
+def _one_of(known: Mapping[str, Choice], needs: tuple[str, ...] = ()) -> Schema:
+    """Answer the schema of what is chosen of several kinds, each with its own numbers and expressions."""
+    return {"oneOf": [
+        {"type": "object", "additionalProperties": False, "required": ["type"] if needs else [], "description":
+         choice.summary, "properties": {
+            "type": {"const": name}, **dict.fromkeys(choice.settings, _NUMBER),
+            **dict.fromkeys(choice.expressions, _EXPRESSION), **{key: {"type": "boolean"} for key in choice.flags}}}
+        for name, choice in known.items()
+    ]}  # fmt: skip
+
 
 SECTIONS: Mapping[str, Mapping[str, tuple[str, Schema]]] = {
     "entry": {
@@ -54,6 +67,16 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, Schema]]] = {
         "minimum": ("least commission of an order, money", _NUMBER),
         "borrow": ("fraction a year, on shorts", _NUMBER),
         "margin_interest": ("fraction a year, on cash that is owed", _NUMBER),
+    },
+    "train": {
+        "features": ("what the model is told at each bar, named expressions",
+                     {"type": "object", "additionalProperties": _EXPRESSION}),
+        "label": ("what it learns to tell, which alone may look forward", _one_of(LABELS, ("type",))),
+        "model": ("what learns", _one_of(MODELS)),
+        "validation": ("how it is tested on what it has not learned from", _one_of(VALIDATIONS)),
+        "class_weights": ("whether a rare class weighs more", {"enum": list(CLASS_WEIGHTS)}),
+        "sample_weights": ("whether a bar weighs less whose label overlaps others", {"enum": list(SAMPLE_WEIGHTS)}),
+        "seed": ("of what is random; one that the text decides without", {"type": "integer"}),
     },
 }  # fmt: skip
 TOP: Mapping[str, tuple[str, Schema]] = {

@@ -15,6 +15,7 @@ class ValueType(Enum):
     TEXT = "a text"
     LINES = "an indicator with several lines"
     SYMBOL = "another symbol"
+    MODEL = "a model"
     UNKNOWN = "unknown"  # after a mistake that is already reported; fits everywhere
 
     @property

@@ -66,7 +66,7 @@ def run_context(visit: Visit, run: Run) -> dict[str, Any]:
     kind = platform.kinds.get(run.kind)
     shown = shown_now(platform, run)
     has_report = run.state.is_terminal and run.result is not None
-    report = service.kinds.report(run) if has_report else None
+    report = service.report_of(run) if has_report else None
     is_over = run.state in (State.CANCELLED, State.FAILED)
     form = form_context(platform, visit.me, kind, run.params) if kind and is_over else {"form": None, "kind": kind}
     return {

@@ -59,7 +59,7 @@ def backtested(folder, **params):
     """Answer the trades of a backtest."""
     params = {"strategy": STRATEGY, "symbols": SYMBOLS, **params}
     sources = SimpleNamespace(
-        bars=BarStore(LocalFiles(folder)), strategies=SimpleNamespace(text_of=lambda name: name, names=list),
+        models=None, bars=BarStore(LocalFiles(folder)), strategies=SimpleNamespace(text_of=lambda name: name, names=list),
         earlier=lambda _subject: [], feeds={}, seen={}, screens=screens_of(LocalFiles(folder), {}),
     )  # fmt: skip
     prepared = KIND.ready(params, sources)

@@ -14,6 +14,7 @@ from pitboss.backtesting.universe import Universe
 from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS
+from pitboss.kinds.documents.models import models_in
 from pitboss.kinds.documents.prepare import Request
 from pitboss.market.actions import splits_of
 from pitboss.market.frames import between, read_parquet
@@ -65,7 +66,7 @@ def load_universe(
     times, members = _times(request, store), None
     if request.universe is not None:
         members = request.universe.spans(whole, splits, request.symbols, request.timeframe, times)
-    return Universe(request.symbols, bars, request.timeframe, times, members)
+    return Universe(request.symbols, bars, request.timeframe, times, members, models_in(snapshot, store.files))
 
 
 def _times(request: Request, store: BarStore) -> Times:

@@ -84,19 +84,31 @@ Moment = Annotated[str | None, BeforeValidator(_date)]
 _NUMBER_OR_SHARE = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^\s*[\d.eE+-]+\s*%?\s*$"}]}
 
 
-class DocumentParams(Params):
-    """A strategy document, what it trades on which bars, and with which money."""
+class BarsParams(Params):
+    """A strategy document, and the bars that it is of."""
 
     strategy: Annotated[str, BeforeValidator(_strategy)] = Field(
         title="Strategy", description="a stored strategy's name, or a document's text", examples=["ema-cross"]
     )
     symbols: Annotated[list[str], BeforeValidator(_symbols)] = Field(
-        title="Symbols", description="what is traded, in this order, from one account", examples=[["EURUSD"]],
+        title="Symbols", description="of which the bars are, in this order", examples=[["EURUSD"]],
         min_length=1, max_length=MOST_SYMBOLS,
     )  # fmt: skip
     timeframe: Timeframe = Field(
         None, title="Timeframe", description="length of a bar; the document's own without", examples=["5m", "1h", "1d"]
     )
+    start: Moment = Field(None, title="Start", description="first date, UTC", examples=["2018-01-01"])
+    end: Moment = Field(None, title="End", description="last date, included, UTC", examples=["2018-12-31"])
+    parameters: Annotated[
+        dict[str, Any],
+        _mapping("parameters"),
+        WithJsonSchema({"type": "object", "additionalProperties": _NUMBER_OR_SHARE}),
+    ] = Field({}, title="Parameters", description="values of the document's parameters", examples=[{"fast_period": 10}])
+
+
+class DocumentParams(BarsParams):
+    """A strategy document, what it trades on which bars, and with which money."""
+
     universe: Annotated[
         dict[str, Any] | None,
         _mapping("universe"),
@@ -117,8 +129,6 @@ class DocumentParams(Params):
         {}, title="Universe", description="which of the symbols may be held when; all of them, always, without",
         examples=[{"screen": "bullish-breakout", "top": 10, "rebalance": "weekly"}],
     )  # fmt: skip
-    start: Moment = Field(None, title="Start", description="first date, UTC", examples=["2018-01-01"])
-    end: Moment = Field(None, title="End", description="last date, included, UTC", examples=["2018-12-31"])
     cash: Annotated[float, BeforeValidator(_cash)] = Field(
         DEFAULT_CASH,
         title="Cash",
@@ -126,11 +136,6 @@ class DocumentParams(Params):
         examples=[10_000],
         json_schema_extra={"unit": "money"},
     )
-    parameters: Annotated[
-        dict[str, Any],
-        _mapping("parameters"),
-        WithJsonSchema({"type": "object", "additionalProperties": _NUMBER_OR_SHARE}),
-    ] = Field({}, title="Parameters", description="values of the document's parameters", examples=[{"fast_period": 10}])
     costs: Annotated[
         dict[str, Any] | None,
         _mapping("costs"),

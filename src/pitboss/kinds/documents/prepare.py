@@ -16,6 +16,7 @@ from pitboss.core.clock import micros_to_iso, parse_date
 from pitboss.core.errors import InvalidInput, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kinds.documents.membership import Choice, read_choice
+from pitboss.kinds.documents.models import Models, check_features, fix_models
 from pitboss.kinds.documents.params import DocumentParams
 from pitboss.market.catalog import Catalog, Series
 from pitboss.market.dates import range_of
@@ -59,6 +60,9 @@ class Sources(Protocol):
 
     @property
     def secrets(self) -> Secrets: ...
+
+    @property
+    def models(self) -> Models: ...
 
     def earlier(self, subject: str) -> Iterable[Run]:
         """Answer the runs of a subject that there are, the latest ones."""
@@ -115,9 +119,11 @@ class Mistakes:
             raise InvalidInput(list(dict.fromkeys(self.problems)))
 
 
-def read_request(params: DocumentParams, text: str, check: Check = _nothing_more) -> Request:
+def read_request(
+    params: DocumentParams, text: str, check: Check = _nothing_more, trades: bool = True
+) -> Request:  # fmt: skip
     """Check params against the strategy `text`; `check` adds what a kind asks of the document, and answers what is
-    asked besides bars, by name.
+    asked besides bars, by name. `trades` says that it is traded, for which it needs an entry.
 
     Raises InvalidInput with every mistake.
     """
@@ -134,7 +140,7 @@ def read_request(params: DocumentParams, text: str, check: Check = _nothing_more
     universe = mistakes.attempt(lambda: read_choice(params.universe, tuple(params.symbols or ())))
     if universe is not None and timeframe is not None and universe.screen is not None:
         mistakes.attempt(partial(_check_length, universe.screen.document.timeframe, timeframe))
-    resolved = mistakes.attempt(lambda: resolve(document, params.sizing, params.costs, params.parameters))
+    resolved = mistakes.attempt(lambda: resolve(document, params.sizing, params.costs, params.parameters, trades))
     mistakes.tell()
     assert program is not None
     assert resolved is not None
@@ -169,7 +175,10 @@ def prepare_document(params: DocumentParams, sources: Sources, check: Check = _n
         with suppress(InvalidInput):  # a name that is none is told with the other mistakes
             params = with_screen(params, screen_text(given, sources.screens))
     request = read_request(params, StrategyRef.remote(params.strategy).text(sources.strategies), check)
-    snapshot = fix_sources(request, sources.bars, sources.seen)
+    check_features(request.document, sources.models)
+    snapshot = fix_sources(request, sources.bars, sources.seen) | fix_models(
+        request.document.models, sources.models, sources.seen, request.start, request.end
+    )
     work = {"bars": bars_of(request, snapshot), **request.work}
     return Prepared(
         f"strategy/{request.document.name}", snapshot | {"work": work}, identity_of(snapshot), work,
@@ -289,6 +298,7 @@ def identity_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
         "the strategy's text": snapshot["strategy"]["digest"],
         **({"the universe": universe["digest"]} if universe else {}),
         **{f"the bars of {series['symbol']}": series["digest"] for series in snapshot["data"]},
+        **{f"the model {name}": described["digest"] for name, described in snapshot.get("models", {}).items()},
         **{name: found for name, found in versions() if name in DECISIVE},
     }
 

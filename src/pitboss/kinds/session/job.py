@@ -12,6 +12,7 @@ from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import InvalidInput, RunCancelled
 from pitboss.core.timeframe import Timeframe
 from pitboss.kinds.documents.feeds import provider_of, wait
+from pitboss.kinds.documents.models import models_in
 from pitboss.kinds.session.day import Day, asking_agent
 from pitboss.kinds.session.live import MISSED, NO_BAR, Live
 from pitboss.kinds.session.params import SessionParams
@@ -175,7 +176,8 @@ class Trading:
             whole = store.load(symbol, request.timeframe)
             bars[symbol] = whole.where((whole.ts >= first) & (whole.ts < end))
         times = times_of(request.document, {symbol: self.day.times.sessions[symbol] for symbol in self.day.bars})
-        universe = Universe(tuple(self.snapshot["symbols"]), bars, request.timeframe, times)
+        models = models_in(self.snapshot, self.context.files)
+        universe = Universe(tuple(self.snapshot["symbols"]), bars, request.timeframe, times, models=models)
         shared = self.params.fork["at_minute"] if self.params.fork and self.snapshot["is_mixed"] else 0
         return RulesAgent(
             request, self.day.terms.costs, universe, float(self.snapshot["cash"]),

@@ -14,6 +14,7 @@ from pitboss.calendars.spelling import read_session
 from pitboss.core.errors import InvalidInput, NotFound, PitbossError, Problem
 from pitboss.core.timeframe import Timeframe, parse_timeframe
 from pitboss.kinds.documents.feeds import chosen
+from pitboss.kinds.documents.models import check_features, fix_models
 from pitboss.kinds.documents.prepare import Mistakes, Request, digest_of, versions
 from pitboss.kinds.documents.prepare import Sources as DocumentSources
 from pitboss.kinds.session.params import SessionParams
@@ -120,16 +121,21 @@ def _snapshot(asked: _Asked, params: SessionParams, sources: Sources) -> dict[st
         "data": [each.as_dict() for each in asked.series], "places": list(sources.bars.places),
         "is_synthetic": any(each.is_synthetic for each in asked.series),
         "versions": dict(_versions()),
-        **_strategy_of(asked.strategy), **_shared_of(asked, params), **_sources_of(asked, sources),
+        **_strategy_of(asked, params, sources), **_shared_of(asked, params), **_sources_of(asked, sources),
     }  # fmt: skip
 
 
-def _strategy_of(strategy: Request | None) -> dict[str, Any]:
+def _strategy_of(asked: _Asked, params: SessionParams, sources: Sources) -> dict[str, Any]:
+    strategy = asked.strategy
     if strategy is None:
         return {}
     document = strategy.document
+    check_features(document, sources.models)
+    days = (params.date or params.start, params.date or params.end)
+    seen = asked.shared.snapshot if asked.agent.type == "replay" and asked.shared is not None else sources.seen
+    models = fix_models(document.models, sources.models, seen, *days)
     named = {"name": document.name, "text": document.text, "digest": digest_of(document.text)}
-    return {"strategy": named, "strategy_timeframe": str(strategy.timeframe)}
+    return {"strategy": named, "strategy_timeframe": str(strategy.timeframe), **models}
 
 
 def _shared_of(asked: _Asked, params: SessionParams) -> dict[str, Any]:
@@ -179,6 +185,7 @@ def identity_of(snapshot: Mapping[str, Any], params: SessionParams) -> dict[str,
     return {
         "the session": digest_of(json.dumps([asked, *(snapshot[name] for name in named)], sort_keys=True)),
         **({"the strategy's text": snapshot["strategy"]["digest"]} if "strategy" in snapshot else {}),
+        **{f"the model {name}": described["digest"] for name, described in snapshot.get("models", {}).items()},
         **{
             f"the bars of {series['symbol']}": series["digest"] for series in snapshot["data"] if "live" not in snapshot
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pitboss.storage.tables.accounts import accounts, audit, devices, guesses, secrets, sessions, shares, tokens
 from pitboss.storage.tables.documents import presets, remarks, saved_backtests, screens, strategies
+from pitboss.storage.tables.models import model_aliases, models
 from pitboss.storage.tables.routine import chains, channels, notices, schedules, ticks
 from pitboss.storage.tables.runs import (
     artifacts,
@@ -42,6 +43,8 @@ __all__ = [
     "guesses",
     "ledger",
     "metadata",
+    "model_aliases",
+    "models",
     "notices",
     "orders",
     "positions",

@@ -1,0 +1,1 @@
+"""Training: samples, folds, learners and models, as a plain library."""
