@@ -74,7 +74,17 @@ def wait(http, run_id, *states, seconds=60):
 
 def test_it_is_a_command_like_any_other(env, data):
     listed = {kind["name"]: kind for kind in json.loads(env.pitboss("kinds", "list", "--json", **data).stdout)["kinds"]}
-    assert set(listed) == {"audit", "backtest", "fetch", "montecarlo", "screen", "script", "session", "sweep"}
+    assert set(listed) == {
+        "audit",
+        "backtest",
+        "fetch",
+        "montecarlo",
+        "screen",
+        "script",
+        "session",
+        "sweep",
+        "training",
+    }
     assert listed["montecarlo"]["source"] == "pitboss-montecarlo 0.1.0"
     assert "how often the trades are drawn" in env.pitboss("kinds", "show", "montecarlo", **data).stdout
     shown = env.pitboss("run", "montecarlo", "--param", PROFITS, "--param", "paths=200", **data)

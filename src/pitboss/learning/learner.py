@@ -44,6 +44,9 @@ class Watch(Protocol):
     def step(self, done: int, losses: Losses, save: Callable[[], Saved] | None = None) -> bool:
         """Take note of a step; False where the learner is to stop. `save` answers what it could go on from."""
 
+    def batch(self) -> bool:
+        """Answer whether to go on amid a step."""
+
 
 class Fitted(Protocol):
     """A model. `best` is the step at which it was best, where steps make it better, else the last; `window` is how many
@@ -92,8 +95,8 @@ class Task:
 
 _LEARNERS = {
     "lightgbm": "pitboss.learning.boosting:Boosting", "logistic": "pitboss.learning.classic:Linear",
-    "random_forest": "pitboss.learning.classic:Forest", "mlp": "pitboss.learning.nets:Perceptron",
-    "recurrent": "pitboss.learning.nets:Recurrent",
+    "random_forest": "pitboss.learning.classic:Forest", "mlp": "pitboss.learning.nets:perceptron",
+    "recurrent": "pitboss.learning.nets:recurrent",
 }  # fmt: skip
 _EXTRAS = {"lightgbm": "learning", "logistic": "learning", "random_forest": "learning", "mlp": "torch",
            "recurrent": "torch"}  # fmt: skip

@@ -14,8 +14,8 @@ from support.learning import SMALL, Onlooker, learned, learner, part, swinging
 
 FEW = {
     "lightgbm": {"rounds": 30, "leaves": 7}, "logistic": {"iterations": 100}, "random_forest": {"trees": 20, "depth": 5},
-    "mlp": {"epochs": 6, "width": 16, "batch": 256, "early_stopping": 0},
-    "recurrent": {"epochs": 3, "width": 8, "window": 8, "batch": 256, "early_stopping": 0},
+    "mlp": {"epochs": 6, "width": 16, "batch": 128, "learning_rate": 0.01, "early_stopping": 0},
+    "recurrent": {"epochs": 8, "width": 8, "window": 8, "batch": 64, "learning_rate": 0.02, "early_stopping": 0},
 }  # fmt: skip
 NETS = ("mlp", "recurrent")
 
@@ -82,6 +82,18 @@ def test_an_unknown_feature_has_a_prediction_of_trees_alone(name, material):
     said = made.predict(x, np.zeros(len(x), np.int64))
     assert np.isnan(said[5]) == (name != "lightgbm")
     assert np.isfinite(said[-1])
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_a_net_goes_on_after_its_last_epoch_as_if_nothing_had_happened(net, material):
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'pitboss[torch]'")
+    samples, fold = material
+    rows, stop = stopping_split(samples, fold.train)
+    model, parts = chosen(net, dropout=0.2), (part(samples, rows), part(samples, stop))
+    whole = learner(samples, model).fit(*parts, Onlooker()).content()
+    interrupted = Onlooker(most=2)
+    learner(samples, model).fit(*parts, interrupted)
+    assert learner(samples, model).fit(*parts, Onlooker(), interrupted.saved).content() == whole
 
 
 def test_early_stopping_keeps_the_best_step(material):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pitboss.core.errors import InvalidInput, RunCancelled
+from pitboss.core.errors import InvalidInput
 from pitboss.learning.folds import Fold, stopping_split
 from pitboss.learning.learner import Fitted, Learner, Losses, Part, Saved
 from pitboss.learning.samples import F64, I64, Samples
@@ -47,9 +47,8 @@ class Watcher:
             self.keep({})
         return not self.context.is_cancelled
 
-    def batch(self) -> None:
-        """Raise RunCancelled between two batches of a net, whose epoch may take long."""
-        self.context.check_cancel()
+    def batch(self) -> bool:
+        return not self.context.is_cancelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +95,6 @@ def tried(
             row |= {"best": fitted.best, "failure": "cancelled on the way"}
             return Trial(row=row, fitted=fitted, said=nothing, curve=watcher.curve)
         said = predicted(fitted, samples, fold.test)
-    except RunCancelled:
-        raise
     except (InvalidInput, ValueError, FloatingPointError, MemoryError) as error:
         row["failure"] = f"{type(error).__name__}: {error}"[:300]
         return Trial(row=row, fitted=None, said=nothing, curve=watcher.curve)
