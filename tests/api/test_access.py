@@ -25,7 +25,7 @@ from pitboss.runs.states import State
 from pitboss.runs.submission import Submission
 from pitboss.serving.app import create_app
 from pitboss.storage.runs import SqlRunStore
-from pitboss.storage.tables import session_turns, tokens
+from pitboss.storage.tables import models, session_turns, tokens
 from support.server import STRATEGY, pitboss
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "access.md"
@@ -49,7 +49,9 @@ class Things:
     def made(self, path, operation):
         """Answer the places of an address: what it names is Ann's."""
         self.count += 1
-        places = {"name": f"thing{self.count}", "symbol": "HERS", "timeframe": "1h", "key": "nothing"}
+        places = {
+            "name": f"thing{self.count}", "symbol": "HERS", "timeframe": "1h", "key": "nothing", "version": "1",
+        }  # fmt: skip
         if "{run_id}" in path:
             places["run_id"] = self.run_for(path)
         if "{backtest_id}" in path:
@@ -72,6 +74,8 @@ class Things:
                 self.session(places["trader_id"])
         if "{job_id}" in path:
             places["job_id"] = self.session(self.trader())
+        if "{operation_id}" in path:
+            places["operation_id"] = self.run_for(path.replace("/results", "/result"))
         if "{key}" in path:
             places["key"] = self.platform.sharing.link(self.ann, Shared("run", self.run(), "ann"), 3600)[1]
         return places | self.named(path, places["name"])
@@ -93,6 +97,8 @@ class Things:
             self.platform.schedules.add(self.ann, asked)
         elif part == "users" and "{name}" in path:
             self.platform.accounts.add(self.admin, name, PASSWORD, "trader")
+        elif part == "models":
+            self.version(name)
         elif part == "secrets":
             name = f"KEY_{self.count}"
             self.platform.vault.put(self.ann, name, "a long value")
@@ -109,6 +115,16 @@ class Things:
         self.data()
         run = self.platform.bench.start(self.ann, trader, SESSION)
         return self.platform.service.cancel(self.ann, run.id, False).run.id
+
+    def version(self, name):
+        """Have Ann own version 1 of a model."""
+        described = {
+            "learner": "logistic", "timeframe": "5m", "symbols": ["SYN"], "features": ["a"], "label": {}, "since": 1,
+            "until": 2, "window": [], "scores": {}, "folds": [], "is_synthetic": True,
+        }  # fmt: skip
+        row = {"owner": "ann", "name": name, "version": 1, "run_id": self.run(), "digest": "d", "is_partial": True}
+        with self.platform.database.writing() as connection:
+            connection.execute(sa.insert(models).values(**row, described=described, created_at=0.0))
 
     def asking(self):
         """Answer a session of Ann's that asks about a step."""
@@ -165,6 +181,8 @@ class Things:
             "traders_order": {"action": "buy", "symbol": "SYN", "quantity": 1, "at": "2024-01-01"},
             "trading_start": {"symbol": "SYN", "start": "2022-01-03", "end": "2022-01-05"},
             "trading_start_intraday": {name: value for name, value in SESSION.items() if name != "mode"},
+            "operations_start_backtest": {"strategy_name": "own", "symbol": "SYN", "timeframe": "5m"},
+            "operations_start_training": {"strategy_name": "own", "symbols": ["SYN"], "timeframes": ["5m"]},
             "runs_prioritize": {"priority": "high"},
             "runs_write_notes": {"text": "remember this"},
             "executions_execute": {"strategy_code": "ema-cross", "parameters": {"tickers": ["SYN"], "timeframe": "5m"}},

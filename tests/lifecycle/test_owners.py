@@ -18,7 +18,7 @@ from support.engine import Engine
 
 ANN, EVE = Principal("ann"), Principal("eve")
 # methods about the engine as a whole, which name nobody
-OF_ALL = {"has_unfinished", "unconfirmed", "snapshot", "places", "ready_resources", "place", "waits_for", "obstacle", "report_of",
+OF_ALL = {"has_unfinished", "unconfirmed", "snapshot", "places", "ready_resources", "place", "waits_for", "obstacle", "report_of", "companions",
           "workers", "drain", "measures"}  # fmt: skip
 # how a stranger asks each of the others about Ann's run, and what it comes to where it does not raise NotFound
 ASKED = {

@@ -329,6 +329,8 @@ def test_mistakes_are_told_before_a_session_is_queued(bench):
     told = str(error.value)
     assert "NOPE" in told
     assert "SYN has no bars of 1m then" in told
+    with pytest.raises(InvalidInput, match="date"):
+        bench.engine.submit("audit", {"trader": trader.id, "symbols": ["SYN"], "dates": ["no day\x00"]})
     with pytest.raises(InvalidInput, match="no trader 'nobody'"):
         bench.engine.submit("session", {"trader": "nobody", "symbols": ["SYN"], "date": DAY})
 

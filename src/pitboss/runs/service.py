@@ -142,7 +142,8 @@ class RunService:
             with suppress(QueueFull, DiskFull):
                 self.submit(who, replace(beside, parent=run.id, tags=tags, idempotency_key=f"{run.id} {number}"))
 
-    def _companions(self, run: Run, states: tuple[State, ...] = ()) -> list[Run]:
+    def companions(self, run: Run, states: tuple[State, ...] = ()) -> list[Run]:
+        """Answer what was queued with a run that somebody was shown, to be held against it."""
         kind = self.kinds.get(run.kind)
         if kind is None or kind.companions is alone:
             return []
@@ -212,7 +213,7 @@ class RunService:
         self._launcher.ring(run.resource)
         if before.state.is_terminal:
             return CancelAnswer(run, f"already finished: {run.state}")
-        for beside in self._companions(run, UNFINISHED):
+        for beside in self.companions(run, UNFINISHED):
             self._store.request_cancel(beside.id, False, f"run {run.number} was cancelled")
         if before.state is State.CANCELLING:
             return CancelAnswer(run, self.unconfirmed(run) or "already being cancelled")
@@ -380,7 +381,7 @@ class RunService:
 
     def report_of(self, run: Run) -> Report:
         """Answer what came of a run that somebody was shown, with figures of what runs beside it."""
-        return self.kinds.report(run, self._companions(run))
+        return self.kinds.report(run, self.companions(run))
 
     def kind_faults(self, who: Principal) -> list[Fault]:
         """Answer what is wrong with installed kinds; the newest run of each shows whether its report can be made."""

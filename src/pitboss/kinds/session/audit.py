@@ -13,7 +13,7 @@ from pitboss.core.errors import InvalidInput, Problem
 from pitboss.kinds.documents.params import Timeframe
 from pitboss.kinds.session.params import SessionParams, symbols_of
 from pitboss.kinds.session.prepare import Sources, prepare
-from pitboss.runs.kinds import Params, Prepared, mistake
+from pitboss.runs.kinds import Params, Prepared, mistake, read_params
 from pitboss.runs.model import Run
 from pitboss.runs.report import Column, Figure, Note, Report, Table, Unit
 
@@ -47,9 +47,13 @@ class AuditParams(Params):
     seed: int = Field(1, ge=0, lt=1 << 31, title="Seed", description="of the twins", examples=[1])
 
     def of_day(self, date: str) -> SessionParams:
-        """Answer the session of a day."""
+        """Answer the session of a day. Raises InvalidInput for one that cannot be."""
         named = ("trader", "symbols", "calendar", "timeframe", "model")
-        return SessionParams(date=date, **{name: getattr(self, name) for name in named})
+        read, problems = read_params(SessionParams, {"date": date, **{name: getattr(self, name) for name in named}})
+        if problems:
+            raise InvalidInput(problems)
+        asked: SessionParams = read
+        return asked
 
 
 def prepare_audit(params: AuditParams, sources: Sources) -> Prepared:
