@@ -1,4 +1,4 @@
-"""`pitboss backtest` and `pitboss sweep`: submit, watch, show."""
+"""`pitboss backtest`, `pitboss sweep` and `pitboss train`: submit, watch, show."""
 
 from __future__ import annotations
 
@@ -23,27 +23,38 @@ STRATEGY = "A document's file, or the name of a stored strategy."
 Strategy = Annotated[str, typer.Argument(help=STRATEGY)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trading:
-    """What is traded, when, and what is changed of the document for that."""
+@dataclass(frozen=True, kw_only=True)
+class Bars:
+    """Which bars, and what is changed of the document for them."""
 
     symbol: Symbols = None
     timeframe: TimeframeOption = None
     start: Annotated[str | None, typer.Option("--from", help="First date, such as 2018-01-31.")] = None
     end: Annotated[str | None, typer.Option("--to", help="Last date, included.")] = None
-    cash: Annotated[float | None, typer.Option(help="Cash at the start.", show_default="10,000")] = None
     parameter: Annotated[list[str] | None, typer.Option("--set", help="Override a parameter: fast_period=10.")] = None
-    cost: Annotated[list[str] | None, typer.Option("--cost", help="Override a cost: commission=0.02%.")] = None
-    size: Annotated[list[str] | None, typer.Option("--size", help="Override the sizing: value=25%.")] = None
 
     def params(self) -> dict[str, Any]:
         """Answer the params that say so."""
         given = {
             "symbols": self.symbol, "timeframe": self.timeframe, "start": self.start, "end": self.end,
-            "cash": self.cash, "parameters": pairs(self.parameter, "--set"), "costs": pairs(self.cost, "--cost"),
-            "sizing": pairs(self.size, "--size"),
+            "parameters": pairs(self.parameter, "--set"),
         }  # fmt: skip
         return {name: value for name, value in given.items() if value not in (None, {})}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trading(Bars):
+    """What is traded, when, and what is changed of the document for that."""
+
+    cash: Annotated[float | None, typer.Option(help="Cash at the start.", show_default="10,000")] = None
+    cost: Annotated[list[str] | None, typer.Option("--cost", help="Override a cost: commission=0.02%.")] = None
+    size: Annotated[list[str] | None, typer.Option("--size", help="Override the sizing: value=25%.")] = None
+
+    def params(self) -> dict[str, Any]:
+        given = {
+            "cash": self.cash, "costs": pairs(self.cost, "--cost"), "sizing": pairs(self.size, "--size")
+        }  # fmt: skip
+        return super().params() | {name: value for name, value in given.items() if value not in (None, {})}
 
 
 @grouped
@@ -76,6 +87,17 @@ def sweep(
     """Backtest every combination of a grid of parameters."""
     ranking = {"metric": metric, "min_trades": min_trades}
     _run_document(strategy, "sweep", trading.params() | {"grid": read_grid_option(grid), **ranking}, launch)
+
+
+@grouped
+def train(
+    strategy: Strategy,
+    bars: Bars,
+    launch: Launch,
+    twin: Annotated[bool, typer.Option(help="Whether the same with shuffled labels is queued behind it.")] = True,
+) -> None:
+    """Train the model of a document on stored bars."""
+    _run_document(strategy, "training", bars.params() | ({} if twin else {"twin": False}), launch)
 
 
 def read_grid_option(given: list[str]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from pitboss.core.report import as_pitboss_error, describe, exit_code, lines_of
 COMMANDS = {
     "backtest": ("launch:backtest", "Backtest a strategy document over stored bars."),
     "sweep": ("launch:sweep", "Backtest every combination of a grid of parameters."),
+    "train": ("launch:train", "Train the model of a strategy document on stored bars."),
+    "models": ("models:app", "List, compare, promote and export trained models."),
     "run": ("kinds:run", "Run any kind: submit, watch, and show what came of it."),
     "kinds": ("kinds:app", "List and describe the kinds of run."),
     "scripts": ("scripts:app", "List, show and check the scripts that can be run."),

@@ -147,8 +147,10 @@ class RunContext:
         if self._unsent is not None:
             self.send(self._unsent)
             self._unsent = None
+        if done is not None:
+            self._cells[cells.DONE] = done
         shown = gauges_shown(self._cells, self.memory.cast("d"), self._gauges)
-        self.send(said.StageCompleted(self._cells[cells.DONE] if done is None else done, shown))
+        self.send(said.StageCompleted(self._cells[cells.DONE], shown))
 
     def item(self, key: str, item: dict[str, Any]) -> None:
         """Report one unit of the result. A key stands once, however often an interrupted run repeats it."""

@@ -253,7 +253,7 @@ def save_model(done: Done, scores: Mapping[str, Any], context: RunContext) -> di
         "folds": [_of_fold(trial.row) for trial in done.trials],
         "window": [micros_to_iso(at) for at in manifest["window"]],
         "is_synthetic": context.snapshot["is_synthetic"], "text": request.document.text,
-        "parameters": dict(done.params.parameters),
+        "parameters": dict(done.params.parameters), "files": [{"file": each["file"]} for each in described],
     }  # fmt: skip
 
 
