@@ -16,6 +16,7 @@ import desk
 import engine
 import imports
 import kernels
+import learning
 import load
 import queues
 import screens
@@ -34,6 +35,7 @@ PARTS = {
     "streams": streams,
     "desk": desk,
     "trading": trading,
+    "learning": learning,
     "queues": queues,
 }
 
