@@ -330,3 +330,43 @@ def test_how_many_were_tried_is_told(engine):
     third = done(engine, text(OWN.replace("rounds: 30", "rounds: 20")))
     assert third.result["tried"] == 1
     assert any("1 other" in note.message for note in engine.service.report_of(third).notes)
+
+
+def test_a_screen_asks_a_model(engine):
+    engine.start_worker()
+    run = done(engine)
+    screen = """
+name: told
+timeframe: 5m
+criteria: [{name: up, when: "model('small').probability > 0.5", points: 1}]
+metrics: {probability: "model('small').probability"}
+pass_mark: 1
+"""
+    screened = engine.wait(engine.submit("screen", {"screen": screen, "tickers": ["SWING"]}))
+    assert screened.state == "completed", screened.error
+    (item,) = [event.payload["item"] for event in engine.events(screened) if event.type == "item_completed"]
+    predictions = table(engine, run, "predictions")
+    assert item["passed"] == (item["metrics"]["probability"] > 0.5)
+    assert 0 < item["metrics"]["probability"] < 1
+    assert predictions["probability"].min() > 0
+    early = {"screen": screen, "tickers": ["SWING"], "date": "2018-01-02"}
+    with pytest.raises(InvalidInput, match="has nothing to say before"):
+        engine.submit("screen", early)
+
+
+def test_a_session_trades_what_a_backtest_does(engine):
+    engine.start_worker()
+    done(engine)
+    strategy, day = text(more=TRADES), "2018-01-10"
+    backtest = engine.wait(
+        engine.submit("backtest", {"strategy": strategy, "symbols": ["SWING"], "start": day, "end": day})
+    )
+    trader = engine.platform.trading.create(LOCAL, "model", 10_000, {"type": "rules", "strategy": strategy})
+    asked = {"trader": trader.id, "symbols": ["SWING"], "date": day, "timeframe": "5m", "calendar": "24x7"}
+    session = engine.wait(engine.submit("session", asked), seconds=60)
+    assert session.state == "completed", session.error
+    assert session.snapshot["models"]["small"]["version"] == 1
+    columns = ["side", "entry_ts", "entry_price", "exit_ts", "exit_price", "pnl"]
+    of_backtest, of_session = (table(engine, run, "trades").select(columns) for run in (backtest, session))
+    assert len(of_backtest) > 5
+    assert of_session.equals(of_backtest)

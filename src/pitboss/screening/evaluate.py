@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pitboss.kernel.bars import BarArrays
 from pitboss.screening.document import DERIVED
 from pitboss.screening.program import Graded, Screen
-from pitboss.strategy.evaluate import ArrayCache, Scope
+from pitboss.strategy.evaluate import NO_MODELS, ArrayCache, Forecaster, Scope
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -21,9 +21,13 @@ INSUFFICIENT = "insufficient"
 CACHE_BYTES = 8 << 20  # of one symbol
 
 
-def judge(screen: Screen, bars: Mapping[str, BarArrays], symbol: str) -> Judged:
-    """Answer what a screen says of a symbol at the close of each bar; `bars` hold those that it looks at too."""
-    scope = Scope(bars, symbol, screen.document.timeframe, ArrayCache(CACHE_BYTES), plans=screen.plans)
+def judge(
+    screen: Screen, bars: Mapping[str, BarArrays], symbol: str, models: Mapping[str, Forecaster] = NO_MODELS
+) -> Judged:  # fmt: skip
+    """Answer what a screen says of a symbol at the close of each bar; `bars` hold those that it looks at too, `models`
+    those that it asks."""
+    cache = ArrayCache(CACHE_BYTES)
+    scope = Scope(bars, symbol, screen.document.timeframe, cache, plans=screen.plans, models=models)
     return Judged(screen, scope)
 
 

@@ -37,6 +37,7 @@ def sources_of(folder, feed, **config):
     feeds = {"mine": {"type": "csv", "url": f"{feed.url}/csv/{{symbol}}", "per_minute": 60_000, **config}}
     secrets = SimpleNamespace(missing=lambda names: [Problem(f"there is no secret {name}", "set it") for name in names])
     return SimpleNamespace(
+        models=None,
         bars=BarStore(LocalFiles(folder)), feeds=feeds, secrets=secrets, earlier=lambda _subject: [], seen={},
         screens=screens_of(LocalFiles(folder), {}),
     )  # fmt: skip

@@ -58,7 +58,12 @@ def folder(tmp_path_factory):
 def sources_of(folder, **own):
     files = LocalFiles(folder)
     return SimpleNamespace(
-        bars=BarStore(files), earlier=lambda _subject: [], feeds={}, seen={}, screens=screens_of(files, own)
+        models=None,
+        bars=BarStore(files),
+        earlier=lambda _subject: [],
+        feeds={},
+        seen={},
+        screens=screens_of(files, own),
     )
 
 

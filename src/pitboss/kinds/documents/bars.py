@@ -63,10 +63,10 @@ def load_universe(
         if bars[symbol].low.min() <= 0:
             what = f"{symbol} has prices of 0 or less in that range: shares of an account cannot be counted in them"
             raise InvalidInput(what, "choose a range without them", "start")
-    times, members = _times(request, store), None
+    times, members, models = _times(request, store), None, models_in(snapshot, store.files)
     if request.universe is not None:
-        members = request.universe.spans(whole, splits, request.symbols, request.timeframe, times)
-    return Universe(request.symbols, bars, request.timeframe, times, members, models_in(snapshot, store.files))
+        members = request.universe.spans(whole, splits, request.symbols, request.timeframe, times, models)
+    return Universe(request.symbols, bars, request.timeframe, times, members, models)
 
 
 def _times(request: Request, store: BarStore) -> Times:

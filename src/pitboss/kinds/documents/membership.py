@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pitboss.backtesting.membership import Members
     from pitboss.kernel.bars import BarArrays
     from pitboss.market.actions import Splits
+    from pitboss.strategy.evaluate import Forecaster
     from pitboss.strategy.times import Times
 
 REBALANCES = ("daily", "weekly", "monthly")
@@ -38,13 +39,18 @@ class Choice:
         """What the screen looks at besides."""
         return self.screen.document.symbols if self.screen else frozenset()
 
+    @property
+    def models(self) -> frozenset[str]:
+        """What the screen asks."""
+        return self.screen.document.models if self.screen else frozenset()
+
     def spans(
         self, bars: Mapping[str, BarArrays], splits: Mapping[str, Splits], symbols: tuple[str, ...],
-        timeframe: Timeframe, times: Times,
+        timeframe: Timeframe, times: Times, models: Mapping[str, Forecaster],
     ) -> Members:  # fmt: skip
         """Answer when each of `symbols` is a member, by the openings of its bars. `bars` are whole: a screen needs what
         comes before the first that is traded; they are judged in the shares of their own time, before each of the
-        `splits` that they are adjusted for."""
+        `splits` that they are adjusted for. `models` are those that a screen asks."""
         if self.screen is None:
             return {symbol: spans for symbol, spans in self.members.items() if symbol in symbols}
         import numpy as np
@@ -60,7 +66,7 @@ class Choice:
             known = {symbol: times.joined(symbol, each, timeframe, own) for symbol, each in bars.items()}
         judged = {
             symbol: joined([
-                judge(self.screen, {**known, symbol: seen}, symbol)
+                judge(self.screen, {**known, symbol: seen}, symbol, models)
                 for seen in as_known(known[symbol], splits.get(symbol, ()), 0, len(known[symbol].ts))
             ])
             for symbol in symbols

@@ -91,6 +91,11 @@ class Request:
         others = self.document.symbols | (self.universe.symbols if self.universe else frozenset())
         return self.symbols + tuple(sorted(others - set(self.symbols)))
 
+    @property
+    def all_models(self) -> frozenset[str]:
+        """The models that the strategy asks, and the screen of its universe."""
+        return self.document.models | (self.universe.models if self.universe else frozenset())
+
 
 Check = Callable[[Document], Mapping[str, float]]
 
@@ -177,7 +182,7 @@ def prepare_document(params: DocumentParams, sources: Sources, check: Check = _n
     request = read_request(params, StrategyRef.remote(params.strategy).text(sources.strategies), check)
     check_features(request.document, sources.models)
     snapshot = fix_sources(request, sources.bars, sources.seen) | fix_models(
-        request.document.models, sources.models, sources.seen, request.start, request.end
+        request.all_models, sources.models, sources.seen, request.start, request.end
     )
     work = {"bars": bars_of(request, snapshot), **request.work}
     return Prepared(

@@ -22,6 +22,7 @@ from pitboss.core.timeframe import Timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.kinds.documents.bars import save_frame
 from pitboss.kinds.documents.feeds import feed_of
+from pitboss.kinds.documents.models import models_in
 from pitboss.kinds.screen.export import write_sqlite
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.kinds.screen.prepare import Request, data_digest, identity_of, last_session, read_request
@@ -33,6 +34,7 @@ from pitboss.screening.evaluate import INSUFFICIENT, Judged, judge
 from pitboss.screening.reader import read_screen
 from pitboss.screening.tables import Columns, ranked, rows_of, table_of, text_lines
 from pitboss.screening.worth import COMPARED, GROUPS, forward_names, forward_returns, worth_of
+from pitboss.strategy.evaluate import Forecaster
 
 Item = dict[str, Any]
 BEST = 50
@@ -92,7 +94,8 @@ def _opened(params: ScreenParams, context: RunContext, tickers: list[str]) -> _S
     context.end_stage()
     return _Screening(
         request, store, {symbol: seen.bars for symbol, seen in looked_at.items()}, reasons,
-        snapshot["universe"]["spans"], digests={symbol: seen.digest for symbol, seen in looked_at.items()},
+        snapshot["universe"]["spans"], models_in(snapshot, context.files),
+        digests={symbol: seen.digest for symbol, seen in looked_at.items()},
     )  # fmt: skip
 
 
@@ -153,6 +156,7 @@ class _Screening:
     others: Mapping[str, BarArrays]
     absent: Mapping[str, str]  # why there are no bars of some of the tickers
     spans: Mapping[str, Sequence[tuple[int, int]]]  # in which some of the tickers were members
+    models: Mapping[str, Forecaster] = field(default_factory=dict)  # that the screen asks
     items: dict[str, Item] = field(default_factory=dict)
     rows: list[Columns] = field(default_factory=list)
     returns: list[pl.DataFrame] = field(default_factory=list)
@@ -227,7 +231,7 @@ class _Screening:
             done = len(then.ts)
             if not len(here):
                 continue
-            judged = judge(screen, {**self.others, ticker: then}, ticker)
+            judged = judge(screen, {**self.others, ticker: then}, ticker, self.models)
             at = int(here[-1])
             item = {"ticker": ticker, "date": micros_to_iso(int(bars.ts[at]))[:10], **judged.row(at)}
             tables.append(rows_of(judged, ticker, here))

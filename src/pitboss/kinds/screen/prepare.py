@@ -16,6 +16,7 @@ from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import DAY_MICROS, parse_timeframe
 from pitboss.kinds.documents.feeds import chosen, fixed
+from pitboss.kinds.documents.models import fix_models
 from pitboss.kinds.documents.prepare import DECISIVE, Mistakes, Sources, versions
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.market.catalog import Catalog, Series
@@ -64,7 +65,8 @@ def prepare(params: ScreenParams, sources: Sources) -> Prepared:
     document = request.screen.document
     if source is None:
         universe.check_time(request, sources.bars)
-    is_range = bool(params.start or params.end)
+    days = (params.start, params.end)
+    is_range = any(days)
     subject = f"screen/{document.name}"
     snapshot = {
         "tried": 1 if not is_range else tried(params, text, sources.earlier(subject)),
@@ -79,6 +81,7 @@ def prepare(params: ScreenParams, sources: Sources) -> Prepared:
         "places": list(sources.bars.places),
         "is_synthetic": any(series.is_synthetic for series in universe.series.values()),
         "versions": dict(versions()),
+        **fix_models(document.models, sources.models, sources.seen, *(each or params.date for each in days)),
     }
     rows = sum(universe.series[ticker].rows for ticker in universe.tickers if ticker in universe.series)
     work = {"bars": float(rows)}
@@ -264,6 +267,7 @@ def identity_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
         "the bars": snapshot["data_digest"],
         "the tickers": _digest(snapshot["universe"]["tickers"], json.dumps(snapshot["universe"]["spans"])),
         "the date": str(snapshot["date"]),
+        **{f"the model {name}": described["digest"] for name, described in snapshot.get("models", {}).items()},
         **{name: found for name, found in versions() if name in DECISIVE},
     }
 
