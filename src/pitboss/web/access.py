@@ -31,6 +31,8 @@ ACCESS: Access = {
     "library_saved": READ,
     "library_selection": RUN,
     "live_live": READ,
+    "models_change": RUN,
+    "models_models": READ,
     "new_choose": READ,
     "new_show": READ,
     "new_submit": RUN,

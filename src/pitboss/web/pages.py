@@ -39,6 +39,7 @@ NAVIGATION: tuple[Item, ...] = (
     ("/new", "New run", "plus"),
     ("/library", "Library", "library"),
     ("/traders", "Traders", "trending-up"),
+    ("/models", "Models", "layers"),
     ("/schedules", "Schedules", "clock"),
     ("/strategies", "Strategies", "code"),
     ("/screens", "Screens", "list-filter"),

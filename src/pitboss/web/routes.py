@@ -13,6 +13,7 @@ from pitboss.web import (
     data,
     library,
     live,
+    models,
     new,
     results,
     runs,
@@ -30,7 +31,7 @@ from pitboss.web.running import open_run
 
 PAGES = (
     board, live, new, runs, results, compare, library, schedules, strategies, screens, data, queue, accounts, channels,
-    secrets, shares, traders,
+    secrets, shares, traders, models,
 )  # fmt: skip
 OPENERS: dict[str, Opener] = {
     "board": board.open_board, "library": library.open_library, "queue": queue.open_queue, "run": open_run,

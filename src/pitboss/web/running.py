@@ -22,7 +22,7 @@ MOST_LINES, MOST_ITEMS, MOST_POINTS = 200, 25, 300
 MOST_LINE = 2_000  # characters of a line of a log
 LOGGED, STAGES, ITEMS = ("log",), ("stage_completed",), ("item_completed", "trade")
 LEFT_OUT = '<li class="muted">… lines before these are left out here; search finds them</li>'
-FIRST = "equity"  # the metric whose curve is looked at first, where a run has it
+FIRST = ("equity", "loss", "train_loss")  # the metrics whose curves are looked at first, where a run has them
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,16 @@ def _items(platform: Platform, run: Run, until: int) -> list[Item]:
 
 
 def curve_of(progressed: Sequence[StoredEvent]) -> tuple[str, list[float]]:
-    """Answer the metric that is drawn while a run is under way, and its values."""
+    """Answer the metric that is drawn while a run is under way, and its values in the stage that it is in."""
     found: dict[str, list[float]] = {}
-    for event in progressed:
+    stage = progressed[-1].payload.get("stage") if progressed else None
+    for event in (each for each in progressed if each.payload.get("stage") == stage):
         for name, value in (event.payload.get("metrics") or {}).items():
             if isinstance(value, int | float) and not isinstance(value, bool) and name != "items_per_second":
                 found.setdefault(name, []).append(float(value))
     if not found:
         return "", []
-    name = FIRST if FIRST in found else next(iter(found))
+    name = next((name for name in FIRST if name in found), next(iter(found)))
     return name, found[name]
 
 
