@@ -226,6 +226,8 @@ def test_what_a_model_knows_already_or_not_yet_is_refused_with_the_dates_that_wo
     with pytest.raises(InvalidInput, match="it knows what comes") as error:
         engine.submit("backtest", {"strategy": final, "start": "2018-01-02", **asked})
     assert "start at 2018-01-14" in str(error.value)
+    with pytest.raises(InvalidInput, match="it knows what comes"):  # as it would be from the first bar on
+        engine.submit("backtest", {"strategy": final, **asked})
     with pytest.raises(InvalidInput, match=r"there is no model 'smal'.*small"):
         engine.submit("backtest", {"strategy": text(more=TRADES.replace("small", "smal")), **asked})
     changed = text(more=TRADES).replace("rsi(close, 14)", "rsi(close, 9)")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import jsonschema
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +18,7 @@ from pitboss.strategy.compute import trapezoid
 from pitboss.strategy.evaluate import Scope
 from pitboss.strategy.expression import parse
 from pitboss.strategy.reader import inspect_document, read_document
+from pitboss.strategy.schema import document_schema
 from pitboss.strategy.training import LABELS, MODELS, VALIDATIONS, compile_training, reach_of
 from support.bars import random_bars
 
@@ -118,6 +123,15 @@ def test_a_reach_that_is_said_is_held_against_the_expression():
     assert compiled(labelled("close[-4] > close", reach=4)).label.reach == 4
     with pytest.raises(InvalidInput, match="looks 4 bars forward, and 'reach' says 3"):
         compiled(labelled("close[-4] > close", reach=3))
+
+
+def test_the_examples_are_read():
+    examples = sorted((Path(__file__).parents[3] / "examples" / "trainings").glob("*.yaml"))
+    assert examples
+    for path in examples:
+        document = read_document(path.read_text())
+        assert document.train is not None
+        jsonschema.validate(yaml.safe_load(path.read_text()), document_schema())
 
 
 def test_every_kind_of_a_choice_says_what_it_is():

@@ -9,7 +9,6 @@ from pitboss.core.errors import InvalidInput, NotFound, Problem
 from pitboss.core.files import Files
 from pitboss.learning.lineage import changes_of, check_range
 from pitboss.learning.registry import FINAL, ModelVersion
-from pitboss.market.dates import range_of
 from pitboss.strategy.document import Document
 
 if TYPE_CHECKING:
@@ -26,12 +25,14 @@ class Models(Protocol):
 
 
 def fix_models(
-    references: Collection[str], models: Models, seen: Mapping[str, Any], start: str | None, end: str | None
+    references: Collection[str], models: Models, seen: Mapping[str, Any], low: int | None, high: int | None
 ) -> dict[str, Any]:  # fmt: skip
-    """Answer what a snapshot says of the models that expressions ask, those that the run which is done again has
-    `seen`; nothing where they ask none. Raises InvalidInput for each that is not there, or knows what it is asked."""
+    """Answer what a snapshot says of the models that expressions ask between two moments, microseconds: those that the
+    run which is done again has `seen`; nothing where they ask none.
+
+    Raises InvalidInput for each that is not there, has nothing to say then, or knows already what it is asked.
+    """
     found, problems = {}, list[Problem]()
-    low, high = range_of(start, end)
     for reference in sorted(references):
         try:
             described = seen.get("models", {}).get(reference) or _described(models.find(reference))

@@ -181,14 +181,23 @@ def prepare_document(params: DocumentParams, sources: Sources, check: Check = _n
             params = with_screen(params, screen_text(given, sources.screens))
     request = read_request(params, StrategyRef.remote(params.strategy).text(sources.strategies), check)
     check_features(request.document, sources.models)
-    snapshot = fix_sources(request, sources.bars, sources.seen) | fix_models(
-        request.all_models, sources.models, sources.seen, request.start, request.end
-    )
+    snapshot = fix_sources(request, sources.bars, sources.seen)
+    span = span_of(request, snapshot["data"])
+    snapshot |= fix_models(request.all_models, sources.models, sources.seen, *span)
     work = {"bars": bars_of(request, snapshot), **request.work}
     return Prepared(
         f"strategy/{request.document.name}", snapshot | {"work": work}, identity_of(snapshot), work,
         tuple(cautions_of(request)),
     )  # fmt: skip
+
+
+def span_of(request: Request, data: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    """Answer when the first bar of a request may open, and when the last has closed: as asked, else as there are."""
+    low, high = range_of(request.start, request.end)
+    traded = [series for series in data if series["symbol"] in request.symbols]
+    first = min(parse_date(series["first"]) for series in traded)
+    last = max(parse_date(series["last"]) for series in traded) + request.timeframe.micros
+    return (first if low is None else max(low, first)), (last if high is None else min(high, last))
 
 
 def with_screen(params: Given, text: str) -> Given:

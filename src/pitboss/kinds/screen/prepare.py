@@ -20,7 +20,7 @@ from pitboss.kinds.documents.models import fix_models
 from pitboss.kinds.documents.prepare import DECISIVE, Mistakes, Sources, versions
 from pitboss.kinds.screen.params import ScreenParams
 from pitboss.market.catalog import Catalog, Series
-from pitboss.market.dates import EVER, latest_shared, span_of
+from pitboss.market.dates import EVER, latest_shared, range_of, span_of
 from pitboss.market.universes import Members, members_of
 from pitboss.runs.kinds import Prepared, read_params
 from pitboss.runs.model import Run
@@ -65,8 +65,7 @@ def prepare(params: ScreenParams, sources: Sources) -> Prepared:
     document = request.screen.document
     if source is None:
         universe.check_time(request, sources.bars)
-    days = (params.start, params.end)
-    is_range = any(days)
+    is_range = bool(params.start or params.end)
     subject = f"screen/{document.name}"
     snapshot = {
         "tried": 1 if not is_range else tried(params, text, sources.earlier(subject)),
@@ -81,11 +80,18 @@ def prepare(params: ScreenParams, sources: Sources) -> Prepared:
         "places": list(sources.bars.places),
         "is_synthetic": any(series.is_synthetic for series in universe.series.values()),
         "versions": dict(versions()),
-        **fix_models(document.models, sources.models, sources.seen, *(each or params.date for each in days)),
+        **_models_of(document, params, sources),
     }
     rows = sum(universe.series[ticker].rows for ticker in universe.tickers if ticker in universe.series)
     work = {"bars": float(rows)}
     return Prepared(subject, snapshot | {"work": work}, identity_of(snapshot), work, universe.cautions)
+
+
+def _models_of(document: ScreenDocument, params: ScreenParams, sources: Sources) -> dict[str, Any]:
+    """Answer the models that a screen asks on its dates."""
+    is_range = params.start or params.end
+    low, high = span_of(params.start, params.end) if is_range else range_of(params.date, params.date)
+    return fix_models(document.models, sources.models, sources.seen, low, high)
 
 
 def data_digest(digests: Mapping[str, str]) -> str:

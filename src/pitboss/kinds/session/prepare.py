@@ -133,7 +133,7 @@ def _strategy_of(asked: _Asked, params: SessionParams, sources: Sources) -> dict
     check_features(document, sources.models)
     days = (params.date or params.start, params.date or params.end)
     seen = asked.shared.snapshot if asked.agent.type == "replay" and asked.shared is not None else sources.seen
-    models = fix_models(document.models, sources.models, seen, *days)
+    models = fix_models(document.models, sources.models, seen, *range_of(*days))
     named = {"name": document.name, "text": document.text, "digest": digest_of(document.text)}
     return {"strategy": named, "strategy_timeframe": str(strategy.timeframe), **models}
 
