@@ -36,6 +36,8 @@ def test_from_a_file_to_a_champion_that_a_backtest_asks(tmp_path):
     said(tmp_path, "models", "export", "small", "--to", archive)
     with zipfile.ZipFile(archive) as found:
         assert {"model.json", "final.txt", "fold-1.txt"} <= set(found.namelist())
+    assert "its last model" in said(tmp_path, "models", "export", "small", "--to", tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").stat().st_size > 1000
     traded = said(tmp_path, "backtest", document, "-s", "SYN")
     assert "completed" in traded
     assert "removed small@1" in said(tmp_path, "models", "remove", "small@1")

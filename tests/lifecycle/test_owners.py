@@ -97,7 +97,13 @@ def test_a_stranger_finds_nothing_over_http_whatever_the_route(tmp_path):
             saved = http.post("/api/v1/backtests", json={"name": "m", "params": {"strategy": "mine", "symbols": ["A"]}})
             assert saved.status_code == 201, saved.text
             run = engine.service.submit(ANN, Submission(kind="nothing", params={}))
-            places = {"run_id": run.id, "backtest_id": saved.json()["id"], "name": "mine"}
+            places = {
+                "run_id": run.id,
+                "operation_id": run.id,
+                "backtest_id": saved.json()["id"],
+                "name": "mine",
+                "version": "1",
+            }
             before = engine.service.get(ANN, run.id), http.get("/api/v1/backtests").json(), listed(http, "/strategies")
             who[0] = EVE
             asked = 0

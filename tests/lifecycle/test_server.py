@@ -237,7 +237,7 @@ def test_a_killed_worker_is_replaced_and_its_run_goes_on(server):
     run = server.submit("sweep", grid=LARGE)["id"]
     until(lambda: (server.get(run)["progress"] or {}).get("done", 0) > 5, 60, "the sweep runs")
     seconds, ripe = [], 0.0
-    while min(seconds, default=9.0) >= 3.0 and len(seconds) < 5:  # other tests may take the machine meanwhile
+    while min(seconds, default=9.0) >= 5.0 and len(seconds) < 5:  # other tests may take the machine meanwhile
         time.sleep(max(0.0, ripe - time.monotonic()))  # one that dies young is replaced later, and rightly
         (worker,) = server.worker_pids()
         killed = time.monotonic()
@@ -250,7 +250,7 @@ def test_a_killed_worker_is_replaced_and_its_run_goes_on(server):
         until(goes_on, 60, "the run goes on")
         seconds.append(time.monotonic() - killed)
         ripe = time.monotonic() + SHORT_LIFE_SECONDS
-    assert min(seconds) < 3.0, f"it goes on at once, not when the lease of 15 s has run out: {seconds}"
+    assert min(seconds) < 5.0, f"it goes on at once, not when the lease of 15 s has run out: {seconds}"
     server.http.post(f"/runs/{run}/cancel", json={"keep_partial": False})
     assert server.wait(run)["result"] is None
 

@@ -95,8 +95,10 @@ def test_a_training_leaves_a_model_and_what_it_is_worth(engine):
     ended = engine.wait(twin, seconds=60)
     assert ended.state == "completed", ended.error
     assert abs(ended.result["scores"]["skill"]) < 0.2
-    figures = {figure.name: figure.value for figure in engine.service.report_of(run).figures}
-    assert figures["twin_skill"] == ended.result["scores"]["skill"]
+    report = engine.service.report_of(run)
+    assert {figure.name: figure.value for figure in report.figures}["twin_skill"] == ended.result["scores"]["skill"]
+    (equity,) = [chart for chart in report.charts if chart.name == "equity"]
+    assert [curve.run for curve in equity.beside] == [None, twin.id]
     assert len(engine.platform.models.versions(LOCAL, "small")) == 1
 
 
@@ -166,7 +168,7 @@ def test_killed_through_its_folds_it_ends_in_the_same_model(engine, learner):
     done(engine, document)
     whole = version(engine, "small@1").digest
     run, dice = start(engine, document), random.Random(learner)
-    for attempt in range(1, 5):
+    for attempt in range(1, 4):
         until(lambda number=attempt: _has_begun(engine, run, number), 30, f"attempt {attempt} begins")
         time.sleep(dice.uniform(0.0, {"logistic": 0.1, "mlp": 1.5, "recurrent": 1.5}.get(learner, 0.6)))
         worker.kill()
@@ -185,7 +187,7 @@ def _has_begun(engine, run, attempt):
 
 def test_resumed_as_another_run_it_ends_in_the_same_model(engine):
     engine.start_worker()
-    document = text(SLOW.replace("4000", "1500"), folds=8)
+    document = text(SLOW.replace("4000", "700"), folds=8)
     done(engine, document)
     run = start(engine, document)
     until(lambda: [each for each in engine.events(run) if each.type == "item_completed"][3:], 60, "four folds are done")

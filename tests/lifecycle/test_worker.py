@@ -138,8 +138,8 @@ def test_a_killed_worker_takes_its_children_along_and_its_runs_go_on(engine, tmp
     until(lambda: all(is_gone(p.pid) for p in descendants) and not marked_processes(), 2, "all children are gone")
     assert all(is_gone(pid) for pid in pids)
     engine.start_worker(waits=False)
-    engine.wait_attempt(steps, 2, seconds=5)
-    assert time.monotonic() - killed < 3.0
+    engine.wait_attempt(steps, 2, seconds=8)
+    assert time.monotonic() - killed < 6.0  # and not when the lease has run out; other tests take the machine meanwhile
     ended = engine.wait(steps)
     assert (ended.state, ended.result) == ("completed", {"done": 60})
     items = [e.payload["key"] for e in engine.events(steps) if e.type == "item_completed"]

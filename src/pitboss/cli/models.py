@@ -117,23 +117,40 @@ def promote(
 @app.command()
 def export(
     reference: Reference,
-    to: Annotated[Path, typer.Option(help="A .zip to write.")],
+    to: Annotated[Path, typer.Option(help="A .zip or .onnx to write.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Write the files of a version: its manifest, and each model in its learner's own format."""
+    """Write the files of a version, each model in its learner's own format, as .zip; or its last model as .onnx."""
     path = absolute(to, "--to")
-    if path.suffix != ".zip":
-        raise InvalidInput(f"'{to}' is no .zip", "write --to model.zip", "--to")
+    if path.suffix not in (".zip", ".onnx"):
+        raise InvalidInput(f"'{to}' is neither .zip nor .onnx", "write --to model.zip", "--to")
     with platform_of(data_dir, takes_up=False) as platform:
         version = platform.models.find(platform.who, reference)
         files = _files_of(platform, version)
-        try:
+        last = _as_onnx(platform, version) if path.suffix == ".onnx" else None
+    try:
+        if last is not None:
+            path.write_bytes(last)
+        else:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
                 for name, source in files.items():
                     archive.write(source, name)
-        except OSError as error:
-            raise DiskFull(f"cannot write {to}: {error.strerror or error}", "check the folder and the space") from None
-    print(f"{version.label}: {len(files)} files → {to}")
+    except OSError as error:
+        raise DiskFull(f"cannot write {to}: {error.strerror or error}", "check the folder and the space") from None
+    print(f"{version.label}: {'its last model' if last is not None else f'{len(files)} files'} → {to}")
+
+
+def _as_onnx(platform: Platform, version: ModelVersion) -> bytes:
+    """Answer the last model of a version. Raises InvalidInput where what writes it is not installed."""
+    from pitboss.kinds.documents.models import models_in  # with its libraries
+
+    described = {"name": version.name, "version": version.version, "run": version.run, "digest": version.digest}
+    model: Any = models_in({"models": {"it": described}}, platform.files)["it"]
+    try:
+        from pitboss.learning.onnxfiles import exported
+    except ModuleNotFoundError:
+        raise InvalidInput("ONNX is not installed here", "pip install 'pitboss[onnx]'", "--to") from None
+    return exported(model.pieces[-1].fitted, len(model.features))
 
 
 def _files_of(platform: Platform, version: ModelVersion) -> dict[str, Path]:

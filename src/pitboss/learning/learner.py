@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pitboss.core.errors import InvalidInput
+from pitboss.learning.lineage import missing
 from pitboss.learning.samples import F64, I64, Samples
 from pitboss.strategy.training import Chosen
 
@@ -98,8 +98,6 @@ _LEARNERS = {
     "random_forest": "pitboss.learning.classic:Forest", "mlp": "pitboss.learning.nets:perceptron",
     "recurrent": "pitboss.learning.nets:recurrent",
 }  # fmt: skip
-_EXTRAS = {"lightgbm": "learning", "logistic": "learning", "random_forest": "learning", "mlp": "torch",
-           "recurrent": "torch"}  # fmt: skip
 
 
 def learner_of(task: Task) -> Learner:
@@ -107,15 +105,9 @@ def learner_of(task: Task) -> Learner:
     module, _, name = _LEARNERS[task.chosen.type].partition(":")
     try:
         made: Learner = getattr(import_module(module), name)(task)
-    except ModuleNotFoundError as error:
-        raise missing(task.chosen.type, str(error.name)) from None
+    except ModuleNotFoundError:
+        raise missing(task.chosen.type) from None
     return made
-
-
-def missing(kind: str, library: str) -> InvalidInput:
-    """Answer the mistake of a learner whose library is not there."""
-    what = f"{kind} needs {library}, which is not installed here"
-    return InvalidInput(what, f"pip install 'pitboss[{_EXTRAS[kind]}]'", "train.model.type")
 
 
 @dataclass

@@ -11,6 +11,14 @@ from pitboss.strategy.binding import bind
 from pitboss.strategy.document import Document
 from pitboss.strategy.expression import Node
 from pitboss.strategy.reader import read_document
+from pitboss.strategy.training import MODELS
+
+
+def missing(learner: str) -> InvalidInput:
+    """Answer the mistake of a learner whose library is not there."""
+    library, extra = MODELS[learner].library
+    what = f"{learner} needs {library}, which is not installed here"
+    return InvalidInput(what, f"pip install 'pitboss[{extra}]'", "train.model.type")
 
 
 def compiled_features(document: Document, parameters: Mapping[str, Any]) -> dict[str, Node]:

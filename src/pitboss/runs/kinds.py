@@ -11,7 +11,7 @@ It gets a command, HTTP with a schema, progress, cancel, resume and a report. `e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -25,7 +25,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pitboss.core.errors import InvalidInput, Problem, suggest
 from pitboss.runs.model import DEFAULT_RESOURCE, Run
-from pitboss.runs.report import Figure, Report, Value, plain_report
+from pitboss.runs.report import Report, Value, plain_report
 from pitboss.runs.submission import Submission
 
 T = TypeVar("T")
@@ -99,8 +99,8 @@ def alone(_run: Run) -> Sequence[Submission]:
     return ()
 
 
-def _nothing_beside(_run: Run, _companions: Sequence[Run]) -> Iterable[Figure]:
-    return ()
+def _as_it_is(report: Report, _companions: Sequence[Run]) -> Report:
+    return report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class Kind:
 
     `yields` names what a run has for one that follows it in a chain, each by the function that makes it of the run.
     `companions` answers what is queued with a run, to be held against it: they name it as their parent, and are
-    cancelled with it. `held_against(run, companions)` answers figures of theirs for its report.
+    cancelled with it. `held_against(report, companions)` answers the report of a run with what they came to.
 
     `stages` names the stages of a run in their order, each with its share of the time: how far the run is as a whole
     is told by them. `item(payload)` answers what of an item is shown while the run goes on, by the names of its
@@ -150,7 +150,7 @@ class Kind:
     news: Callable[[Run], str] = _nothing_to_say
     yields: Mapping[str, Callable[[Run], Any]] = field(default_factory=dict)
     companions: Callable[[Run], Sequence[Submission]] = alone
-    held_against: Callable[[Run, Sequence[Run]], Iterable[Figure]] = _nothing_beside
+    held_against: Callable[[Report, Sequence[Run]], Report] = _as_it_is
     pinned: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]] = _as_given
     item: Callable[[Mapping[str, Any]], Mapping[str, Value]] = plain_item
     form: Callable[[type[Params], Mapping[str, Any], Any], dict[str, Any]] = _plain_form
@@ -286,8 +286,8 @@ class Kinds(Mapping[str, Kind]):
         return [*self._found[1], *self._failed.values()]
 
     def report(self, run: Run, companions: Sequence[Run] = ()) -> Report:
-        """Answer a run's report, with figures of its `companions`; a plain one where its kind is not installed, or
-        fails to make one."""
+        """Answer a run's report, held against its `companions`; a plain one where its kind is not installed, or fails
+        to make one."""
         kind = self.get(run.kind)
         if kind is None:
             return plain_report(run).with_warning(
@@ -295,8 +295,7 @@ class Kinds(Mapping[str, Kind]):
             )
         try:
             report = Report.model_validate(kind.report(run))
-            beside = list(kind.held_against(run, companions)) if companions else []
-            return report.model_copy(update={"figures": [*report.figures, *beside]}) if beside else report
+            return kind.held_against(report, companions) if companions else report
         except Exception as error:
             reason = self._note(kind, "report", error)
             return plain_report(run).with_warning(f"{reason}; tell whoever made {kind.source or 'it'}")

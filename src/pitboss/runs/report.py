@@ -98,12 +98,13 @@ class Marks(_Part):
 
 
 class Curve(_Part):
-    """A line of another artifact that is drawn into a chart to compare."""
+    """A line of another artifact that is drawn into a chart to compare, of the same run where no other is named."""
 
     artifact: str
     x: str
     y: str
     label: str
+    run: str | None = None
 
 
 class Chart(_Part):

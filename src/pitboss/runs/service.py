@@ -380,7 +380,7 @@ class RunService:
         return self.report_of(self.get(who, run_id))
 
     def report_of(self, run: Run) -> Report:
-        """Answer what came of a run that somebody was shown, with figures of what runs beside it."""
+        """Answer what came of a run that somebody was shown, held against what was queued with it."""
         return self.kinds.report(run, self.companions(run))
 
     def kind_faults(self, who: Principal) -> list[Fault]:

@@ -28,14 +28,17 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of the kinds of a thing: what it is, and the numbers and the expressions it takes."""
+    """One of the kinds of a thing: what it is, the numbers and the expressions that it takes, and the library that it
+    needs, with the extra that brings it."""
 
     summary: str
     settings: Mapping[str, Setting] = field(default_factory=dict)
     expressions: tuple[str, ...] = ()
     flags: Mapping[str, bool] = field(default_factory=dict)
+    library: tuple[str, str] = ("", "")
 
 
+_LIGHTGBM, _SKLEARN, _TORCH = ("lightgbm", "learning"), ("scikit-learn", "learning"), ("torch", "torch")
 _HORIZON = Setting(0, 1, MOST_HORIZON)
 _FOLDS = Setting(DEFAULT_SPLIT, 2, 100)
 _EARLY = Setting(50, 0, 100_000)
@@ -72,20 +75,24 @@ MODELS: Mapping[str, Choice] = {
             "feature_fraction": Setting(1, 0.01, 1, False), "row_fraction": Setting(1, 0.01, 1, False),
             "l1": Setting(0, 0, 1e6, False), "l2": Setting(0, 0, 1e6, False), "early_stopping": _EARLY,
         },
+        library=_LIGHTGBM,
     ),
     "logistic": Choice(
         "logistic regression; of a number, ridge regression",
         {"strength": Setting(1, 1e-9, 1e9, False), "iterations": Setting(200, 1, 100_000)},
+        library=_SKLEARN,
     ),
     "random_forest": Choice(
         "trees of random samples, averaged",
         {"trees": Setting(200, 1, 10_000), "depth": Setting(12, 1, 64), "min_leaf": Setting(20, 1, 10_000_000)},
+        library=_SKLEARN,
     ),
     "mlp": Choice(
-        "a net of layers", {"width": Setting(64, 1, 4096), "layers": Setting(2, 1, 16), **_NET},
+        "a net of layers", {"width": Setting(64, 1, 4096), "layers": Setting(2, 1, 16), **_NET}, library=_TORCH,
     ),
     "recurrent": Choice(
         "a recurrent net over the last bars", {"width": Setting(32, 1, 1024), "window": Setting(32, 2, 1024), **_NET},
+        library=_TORCH,
     ),
 }  # fmt: skip
 VALIDATIONS: Mapping[str, Choice] = {

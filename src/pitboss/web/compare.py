@@ -71,7 +71,7 @@ def _turnover(visit: Visit, ask: Callable[..., Any], first: Run, other: Run) -> 
         return None
     first, other = sorted((first, other), key=lambda run: ((run.result or {}).get("date") or "", run.created_at))
     try:
-        paths = [path_of(visit, run, "rows.parquet") for run in (first, other)]
+        paths = [path_of(visit, run.id, "rows.parquet") for run in (first, other)]
     except NotFound:
         return None
     found: Mapping[str, Any] = ask("turnover", visit.platform.home_of(visit.me), *paths, MOST_CHANGES)
@@ -141,7 +141,7 @@ def _luck(
 ) -> Mapping[str, Any] | None:
     curves = [(runs[place], equity[place]) for place in (0, at)]
     try:
-        asked = [(path_of(visit, run, chart.artifact), chart.x, chart.y[0]) for run, chart in curves if chart]
+        asked = [(path_of(visit, run.id, chart.artifact), chart.x, chart.y[0]) for run, chart in curves if chart]
         if len(asked) < len(curves):
             return None
         found: Mapping[str, Any] | None = ask("luck", visit.platform.home_of(visit.me), *asked)
@@ -179,5 +179,5 @@ def equity_of(
             raise NotFound(f"run {run_id} has no equity", "leave it out")
         described = {"x": chart.x, "y": chart.y[:1], "type": "line", "where": chart.where, "marks": []}
         most = min(4_000, max(50, points))
-        found.append(ask("tile", home, path_of(visit, each, chart.artifact), described, low, high, most))
+        found.append(ask("tile", home, path_of(visit, each.id, chart.artifact), described, low, high, most))
     return {"curves": found}

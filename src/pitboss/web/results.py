@@ -26,9 +26,9 @@ MOST_POINTS, LEAST_POINTS = 8_000, 50
 ROWS = 50
 
 
-def path_of(visit: Visit, run: Run, name: str) -> str:
+def path_of(visit: Visit, run_id: str, name: str) -> str:
     """Answer where the file of an artifact lies. Raises NotFound."""
-    found = visit.platform.service.artifact(visit.me, run.id, name)
+    found = visit.platform.service.artifact(visit.me, run_id, name)
     path = visit.platform.files.fetch(found.path)
     if path is None:
         raise NotFound(f"the file of '{name[:60]}' is missing", "restore it from a backup, or rerun the run")
@@ -53,17 +53,17 @@ def drawn(
 ) -> dict[str, Any]:  # fmt: skip
     """Answer a chart's numbers between `low` and `high` of its x, about `most` of them."""
     home = visit.platform.home_of(visit.me)
-    path = path_of(visit, run, chart.artifact)
+    path = path_of(visit, run.id, chart.artifact)
     if chart.type == "heatmap":
         found: dict[str, Any] = ask("cells", home, path, chart.x, chart.y[0], chart.value)
         return found
-    marks = [mark.model_dump() | {"path": path_of(visit, run, mark.artifact)} for mark in chart.marks]
+    marks = [mark.model_dump() | {"path": path_of(visit, run.id, mark.artifact)} for mark in chart.marks]
     described = {"x": chart.x, "y": chart.y, "type": chart.type, "where": chart.where, "marks": marks}
     found = ask("tile", home, path, described, low, high, most)
     if chart.type == "candles":
         found = _bars_of(visit, ask, run, chart, low, high, most) | {"marks": found["marks"]}
     found["beside"] = [
-        ask("tile", home, path_of(visit, run, curve.artifact),
+        ask("tile", home, path_of(visit, curve.run or run.id, curve.artifact),
             {"x": curve.x, "y": [curve.y], "type": "line", "where": {}, "marks": []}, low, high, most)
         for curve in chart.beside
     ]  # fmt: skip
@@ -85,7 +85,7 @@ def _bars_of(
         found["lines"] = ask("overlays", home, text, parameters, series["symbol"], shown, found["x"]) if text else []
         return found
     described = {"x": chart.x, "y": chart.y, "type": chart.type, "where": chart.where, "marks": []}
-    found = ask("tile", home, path_of(visit, run, chart.artifact), described, None, None, most)
+    found = ask("tile", home, path_of(visit, run.id, chart.artifact), described, None, None, most)
     note = "the bars have changed since this run: these are what it kept" if series is not None else ""
     return found | {"candles": found["y"], "lines": [], "step": 1, "note": note}
 
@@ -132,7 +132,7 @@ def table(visit: Desk, ask: Ask, run_id: str, name: str) -> Response:
     if found is None or found.artifact is None:
         raise NotFound(f"there is no table '{name[:40]}'", "see the run's report")
     asked = read_asked(visit.request.query_params, found)
-    home, path = visit.platform.home_of(visit.me), path_of(visit, run, found.artifact)
+    home, path = visit.platform.home_of(visit.me), path_of(visit, run.id, found.artifact)
     answer = ask("rows", home, path, _request(asked, found))
     context = _table_context(visit, run, found, asked, answer)
     context["choices"] = ask("choices", home, path, [c.name for c in found.columns if c.unit is Unit.TEXT])

@@ -223,4 +223,4 @@ async def write_notes(visit: Desk, run_id: str) -> Response:
 def report_of(visit: Visit, run_id: str) -> tuple[Run, Report]:
     """Answer a run and what came of it. Raises NotFound."""
     found = visit.platform.service.get(visit.me, run_id)
-    return found, visit.platform.service.kinds.report(found)
+    return found, visit.platform.service.report_of(found)

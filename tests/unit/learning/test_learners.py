@@ -96,6 +96,18 @@ def test_a_net_goes_on_after_its_last_epoch_as_if_nothing_had_happened(net, mate
     assert learner(samples, model).fit(*parts, Onlooker(), interrupted.saved).content() == whole
 
 
+@pytest.mark.parametrize("name", ["logistic", *NETS])
+def test_scaling_is_of_what_was_learned_from_alone(name, material):
+    if name in NETS:
+        pytest.importorskip("torch", reason="torch is not installed: pip install 'pitboss[torch]'")
+    samples, fold = material
+    made = learner(samples, chosen(name)).fit(part(samples, fold.train), None, Onlooker())
+    known = fold.train[~np.isnan(samples.x[fold.train]).any(axis=1)]
+    inside = known if name != "recurrent" else known[known - known[0] >= 7]
+    assert made.scaling.mean == pytest.approx(samples.x[inside].mean(axis=0))
+    assert made.scaling.mean != pytest.approx(np.nanmean(samples.x, axis=0), rel=1e-6)
+
+
 def test_early_stopping_keeps_the_best_step(material):
     samples, fold = material
     rows, stop = stopping_split(samples, fold.train)

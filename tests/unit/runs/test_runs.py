@@ -16,7 +16,7 @@ from pitboss.runs import events as ev
 from pitboss.runs import messages as said
 from pitboss.runs.context import memory_context
 from pitboss.runs.model import Limits, QueueSnapshot, WorkerInfo
-from pitboss.runs.progress import ProgressMeter
+from pitboss.runs.progress import ProgressMeter, percent_of_run
 from pitboss.runs.queue import places
 from pitboss.runs.states import TERMINAL, TRANSITIONS, State, is_legal, sources_of
 
@@ -172,3 +172,11 @@ def test_moves_are_unique():
     pairs = [(t.source, t.target) for t in TRANSITIONS]
     assert len(pairs) == len(set(pairs))
     assert not [a for a, b in itertools.product(State, State) if a is b and is_legal(a, b)]
+
+
+def test_a_stage_that_comes_in_parts_counts_as_one():
+    stages = {"data": 0.1, "fold": 0.8, "refit": 0.1}
+    assert percent_of_run(stages, {"stage": "fold 1 of 4", "percent": 0.0}) == 10.0
+    assert percent_of_run(stages, {"stage": "fold 3 of 4", "percent": 50.0}) == 60.0
+    assert percent_of_run(stages, {"stage": "refit", "percent": 50.0}) == 95.0
+    assert percent_of_run(stages, {"stage": "fold of 4", "percent": 50.0}) == 0.0

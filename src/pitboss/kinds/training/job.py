@@ -13,10 +13,9 @@ import numpy as np
 from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import InvalidInput, RunCancelled
 from pitboss.kinds.documents.bars import load_universe
-from pitboss.kinds.documents.prepare import identity_of
 from pitboss.kinds.training.fitting import Trial, Watcher, part_of, tried
 from pitboss.kinds.training.params import TrainingParams
-from pitboss.kinds.training.prepare import Taught, read_training
+from pitboss.kinds.training.prepare import Taught, read_training, training_identity
 from pitboss.kinds.training.results import Done, Fit, results_of
 from pitboss.learning.folds import Fold, folds_of
 from pitboss.learning.learner import Learner, Saved, learner_of
@@ -88,9 +87,7 @@ class Work:
 
     def take_up(self) -> None:
         """Go on after the folds that earlier attempts have learned, and amid the one that they were at."""
-        snapshot = self.context.snapshot
-        identity = identity_of(snapshot) | snapshot["libraries"] | {"what is learned": snapshot["asked"]["all"]}
-        self.saved = self.context.restore(identity) or {}
+        self.saved = self.context.restore(training_identity(self.context.snapshot)) or {}
         for item in json.loads(self.saved.get("folds", b"[]")):
             number = item["fold"]
             fitted = self.learner(number).read(self.saved[f"model-{number}"]) if not item["failure"] else None
@@ -141,10 +138,10 @@ class Work:
 
     def _amid(self, number: int) -> Saved | None:
         """Answer where the learner of a fold was when an earlier attempt ended, None where nothing is kept of that."""
+        was_at = self.saved.pop("amid", None)
         names = [name for name in self.saved if name.startswith("amid-")]
-        if self.saved.pop("amid", None) != number or not names:
-            return None
-        return {name.removeprefix("amid-"): self.saved.pop(name) for name in names}
+        found = {name.removeprefix("amid-"): self.saved.pop(name) for name in names}
+        return found if found and was_at == number else None
 
     def _checkpoint(self, amid: Saved | None = None) -> None:
         self.context.checkpoint({**self.saved, **(amid or {})})

@@ -20,19 +20,15 @@ from pitboss.kinds.documents.prepare import (
     versions,
 )
 from pitboss.kinds.training.params import TrainingParams
+from pitboss.learning.lineage import missing
 from pitboss.runs.kinds import Prepared
 from pitboss.runs.model import Run
 from pitboss.runs.states import State
 from pitboss.runs.submission import Submission
 from pitboss.strategy.document import Document
 from pitboss.strategy.reference import StrategyRef
-from pitboss.strategy.training import Chosen, Training, compile_training
+from pitboss.strategy.training import MODELS, Chosen, Training, compile_training
 
-PACKAGES = {
-    "lightgbm": ("lightgbm",), "logistic": ("scikit-learn",), "random_forest": ("scikit-learn",), "mlp": ("torch",),
-    "recurrent": ("torch",),
-}  # fmt: skip
-EXTRAS = {"lightgbm": "learning", "scikit-learn": "learning", "torch": "torch"}
 TWIN = "twin"  # the tag of a run that is beside another
 
 
@@ -81,20 +77,23 @@ def prepare(params: TrainingParams, sources: Sources) -> Prepared:
     subject = f"strategy/{request.document.name}"
     tried = _tried(sources, subject, snapshot["asked"])
     work = {"bars": bars_of(request, snapshot), **request.work}
-    identity = identity_of(snapshot) | libraries | {"what is learned": snapshot["asked"]["all"]}
-    return Prepared(subject, snapshot | {"work": work, "tried": tried}, identity, work, tuple(_cautions(tried)))
+    return Prepared(
+        subject, snapshot | {"work": work, "tried": tried}, training_identity(snapshot), work, tuple(_cautions(tried))
+    )
+
+
+def training_identity(snapshot: Mapping[str, Any]) -> dict[str, str]:
+    """Answer what decides a training: only the folds of one of the same may be gone on from."""
+    return {**identity_of(snapshot), **snapshot["libraries"], "what is learned": snapshot["asked"]["all"]}
 
 
 def _libraries(kind: str) -> dict[str, str]:
-    """Answer the versions of what a learner is made by. Raises InvalidInput where it is not installed."""
-    found = {}
-    for name in PACKAGES[kind]:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            what = f"{kind} needs {name}, which is not installed here"
-            raise InvalidInput(what, f"pip install 'pitboss[{EXTRAS[name]}]'", "strategy") from None
-    return found
+    """Answer the version of what a learner is made by. Raises InvalidInput where it is not installed."""
+    library, _ = MODELS[kind].library
+    try:
+        return {library: version(library)}
+    except PackageNotFoundError:
+        raise missing(kind) from None
 
 
 def seed_of(taught: Taught) -> int:

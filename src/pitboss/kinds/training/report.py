@@ -121,15 +121,25 @@ def _charts(result: Mapping[str, Any]) -> Iterator[Chart]:
         )  # fmt: skip
 
 
-def held_against(_run: Run, companions: Sequence[Run]) -> Iterator[Figure]:
-    """Answer what the twin came to, which learned from shuffled labels: what these scores are by chance."""
-    for twin in companions:
-        if twin.result is not None and twin.result["scores"].get("skill") is not None:
-            meaning = "of the twin, which learned from labels in a random order: chance"
-            yield Figure(name="twin_skill", label="Skill of the twin", value=twin.result["scores"]["skill"],
-                         unit=Unit.NUMBER, meaning=meaning)  # fmt: skip
-            yield Figure(name="twin_equity", label="Equity of the twin", value=twin.result["equity"], unit=Unit.RATIO,
-                         meaning=meaning)  # fmt: skip
+def held_against(report: Report, companions: Sequence[Run]) -> Report:
+    """Answer a report with what the twin came to, which learned from shuffled labels: what scores are by chance."""
+    ended = [run for run in companions if run.result is not None and run.result["scores"].get("skill") is not None]
+    if not ended:
+        return report
+    twin = ended[0]
+    result, meaning = twin.result or {}, "of the twin, which learned from labels in a random order: chance"
+    figures = [
+        Figure(name="twin_skill", label="Skill of the twin", value=result["scores"]["skill"], unit=Unit.NUMBER,
+               meaning=meaning),
+        Figure(name="twin_equity", label="Equity of the twin", value=result["equity"], unit=Unit.RATIO,
+               meaning=meaning),
+    ]  # fmt: skip
+    curve = Curve(artifact="equity.parquet", x="ts", y="equity", label="twin", run=twin.id)
+    charts = [
+        chart.model_copy(update={"beside": [*chart.beside, curve]}) if chart.name == "equity" else chart
+        for chart in report.charts
+    ]
+    return report.model_copy(update={"figures": [*report.figures, *figures], "charts": charts})
 
 
 def outcome_of(run: Run) -> str:
