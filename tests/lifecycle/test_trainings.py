@@ -23,7 +23,7 @@ from support.engine import Engine, until
 from support.learning import SMALL, swinging
 
 LEARNERS = {
-    "lightgbm": "{type: lightgbm, rounds: 60, leaves: 15, early_stopping: 10}",
+    "lightgbm": "{type: lightgbm, rounds: 400, leaves: 15, early_stopping: 0}",
     "logistic": "{type: logistic, iterations: 60}",
     "random_forest": "{type: random_forest, trees: 40, depth: 6}",
     "mlp": "{type: mlp, epochs: 6, width: 16, batch: 512}",
@@ -170,7 +170,7 @@ def test_killed_through_its_folds_it_ends_in_the_same_model(engine, learner):
     run, dice = start(engine, document), random.Random(learner)
     for attempt in range(1, 4):
         until(lambda number=attempt: _has_begun(engine, run, number), 30, f"attempt {attempt} begins")
-        time.sleep(dice.uniform(0.0, {"logistic": 0.1, "mlp": 1.5, "recurrent": 1.5}.get(learner, 0.6)))
+        time.sleep(dice.uniform(0.0, {"logistic": 0.02, "mlp": 0.8, "recurrent": 0.8}.get(learner, 0.4)))
         worker.kill()
         worker.wait()
         worker = engine.start_worker()
