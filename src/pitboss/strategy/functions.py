@@ -73,6 +73,25 @@ def _edges(names: Iterable[str]) -> tuple[Parameter, ...]:
     return tuple(Parameter(name, None, False, -1e15, 1e15) for name in names)
 
 
+def _memberships() -> list[Function]:
+    """Answer how far a value belongs to a fuzzy set, from 0 to 1."""
+    one = (_REAL,)
+    return [
+        Function(
+            name="triangle", summary="membership: 0 up to a, 1 at b, 0 from c on, straight between",
+            inputs=one, parameters=_edges("abc"), ascending=(("a", "b"), ("b", "c")),
+        ),
+        Function(
+            name="trapezoid", summary="membership: 0 up to a, 1 from b to c, 0 from d on, straight between",
+            inputs=one, parameters=_edges("abcd"), ascending=(("a", "b"), ("b", "c"), ("c", "d")),
+        ),
+        Function(
+            name="gaussian", summary="membership: 1 at the mean, falling off as the normal density does",
+            inputs=one, parameters=(*_edges(("mean",)), Parameter("deviation", None, False, 1e-12, 1e15)),
+        ),
+    ]  # fmt: skip
+
+
 def _own() -> list[Function]:
     one, two = (_REAL,), (_REAL, _REAL)
     return [
@@ -116,18 +135,6 @@ def _own() -> list[Function]:
             parameters=(Parameter("fast", 5), Parameter("slow", 20)),
         ),
         Function(
-            name="triangle", summary="membership: 0 up to a, 1 at b, 0 from c on, straight between",
-            inputs=one, parameters=_edges("abc"), ascending=(("a", "b"), ("b", "c")),
-        ),
-        Function(
-            name="trapezoid", summary="membership: 0 up to a, 1 from b to c, 0 from d on, straight between",
-            inputs=one, parameters=_edges("abcd"), ascending=(("a", "b"), ("b", "c"), ("c", "d")),
-        ),
-        Function(
-            name="gaussian", summary="membership: 1 at the mean, falling off as the normal density does",
-            inputs=one, parameters=(*_edges(("mean",)), Parameter("deviation", None, False, 1e-12, 1e15)),
-        ),
-        Function(
             name="anchored_vwap",
             summary="volume-weighted average price since the start of the session (7: of the week)",
             parameters=(Parameter("days", 1, high=366),),
@@ -135,7 +142,7 @@ def _own() -> list[Function]:
     ]  # fmt: skip
 
 
-_OWN = {function.name: function for function in _own()}
+_OWN = {function.name: function for function in (*_own(), *_memberships())}
 
 
 @cache
