@@ -83,6 +83,21 @@ def test_a_training_shows_its_curves_folds_and_features(browser, desk):
         assert any("Losses of fold 3" in each for each in charts), charts
 
 
+def test_a_twin_whose_files_are_gone_leaves_the_equity_of_its_training(desk):
+    params = {"strategy": SMALL, "symbols": ["SWING"]}
+    run = desk.http.post("/runs", json={"kind": "training", "params": params}).json()["id"]
+    desk.wait(run)
+    (twin,) = desk.http.get(f"/operations/{run}/children").json()["data"]
+    desk.wait(twin["operation_id"])
+    chart = address(desk, f"/runs/{run}/charts/0")
+    whole = desk.http.get(chart).json()["beside"]
+    assert [len(curve["x"]) > 0 for curve in whole] == [True, True]
+    (desk.data_dir / "artifacts" / twin["operation_id"] / "equity.parquet").unlink()
+    left = desk.http.get(chart)
+    assert left.status_code == 200, left.text
+    assert [len(curve["x"]) > 0 for curve in left.json()["beside"]] == [True, False]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_of_models_has_no_serious_fault_for_those_who_cannot_see_it(browser, desk, scheme):
     desk.wait(trained(desk))

@@ -16,7 +16,7 @@ from pitboss.core.timeframe import DAY_MICROS
 from pitboss.http.deps import Ask
 from pitboss.market.dates import range_of
 from pitboss.runs.model import Run
-from pitboss.runs.report import Chart, Column, Table, Unit
+from pitboss.runs.report import Chart, Column, Curve, Table, Unit
 from pitboss.web.pages import Desk, Visit
 from pitboss.web.runs import report_of
 
@@ -62,11 +62,22 @@ def drawn(
     found = ask("tile", home, path, described, low, high, most)
     if chart.type == "candles":
         found = _bars_of(visit, ask, run, chart, low, high, most) | {"marks": found["marks"]}
-    found["beside"] = [
-        ask("tile", home, path_of(visit, curve.run or run.id, curve.artifact),
-            {"x": curve.x, "y": [curve.y], "type": "line", "where": {}, "marks": []}, low, high, most)
-        for curve in chart.beside
-    ]  # fmt: skip
+    found["beside"] = [_beside(visit, ask, run, curve, low, high, most) for curve in chart.beside]
+    return found
+
+
+def _beside(
+    visit: Visit, ask: Callable[..., Any], run: Run, curve: Curve, low: float | None, high: float | None, most: int
+) -> dict[str, Any]:  # fmt: skip
+    """Answer a line to compare with; none of another run that is not shown to whoever asks, or whose files are gone."""
+    described = {"x": curve.x, "y": [curve.y], "type": "line", "where": {}, "marks": []}
+    try:
+        path = path_of(visit, curve.run or run.id, curve.artifact)
+    except NotFound:
+        if curve.run is None:
+            raise
+        return {"x": [], "y": [[]]}
+    found: dict[str, Any] = ask("tile", visit.platform.home_of(visit.me), path, described, low, high, most)
     return found
 
 
