@@ -41,6 +41,16 @@ def kernel_kills() -> int:
     return _field(Path("/proc/vmstat"), "oom_kill") or 0
 
 
+def group_kills() -> int:
+    """Answer how many processes of this process's own control group the kernel has killed for want of memory.
+
+    Where no group tells, it is `kernel_kills()`, which counts neighbours that have nothing to do with us as well.
+    """
+    files = (folder / name for folder in _groups("memory") for name in ("memory.events", "memory.oom_control"))
+    told = next((count for file in files if (count := _field(file, "oom_kill")) is not None), None)
+    return kernel_kills() if told is None else told
+
+
 def _groups(controller: str) -> Iterator[Path]:
     """Yield the folders of the control groups that bound this process for one controller, the nearest first."""
     for line in _lines(Path("/proc/self/cgroup")):
