@@ -11,6 +11,7 @@ from pitboss.core.files import LocalFiles
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.frames import to_frame
 from pitboss.market.store import BarStore, Nature
+from support.engine import until
 from support.learning import SMALL, swinging
 from support.server import Server
 
@@ -42,10 +43,13 @@ def test_a_training_is_watched_and_cancelled_and_its_best_is_promoted_and_asked(
         expect(page.locator(".empty")).to_contain_text("No model yet")
         run = trained(desk, rounds=50_000)
         page.goto(address(desk, f"/runs/{run}"))
-        curve = page.locator("#run-curve polyline")
-        expect(curve).to_be_attached(timeout=20_000)
-        before = curve.get_attribute("points")
-        expect(curve).not_to_have_attribute("points", before or "")  # it moves
+        expect(page.locator("#run-curve .uplot")).to_be_attached(timeout=20_000)
+        expect(page.locator("#run-curve .u-legend")).to_contain_text("train loss")
+        losses = "document.querySelector('#run-curve .canvas').lines.plot.data"
+        before = page.evaluate(losses)
+        until(lambda: page.evaluate(f"{losses}[0].at(-1)") > before[0][-1], 10, "it moves on")
+        until(lambda: page.evaluate(f"{losses}[1].at(-1)") < before[1][-1], 10, "it moves down")
+        assert all(value is not None for value in page.evaluate(f"{losses}.slice(1).map((each) => each.at(-1))"))
         expect(page.locator("#run-head")).to_contain_text("fold 1 of 3")
         page.get_by_role("link", name="Cancel").click()
         page.locator("#dialog").get_by_role("button", name="keep").first.click()

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from pitboss.core.clock import to_iso
 from pitboss.runs.model import Run
+from pitboss.runs.progress import percent_of
 from pitboss.runs.wording import duration, subject
 
 MOST_ABOUT = 48  # characters of what a run was asked for, in a listing
@@ -82,5 +83,5 @@ RUN_COLUMNS = ("id", "kind", "run", "about", "state", "done", "result", "created
 
 
 def _percent(progress: Mapping[str, Any] | None) -> str:
-    percent = (progress or {}).get("percent")
+    percent = percent_of(progress)
     return "" if percent is None else f"{percent:.0f} %"

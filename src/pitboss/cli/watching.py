@@ -19,6 +19,7 @@ from pitboss.cli.render import notes
 from pitboss.cli.reports import show_run
 from pitboss.core.errors import StorageUnavailable
 from pitboss.runs.model import Run, StoredEvent
+from pitboss.runs.progress import percent_of, seconds_left
 from pitboss.runs.wording import duration, number, words_of
 
 ENSURE_SECONDS = 0.5
@@ -183,7 +184,7 @@ class LiveLine:
         self._has_begun = kind not in ("queued", "requeued", "claimed")
         if kind == "progress":
             details = details_of(payload)
-            percent = payload.get("percent")
+            percent = percent_of(payload)
             self._progress.update(self._task, description=payload["stage"], completed=percent or 0, details=details)
             self._print(payload["stage"], percent, details)
         elif kind in ("claimed", "started", "requeued", "cancel_requested"):
@@ -220,8 +221,8 @@ def details_of(progress: dict[str, Any]) -> str:
     """Answer time left, the current item, what the gauges show and the rate as one short text."""
     metrics = progress.get("metrics") or {}
     parts = []
-    if progress.get("eta_seconds") is not None:
-        parts.append(f"{duration(progress['eta_seconds'])} left")
+    if (left := seconds_left(progress)) is not None:
+        parts.append(f"{duration(left)} left")
     if progress.get("current_item"):
         item = str(progress["current_item"])
         parts.append(item.replace("T", " ").removesuffix("Z") if _MOMENT.fullmatch(item) else item)

@@ -52,16 +52,18 @@ class Started(Event):
 
 
 class Progressed(Event):
-    """How far the stage is; see `runs.progress`."""
+    """How far the stage is, and the run as a whole; see `runs.progress`."""
 
     type: ClassVar[str] = "progress"
     stage: str
     done: int
     total: int | None = None
     percent: float | None = None
+    run_percent: float | None = None
     current_item: str | None = None
     metrics: dict[str, Any] = {}
     eta_seconds: float | None = None
+    run_eta_seconds: float | None = None
     message: str | None = None
     updated_at: str
 

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 
 from pitboss.runs.model import FailedStart, Limits, QueuePlace, QueueSnapshot, Waiting, WorkerInfo
+from pitboss.runs.progress import seconds_left
 
 ABOUT_TO_START = "about to start"
 
@@ -37,7 +38,7 @@ def _slot_times(snapshot: QueueSnapshot, resource: str, slots: int) -> list[floa
     active = [run for run in snapshot.active if run.resource == resource]
     times = [snapshot.now] * max(0, slots - len(active))
     for run in active[:slots]:
-        eta = (run.progress or {}).get("eta_seconds")
+        eta = seconds_left(run.progress)
         typical = snapshot.typical_seconds.get(run.kind)
         if eta is not None:
             times.append(snapshot.now + eta)

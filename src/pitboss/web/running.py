@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ MOST_LINES, MOST_ITEMS, MOST_POINTS = 200, 25, 300
 MOST_LINE = 2_000  # characters of a line of a log
 LOGGED, STAGES, ITEMS = ("log",), ("stage_completed",), ("item_completed", "trade")
 LEFT_OUT = '<li class="muted">… lines before these are left out here; search finds them</li>'
-FIRST = ("equity", "loss", "train_loss")  # the metrics whose curves are looked at first, where a run has them
+# metrics whose curves are drawn, each group in one chart: the first that a run has one of, else any one
+DRAWN = (("equity",), ("train_loss", "loss"))
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,26 @@ class Item:
     key: str
     at: float
     values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What metrics of a run were at each step of the stage that it is in; None where one was not told."""
+
+    steps: Sequence[int]
+    values: Mapping[str, Sequence[float | None]]
+
+    @property
+    def latest(self) -> Mapping[str, float]:
+        """Answer what each was when it was told last."""
+        told = {name: [value for value in values if value is not None] for name, values in self.values.items()}
+        return {name: values[-1] for name, values in told.items()}
+
+    def as_json(self) -> str:
+        """Answer what the page draws."""
+        return json.dumps(
+            {"x": self.steps, "y": list(self.values.values()), "names": [words_of(name) for name in self.values]}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,18 +67,17 @@ class RunShown:
     stages: Sequence[StoredEvent] = ()
     lines: Sequence[StoredEvent] = ()
     items: Sequence[Item] = ()
-    points: Sequence[float] = ()
-    metric: str = ""
+    curves: Curves | None = None
 
 
 def shown_now(platform: Platform, run: Run) -> RunShown:
     """Answer a run as the database has it."""
     service, log = platform.service, platform.log
-    metric, points = curve_of(log.sample(run.id, MOST_POINTS, "progress", run.last_seq))
+    curves = curves_of(log.sample(run.id, MOST_POINTS, "progress", run.last_seq))
     return RunShown(
         run=run, place=service.place(run), waits_for=service.waits_for(run), unconfirmed=service.unconfirmed(run),
         stages=log.latest(run.id, 20, STAGES), lines=log.latest(run.id, MOST_LINES, LOGGED),
-        items=_items(platform, run, run.last_seq), points=points, metric=metric,
+        items=_items(platform, run, run.last_seq), curves=curves,
     )  # fmt: skip
 
 
@@ -67,10 +88,10 @@ def shown_at(platform: Platform, run: Run, seq: int) -> RunShown:
              "cancelled")  # fmt: skip
     events = [*log.read(run.id, 0, 1000, moves), *log.latest(run.id, 1, ("progress",), seq)]
     then = rewound(run, sorted((event for event in events if event.seq <= seq), key=lambda event: event.seq))
-    metric, points = curve_of(log.sample(run.id, MOST_POINTS, "progress", seq))
+    curves = curves_of(log.sample(run.id, MOST_POINTS, "progress", seq))
     return RunShown(
         run=then, stages=log.latest(run.id, 20, STAGES, seq), lines=log.latest(run.id, MOST_LINES, LOGGED, seq),
-        items=_items(platform, run, seq), points=points, metric=metric,
+        items=_items(platform, run, seq), curves=curves,
     )  # fmt: skip
 
 
@@ -87,25 +108,32 @@ def _items(platform: Platform, run: Run, until: int) -> list[Item]:
     ]  # fmt: skip
 
 
-def curve_of(progressed: Sequence[StoredEvent]) -> tuple[str, list[float]]:
-    """Answer the metric that is drawn while a run is under way, and its values in the stage that it is in."""
-    found: dict[str, list[float]] = {}
+def curves_of(progressed: Sequence[StoredEvent]) -> Curves | None:
+    """Answer the curves that are drawn while a run is under way, None before there are two points of one."""
     stage = progressed[-1].payload.get("stage") if progressed else None
-    for event in (each for each in progressed if each.payload.get("stage") == stage):
-        for name, value in (event.payload.get("metrics") or {}).items():
-            if isinstance(value, int | float) and not isinstance(value, bool) and name != "items_per_second":
-                found.setdefault(name, []).append(float(value))
-    if not found:
-        return "", []
-    name = next((name for name in FIRST if name in found), next(iter(found)))
-    return name, found[name]
+    told = [event.payload for event in progressed if event.payload.get("stage") == stage]
+    names = list(dict.fromkeys(name for payload in told for name, value in _metrics(payload) if _is_drawable(value)))
+    groups = (tuple(name for name in group if name in names) for group in DRAWN)
+    chosen = next(filter(None, groups), tuple(names[:1]))
+    rows = [(payload["done"], [dict(_metrics(payload)).get(name) for name in chosen]) for payload in told]
+    rows = [(done, values) for done, values in rows if any(value is not None for value in values)]
+    if len(rows) < 2:
+        return None
+    return Curves([done for done, _ in rows], {name: [row[at] for _, row in rows] for at, name in enumerate(chosen)})
+
+
+def _metrics(payload: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in (payload.get("metrics") or {}).items() if name != "items_per_second")
+
+
+def _is_drawable(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def parts_of(shown: RunShown, platform: Platform, root: str, who: Principal) -> dict[str, str]:
     """Answer the parts of a run's page that change while it is under way, by the ids of their elements."""
     context = {
         "shown": shown, "run": shown.run, "root": root, "told": told(shown.run, platform.service.kinds, who),
-        "metric_words": words_of(shown.metric),
     }  # fmt: skip
     names = ("run_head", "run_curve", "run_items")
     return {name.replace("_", "-"): fragment(f"{name}.html", **context) for name in names}

@@ -13,6 +13,7 @@ from pitboss.core.clock import to_iso
 from pitboss.core.principal import Principal
 from pitboss.runs.kinds import Kinds
 from pitboss.runs.model import Run
+from pitboss.runs.progress import percent_of, seconds_left
 from pitboss.runs.report import Figure, Report, Unit
 from pitboss.runs.states import State
 from pitboss.runs.wording import duration, long_duration, number, read, subject, words_of
@@ -116,11 +117,8 @@ def big(value: int) -> str:
 
 
 def percent(run: Run) -> float | None:
-    """Answer how far a run is: of its stage while it runs, all of it once it has completed."""
-    if run.state is State.COMPLETED:
-        return 100.0
-    found = (run.progress or {}).get("percent")
-    return float(found) if found is not None else None
+    """Answer how far a run is as a whole, in per cent."""
+    return 100.0 if run.state is State.COMPLETED else percent_of(run.progress)
 
 
 def took(run: Run) -> float | None:
@@ -172,7 +170,7 @@ def _cancelled(run: Run, who: Principal | None) -> str:
     reason = run.cancel_reason or ""
     by_others = reason.partition(":")[0] if reason.startswith("by ") else ""
     by = by_others or ("by you" if who is not None and who.owns(run.owner) else "")
-    at = (run.progress or {}).get("percent")
+    at = percent_of(run.progress)
     where = f" at {at:.0f} %" if at is not None else " before it began" if run.started_at is None else ""
     kept = "partial results kept" if run.partial else "partial results discarded"
     return f"Cancelled {by}".rstrip() + f"{where}, {kept}"
@@ -199,6 +197,7 @@ FILTERS = {
     "moment": moment, "age": age, "plain": plain, "item": item, "figure": figure, "against": against,
     "headlines": headlines, "mood": mood, "cell": cell, "tone": tone, "is_number": is_number, "text_of": text_of,
     "big": big, "value": value, "duration": duration, "long_duration": long_duration, "number": number,
-    "subject": subject,     "percent_of": percent, "took": took, "metrics_of": metrics, "spark": spark,
+    "subject": subject, "percent_of": percent, "seconds_left": seconds_left, "took": took, "metrics_of": metrics,
+    "spark": spark, "words_of": words_of,
     "state_icon": lambda state: ICONS[State(state)],
 }  # fmt: skip

@@ -11,6 +11,7 @@ from pitboss.core.machine import cores
 from pitboss.core.places import run_log
 from pitboss.runs.kinds import Kind
 from pitboss.runs.model import Claim
+from pitboss.runs.progress import ProgressMeter
 from pitboss.worker.config import WorkerConfig
 from pitboss.worker.families import ForkFamilies
 from pitboss.worker.supervised import SupervisedRun
@@ -31,7 +32,7 @@ def start(forks: ForkFamilies, claim: Claim, kind: Kind, config: WorkerConfig, l
         os.close(log)
     panel[cells.LEASE_UNTIL] = lease_end
     return SupervisedRun(
-        claim=claim, panel=panel, pipe=pipe, kills=forks.kills,
+        claim=claim, panel=panel, pipe=pipe, kills=forks.kills, meter=ProgressMeter(kind.stages),
         max_seconds=run.options.get("max_execution_seconds", config.max_execution_seconds),
         max_megabytes=run.options.get("memory_limit_mb", config.memory_limit_mb),
     )  # fmt: skip

@@ -70,6 +70,30 @@ def test_the_time_left_is_unknown_until_it_is_honest():
     assert (meter.eta_seconds(), meter.document(0.0)["percent"]) == (0.0, 100.0)
 
 
+def test_how_far_a_run_is_as_a_whole_counts_the_stages_before_and_the_parts_of_this_one():
+    meter = ProgressMeter({"data": 0.1, "fold": 0.8, "refit": 0.1})
+    meter.begin("data", 10, 0.0)
+    meter.update(5, 2.0)
+    told = meter.document(0.0)
+    assert (told["percent"], told["run_percent"], told["eta_seconds"]) == (50.0, 5.0, 2.0)
+    assert told["run_eta_seconds"] is None  # most of it comes after
+    meter.begin("fold 2 of 4", 100, 2.0)
+    meter.update(50, 7.0)
+    told = meter.document(0.0)
+    assert (told["percent"], told["run_percent"], told["eta_seconds"]) == (50.0, 40.0, 5.0)
+    assert told["run_eta_seconds"] == pytest.approx(5.0 + 2 * 10.0 + 4 * 10.0 * 0.1 / 0.8)
+
+
+def test_of_a_run_without_known_stages_the_stage_is_all_that_is_told():
+    meter = ProgressMeter()
+    meter.begin("work", 10, 0.0)
+    meter.update(5, 2.0)
+    told = meter.document(0.0)
+    assert (told["run_percent"], told["run_eta_seconds"]) == (told["percent"], told["eta_seconds"]) == (50.0, 2.0)
+    meter.begin("more", None, 2.0)
+    assert meter.document(0.0)["run_percent"] is None
+
+
 def test_the_rate_is_that_of_the_last_moments():
     meter = ProgressMeter()
     meter.begin("work", 10_000, 0.0)

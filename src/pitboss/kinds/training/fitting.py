@@ -29,6 +29,7 @@ class Watcher:
     keep: Callable[[Saved], None]
     best: tuple[int, float] = (0, math.inf)
     curve: list[tuple[int, float, float]] = field(default_factory=list)
+    known: dict[str, Any] = field(default_factory=dict)
 
     def step(self, done: int, losses: Losses, save: Callable[[], Saved] | None = None) -> bool:
         train, stop = losses
@@ -36,11 +37,11 @@ class Watcher:
             self.curve.append((done, train, stop))
         if stop < self.best[1]:
             self.best = (done, stop)
-        known = {"train_loss": train, "loss": stop}
-        told: dict[str, Any] = {name: round(value, 6) for name, value in known.items() if not math.isnan(value)}
+        told = {"train_loss": train, "loss": stop}
+        self.known |= {name: round(value, 6) for name, value in told.items() if not math.isnan(value)}
         if self.best[0]:
-            told["best_iteration"] = self.best[0]
-        self.context.report(done, **told)
+            self.known["best_iteration"] = self.best[0]
+        self.context.report(done, **self.known)  # whole: what is said between two reports is passed over
         if save is not None and self.context.is_checkpoint_due:
             self.keep(save())
         elif self.context.is_suspended:

@@ -112,7 +112,7 @@ def _charts(result: Mapping[str, Any]) -> Iterator[Chart]:
             yield Chart(
                 name=f"losses-{row['fold']}", title=f"Losses of fold {row['fold']}", type="line",
                 artifact="curves.parquet", x="step", unit=Unit.NUMBER,
-                y=["train_loss" if row.get("loss") is None else "loss"],  # one line is drawn: the one that tells more
+                y=["train_loss"] if row.get("loss") is None else ["train_loss", "loss"],
                 where={"fold": row["fold"]},
             )  # fmt: skip
     if "calibration.parquet" in result["artifacts"]:

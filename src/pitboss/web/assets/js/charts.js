@@ -23,7 +23,7 @@ async function chartOf(figure, described, data) {
   if (described.type === "heatmap") return drawCells(figure, described, data);
   if (described.type === "lines" || !data.is_time && described.type !== "candles") {
     const { Lines } = await import("./lines.js");
-    return new Lines(figure, described, data);
+    return new Lines(figure.querySelector(".canvas"), described, data);
   }
   return new TimeChart(figure, described, data);
 }

@@ -12,10 +12,12 @@ export function look(within = document) {
     figure.dataset.drawn = "";
     seen.observe(figure);
   }
+  const live = [...within.querySelectorAll("[data-live]")];
+  if (live.length) import("./lines.js").then((lines) => live.forEach(lines.follow));
   if (within.querySelector("[data-editor]:not([data-edited])")) import("./editor.js").then((editor) => editor.start(within));
 }
 
 export function startLooking() {
   look();
-  document.addEventListener("pitboss:changed", () => look());
+  for (const change of ["pitboss:changed", "pitboss:part"]) document.addEventListener(change, () => look());
 }
