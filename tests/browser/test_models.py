@@ -15,11 +15,6 @@ from support.engine import until
 from support.learning import SMALL, swinging
 from support.server import Server
 
-TRADES = """
-entry: {long: "model('small').probability > 0.5"}
-exit: {long: "model('small').probability < 0.5"}
-"""
-
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
@@ -66,9 +61,13 @@ def test_a_training_is_watched_and_cancelled_and_its_best_is_promoted_and_asked(
         page.goto(address(desk, "/models"))
         page.locator('tr[data-version="small@2"]').get_by_role("button", name="Promote").click()
         expect(page.locator('tr[data-version="small@2"]')).to_contain_text("champion")
-        params = {"strategy": SMALL + TRADES, "symbols": ["SWING"]}
-        traded = desk.http.post("/runs", json={"kind": "backtest", "params": params}).json()["id"]
-        assert desk.wait(traded)["state"] == "completed"
+        page.get_by_role("link", name="Backtest small@2").click()
+        page.get_by_role("button", name="Run", exact=True).click()
+        expect(page.locator("#run")).to_have_attribute("data-kind", "backtest")
+        traded = desk.wait(page.locator("#run").get_attribute("data-run"))
+        assert (traded["state"], traded["result"]["trades"] > 0) == ("completed", True), traded["error"]
+        assert "small@2" in traded["params"]["strategy"]
+        page.goto(address(desk, "/models"))
         for box in page.get_by_role("checkbox").all():
             box.check()
         page.get_by_role("button", name="Compare those chosen").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from pitboss.strategy.document import Document
 from pitboss.strategy.expression import Node
 from pitboss.strategy.reader import read_document
 from pitboss.strategy.training import MODELS
+
+_RULES = (("entry", ">"), ("exit", "<"))
 
 
 def missing(learner: str) -> InvalidInput:
@@ -38,6 +41,17 @@ def changes_of(document: Document, described: Mapping[str, Any]) -> list[str]:
         *(f"'{name}' was added" for name in now if name not in then),
         *(f"'{name}' was changed" for name in now if name in then and now[name] != then[name]),
     ]  # fmt: skip
+
+
+def trading_text(label: str, described: Mapping[str, Any]) -> str:
+    """Answer a document that trades a version, `name@3`: by the rules of its own document where that has some, which
+    then ask this version, else long while it expects a rise."""
+    name, text = label.partition("@")[0], described["text"]
+    if read_document(text).has_entry:
+        return re.sub(rf"""(\bmodel\(\s*['"]){re.escape(name)}(@[\w-]+)?(?=['"!])""", rf"\g<1>{label}", text)
+    line, middle = ("probability", 0.5) if described["is_class"] else ("prediction", 0)
+    rules = [f"""{rule}: {{long: "model('{label}').{line} {sign} {middle}"}}""" for rule, sign in _RULES]
+    return "\n".join([text.rstrip(), *rules, ""])
 
 
 def check_range(name: str, described: Mapping[str, Any], first: int | None, last: int | None, is_final: bool) -> None:

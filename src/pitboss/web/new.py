@@ -13,9 +13,12 @@ from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 
 from pitboss.bootstrap import Platform
+from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import NotFound, PitbossError, Problem, problems_of, suggest
 from pitboss.core.ids import new_id
 from pitboss.core.principal import Principal
+from pitboss.learning.lineage import trading_text
+from pitboss.learning.registry import ModelVersion
 from pitboss.runs.kinds import Kind, Prepared
 from pitboss.runs.model import Run, RunQuery
 from pitboss.runs.states import State
@@ -69,7 +72,8 @@ def choose(visit: Desk) -> Response:
 
 @router.get("/new/{name}")
 def show(visit: Desk, name: str) -> Response:
-    """Show the form of a kind; `?from=ID` fills it in as that run was asked, other fields as they are named."""
+    """Show the form of a kind; `?from=ID` fills it in as that run was asked, `?model=NAME@3` as that version is traded,
+    other fields as they are named."""
     platform, me = visit.platform, visit.me
     kind = kind_of(platform, name)
     query = visit.request.query_params
@@ -78,12 +82,23 @@ def show(visit: Desk, name: str) -> Response:
         values = dict(platform.service.get(me, query["from"]).params)
     elif query.get("saved"):
         values = dict(platform.backtests.get(me, query["saved"]).params)
+    elif query.get("model"):
+        values = trading(platform.models.find(me, query["model"]))
     elif query.get("preset"):
         values = dict(platform.presets.get(me, kind.name, query["preset"]).params)
     asked = form_of(kind.asked(values | dict(query), platform.sources(me)), values)
     values |= as_written(asked.fields, {key: query.getlist(key) for key in query})
     context = form_context(platform, me, kind, values)
     return visit.render("new_kind.html", **context, problems=(), prepared=None, values=values)
+
+
+def trading(version: ModelVersion) -> dict[str, Any]:
+    """Answer params that trade a version of a model on what it was trained on, from when on it can be asked."""
+    told = version.described
+    return {
+        "strategy": trading_text(version.label, told), "symbols": told["symbols"],
+        "start": micros_to_iso(told["since"])[:10], "parameters": dict(told["parameters"]),
+    }  # fmt: skip
 
 
 @router.post("/new/{name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -263,11 +263,3 @@ def _of_fold(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _write(content: bytes, path: Path) -> None:
     path.write_bytes(content)
-
-
-def overfit(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, float]]:
-    """Yield the folds whose loss is much lower on what they learned from, each with its gap, a fraction."""
-    for row in rows:
-        train, loss = row.get("train_loss"), row.get("loss")
-        if train is not None and loss is not None and train > 0 and loss / train - 1.0 > 0.1:
-            yield row["fold"], loss / train - 1.0
