@@ -35,9 +35,7 @@ class Boosted(Fitted):
         return gains / gains.sum() if gains.sum() > 0 else gains
 
     def contributions(self, x: F64) -> F64:
-        """Answer what each feature contributes to each row, in log-odds or as a number: SHAP values (Lundberg et al.
-        2020), (N, F)."""
-        found = np.asarray(self.booster.predict(x, num_iteration=self.best, pred_contrib=True))
+        found: F64 = np.asarray(self.booster.predict(x, num_iteration=self.best, pred_contrib=True))
         return found[:, :-1]
 
 

@@ -67,6 +67,11 @@ class Fitted(Protocol):
     def importance(self) -> F64:
         """Answer the share of each feature, which add up to 1; zeros where it knows none."""
 
+    def contributions(self, _x: F64) -> F64 | None:
+        """Answer what each feature contributes to each row, (N, F), in log-odds or as a number: SHAP values (Lundberg
+        et al. 2020); None where it cannot tell."""
+        return None
+
 
 class Learner(Protocol):
     """Learns. The same samples, numbers and seed give the same model, byte for byte."""

@@ -14,6 +14,7 @@ from pitboss.backtesting.universe import Universe
 from pitboss.core.errors import InvalidInput, RunCancelled
 from pitboss.kinds.documents.bars import load_universe
 from pitboss.kinds.training.fitting import Trial, Watcher, part_of, tried
+from pitboss.kinds.training.importance import importance_of
 from pitboss.kinds.training.params import TrainingParams
 from pitboss.kinds.training.prepare import Taught, read_training, training_identity
 from pitboss.kinds.training.results import Done, Fit, results_of
@@ -35,6 +36,7 @@ def run(params: TrainingParams, context: RunContext) -> dict[str, Any]:
         work.learn_folds()
         if not params.shuffled:
             work.refit()
+            work.weigh_features()
         context.begin_results()
     if context.is_cancelled and not context.keeps_partial:
         raise RunCancelled("the training was cancelled")
@@ -158,6 +160,13 @@ class Work:
         done.final = Fit(number=0, since=int(samples.known[samples.known < NEVER].max()), fitted=fitted)
         context.check_cancel()
         context.end_stage(learner.total)
+
+    def weigh_features(self) -> None:
+        """Find what each feature is worth."""
+        done = self.done
+        self.context.begin_stage("importance", len(done.learned) * len(done.samples.names))
+        done.importance = importance_of(done.samples, done.learned, self._told)
+        self.context.end_stage()
 
 
 def _with_steps(model: Chosen, steps: int) -> Chosen:

@@ -89,8 +89,8 @@ def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
             rows=[["up", found["true_up"], found["false_up"]], ["down", found["false_down"], found["true_down"]]],
         )  # fmt: skip
     if "importance.parquet" in result["artifacts"]:
-        named = {"feature": Unit.TEXT, "gain": Unit.PERCENT, "permutation": Unit.NUMBER}
-        columns = [Column(name=name, label=name, unit=unit) for name, unit in named.items()]
+        named = {"feature": Unit.TEXT, "gain": Unit.PERCENT, "permutation": Unit.NUMBER, "permutation_sd": Unit.NUMBER}
+        columns = [Column(name=name, label=name.replace("_", " "), unit=unit) for name, unit in named.items()]
         yield Table(
             name="importance", title="Features", columns=columns, artifact="importance.parquet", sort="-gain", shown=10
         )

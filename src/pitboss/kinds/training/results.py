@@ -15,7 +15,7 @@ from pitboss.core.clock import micros_to_iso
 from pitboss.kernel.series import drawdown_of
 from pitboss.kinds.documents.bars import save_frame
 from pitboss.kinds.documents.prepare import source_of
-from pitboss.kinds.training.fitting import Trial, predicted
+from pitboss.kinds.training.fitting import Trial
 from pitboss.kinds.training.params import TrainingParams
 from pitboss.kinds.training.prepare import Taught, all_versions
 from pitboss.learning import model as models
@@ -28,10 +28,6 @@ from pitboss.strategy.evaluate import Scope
 from pitboss.strategy.training import Chosen
 
 _TS = pl.Datetime("us", "UTC")
-MOST_SHUFFLED, MOST_EXPLAINED = 5_000, 2_000  # rows by which the importance of features is told
-LEAST_ROWS = 100
-MOST_STEPS_ASKED = 30_000_000, 200_000  # rows times steps of a model for those, which bound how long that takes
-SHUFFLES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +50,7 @@ class Done:
     scopes: Sequence[Scope] = field(init=False, default=())
     trials: list[Trial] = field(init=False, default_factory=list)
     final: Fit | None = field(init=False, default=None)
+    importance: pl.DataFrame | None = field(init=False, default=None)
 
     def begin(self, samples: Samples, folds: list[Fold], scopes: Sequence[Scope]) -> None:
         self.samples, self.folds, self.scopes = samples, folds, scopes
@@ -66,12 +63,18 @@ class Done:
         )  # fmt: skip
 
     @property
+    def learned(self) -> list[tuple[Fold, Fitted]]:
+        """The folds that a model came of, each with it."""
+        pairs = zip(self.folds, self.trials, strict=False)
+        return [(fold, trial.fitted) for fold, trial in pairs if trial.fitted is not None]
+
+    @property
     def fits(self) -> list[Fit]:
         """The models that existed at some time: those of folds that learned from nothing later, and the last."""
         of_folds = [
-            Fit(number=fold.number, since=fold.since, fitted=trial.fitted)
-            for fold, trial in zip(self.folds, self.trials, strict=False)
-            if trial.fitted is not None and fold.since is not None
+            Fit(number=fold.number, since=fold.since, fitted=fitted)
+            for fold, fitted in self.learned
+            if fold.since is not None
         ]
         return [*of_folds, *([self.final] if self.final is not None else [])]
 
@@ -98,9 +101,9 @@ def results_of(done: Done, context: RunContext) -> dict[str, Any]:
         p, y = said[is_told], samples.y[rows][is_told]
         result["confusion"] = confusion(p, y)
         frames["calibration"] = pl.DataFrame(calibration(p, y))
+    if done.importance is not None:
+        frames["importance"] = done.importance
     if not done.params.shuffled:
-        if not context.is_cancelled:  # then there is no time for it
-            frames["importance"] = importance_frame(done)
         result["model"] = save_model(done, scores, context)
     result["artifacts"] = [save_frame(context, name, frame) for name, frame in frames.items()]
     return result
@@ -172,49 +175,6 @@ def equity_frame(done: Done, rows: I64, said: F64) -> pl.DataFrame:
         {"ts": pl.Series(times).cast(_TS), "equity": equity, "drawdown": drawdown_of(equity, 1.0),
          "buy_and_hold": held / count}
     )  # fmt: skip
-
-
-def importance_frame(done: Done) -> pl.DataFrame:
-    """Answer what each feature is worth: its share of the learner's own gain, by how much the skill out of sample falls
-    where its values are shuffled, and the mean size of its SHAP value where the learner has them."""
-    samples = done.samples
-    pairs = zip(done.folds, done.trials, strict=False)
-    learned = [(fold, trial.fitted) for fold, trial in pairs if trial.fitted is not None]
-    if not learned:
-        return pl.DataFrame(schema={"feature": pl.String, "gain": pl.Float64, "permutation": pl.Float64})
-    fold, fitted = learned[-1]
-    steps = max(1, fitted.best)
-    shuffled = _bounded(MOST_STEPS_ASKED[0] // (steps * SHUFFLES * len(samples.names)), MOST_SHUFFLED)
-    falls = _falls(fitted, samples, fold.test[-shuffled:])
-    columns: dict[str, Any] = {"feature": samples.names, "gain": fitted.importance(), "permutation": falls}
-    explain = getattr(fitted, "contributions", None)
-    if explain is not None:
-        explained = _bounded(MOST_STEPS_ASKED[1] // steps, MOST_EXPLAINED)
-        columns["shap"] = np.abs(explain(samples.x[fold.test[-explained:]])).mean(axis=0)
-    return pl.DataFrame(columns).sort("gain", descending=True)
-
-
-def _bounded(rows: int, most: int) -> int:
-    return max(LEAST_ROWS, min(most, rows))
-
-
-def _falls(fitted: Fitted, samples: Samples, rows: I64) -> F64:
-    """Answer by how much the skill falls for each feature whose values are shuffled (Breiman 2001)."""
-    dice, y = np.random.default_rng(0), samples.y[rows]
-
-    def skill(x: F64) -> float:
-        changed = Samples(**{**samples.__dict__, "x": x})
-        return scores_of(predicted(fitted, changed, rows), y, samples.is_class)["skill"] or 0.0
-
-    base, falls = skill(samples.x), np.zeros(len(samples.names))
-    for column in range(len(falls)):
-        found = []
-        for _ in range(SHUFFLES):
-            x = samples.x.copy()
-            x[rows, column] = dice.permutation(x[rows, column])
-            found.append(skill(x))
-        falls[column] = base - float(np.mean(found))
-    return falls
 
 
 def save_model(done: Done, scores: Mapping[str, Any], context: RunContext) -> dict[str, Any] | None:
