@@ -6,6 +6,7 @@ import json
 import random
 import time
 from importlib.util import find_spec
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -178,6 +179,30 @@ def test_killed_through_its_folds_it_ends_in_the_same_model(engine, learner):
     assert ended.state == "completed", ended.error
     assert ended.attempt > 1
     assert version(engine, "small@2").digest == whole
+
+
+def test_a_fold_that_takes_longer_than_it_is_left_to_run_is_gone_on_with_and_ends_in_the_same_model(engine):
+    worker = engine.start_worker()
+    document = text("{type: lightgbm, rounds: 3000, leaves: 15, feature_fraction: 0.7, early_stopping: 0}", folds=2)
+    whole = done(engine, document)
+    run = start(engine, document)
+    for attempt in (1, 2):
+        until(lambda number=attempt: _saved_within(engine, run, number), 30, "the learner's state is saved")
+        worker.kill()
+        worker.wait()
+        worker = engine.start_worker()
+    ended = engine.wait(run, seconds=60)
+    assert ended.state == "completed", ended.error
+    assert version(engine, "small@2").digest == version(engine, "small@1").digest
+    assert table(engine, ended, "curves").equals(table(engine, whole, "curves"))
+    steps = [event.payload["done"] for event in engine.events(run) if event.payload.get("stage") == "fold 1 of 2"]
+    falls = [after for before, after in pairwise(steps) if after < before]
+    assert falls == [] or min(falls) > 0  # to what was saved, not to the beginning
+
+
+def _saved_within(engine, run, attempt):
+    kept = engine.store.checkpoints(run.id)
+    return any(each.attempt == attempt for each in kept)
 
 
 def _has_begun(engine, run, attempt):

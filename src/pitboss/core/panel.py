@@ -10,6 +10,7 @@ CANCEL = 0  # set from outside: 1 asks the job to end
 KEEP_PARTIAL = 1  # set from outside: 1 asks it to hand over what it has
 DONE = 2  # units of work done in this stage
 TOTAL = 3  # units of work of this stage
+STAGE = 4  # which stage this is, counted from 1; changed before the cells of the one before are
 CURRENT = 5  # the moment being worked on, microseconds since 1970; 0 is none
 KILL_AT = 7  # boot nanoseconds after which the fork server kills the process group; 0 is never
 KILL_REASON = 8  # why: one of the REASON_ values

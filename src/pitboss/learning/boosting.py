@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
+from lightgbm.callback import CallbackEnv
 
 from pitboss.core.errors import InvalidInput
 from pitboss.learning.learner import Fitted, Part, Patience, Saved, Task, Watch
@@ -39,10 +42,69 @@ class Boosted(Fitted):
         return found[:, :-1]
 
 
+@dataclass
+class Rounds:
+    """What happens before and after each round of the library: it is sown, looked at, and may be the last.
+
+    Rounds that are gone on with after a save come out as they would have, since nothing but the trees decides them:
+    which features a round may use is drawn by a seed of its own. Which rows it may use, the library draws from where it
+    was; where that is asked for nothing is saved, and the rounds are made again.
+    """
+
+    task: Task
+    watch: Watch
+    patience: Patience
+    stop: lgb.Dataset | None = None
+    before: lgb.Booster | None = None
+
+    def take_up(self, saved: Saved | None) -> int:
+        """Go on from what was saved; answer how many rounds are done."""
+        if saved is None:
+            return 0
+        self.before = lgb.Booster(model_str=saved["trees"].decode())
+        self.patience.take_up(json.loads(saved["patience"]))
+        return self.before.current_iteration()
+
+    def sow(self, env: CallbackEnv) -> None:
+        """Called before a round."""
+        told = {}
+        if self.task.chosen.numbers["feature_fraction"] < 1:
+            told["feature_fraction_seed"] = self.task.seed + env.iteration
+        if self.before is not None and env.iteration == env.begin_iteration:
+            told["num_iterations"] = env.end_iteration  # stands in the file: those of all, not those that were left
+        if told:
+            _booster_of(env).reset_parameter(told)
+
+    sow.before_iteration = True  # type: ignore[attr-defined]  # it is how the library tells
+
+    def note(self, env: CallbackEnv) -> None:
+        """Called after a round. Raises EarlyStopException after the last."""
+        done, total = env.iteration + 1, env.end_iteration
+        booster = _booster_of(env)
+        is_finished = booster.current_iteration() < done  # no tree could be added
+        loss = env.evaluation_result_list[0][2] if env.evaluation_result_list else float("nan")
+        is_told = done == 1 or done % TRAIN_LOSS_EVERY == 0 or done == total
+        losses = (booster.eval_train()[0][2] if is_told else float("nan"), loss)
+        is_over = self.patience.is_over(done, loss) or is_finished
+        can_save = not is_over and done < total and self.task.chosen.numbers["row_fraction"] == 1
+        if not self.watch.step(done, losses, partial(self.saved, booster) if can_save else None) or is_over:
+            raise lgb.callback.EarlyStopException(env.iteration, [])
+
+    def saved(self, booster: lgb.Booster) -> Saved:
+        trees = booster.model_to_string(num_iteration=-1)
+        return {"trees": trees.encode(), "patience": json.dumps(self.patience.told).encode()}
+
+
+def _booster_of(env: CallbackEnv) -> lgb.Booster:
+    assert isinstance(env.model, lgb.Booster)
+    return env.model
+
+
 class Boosting:
     """Trains trees, a round a step."""
 
     suffix = "txt"
+    device = "cpu"
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -60,22 +122,18 @@ class Boosting:
             "num_threads": self.task.threads, "deterministic": True, "force_row_wise": True, "verbosity": -1,
         }  # fmt: skip
 
-    def fit(self, train: Part, stop: Part | None, watch: Watch, _saved: Saved | None = None) -> Fitted:
+    def fit(self, train: Part, stop: Part | None, watch: Watch, saved: Saved | None = None) -> Fitted:
         params, names = self.params(), list(self.task.names)
         data = lgb.Dataset(train.x, train.y, weight=train.weight, feature_name=names, params=params)
-        booster = lgb.Booster(params, data)
+        rounds = Rounds(self.task, watch, Patience(self.task.chosen.whole("early_stopping") if stop is not None else 0))
         if stop is not None:
-            booster.add_valid(data.create_valid(stop.x, stop.y, weight=stop.weight), "stop")
-        patience = Patience(self.task.chosen.whole("early_stopping") if stop is not None else 0)
-        for done in range(1, self.total + 1):
-            is_finished = booster.update()
-            loss = booster.eval_valid()[0][2] if stop is not None else float("nan")
-            is_told = done == 1 or done % TRAIN_LOSS_EVERY == 0 or done == self.total
-            losses = (booster.eval_train()[0][2] if is_told else float("nan"), loss)
-            is_over = patience.is_over(done, loss) or is_finished
-            if not watch.step(done, losses) or is_over:
-                break
-        return Boosted(booster, patience.best or booster.current_iteration())
+            rounds.stop = data.create_valid(stop.x, stop.y, weight=stop.weight)
+        left = self.total - rounds.take_up(saved)
+        booster = lgb.train(
+            params, data, left, init_model=rounds.before, callbacks=[rounds.sow, rounds.note],
+            valid_sets=[] if rounds.stop is None else [rounds.stop], valid_names=["stop"],
+        )  # fmt: skip
+        return Boosted(booster, rounds.patience.best or booster.current_iteration())
 
     def read(self, content: bytes) -> Fitted:
         if not (content.startswith(_FIRST) and _LAST_TREE in content and content.rstrip().endswith(_LAST)):

@@ -42,7 +42,8 @@ class Watch(Protocol):
     """Sees a learner at work."""
 
     def step(self, done: int, losses: Losses, save: Callable[[], Saved] | None = None) -> bool:
-        """Take note of a step; False where the learner is to stop. `save` answers what it could go on from."""
+        """Take note of a step; False where the learner is to stop. `save` answers what it could go on from after it,
+        None where nothing can be saved, or nothing is left to do."""
 
     def batch(self) -> bool:
         """Answer whether to go on amid a step."""
@@ -77,6 +78,7 @@ class Learner(Protocol):
     """Learns. The same samples, numbers and seed give the same model, byte for byte."""
 
     suffix: str  # of its files
+    device: str = "cpu"  # what it learns on: the same model, byte for byte, is promised of the CPU alone
     total: int  # steps at the most
 
     def fit(self, train: Part, stop: Part | None, watch: Watch, saved: Saved | None = None) -> Fitted:
@@ -89,13 +91,15 @@ class Learner(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a learner is made for: whether classes are told, how many features there are, and with how many threads."""
+    """What a learner is made for: whether classes are told, how many features there are, with how many threads, and
+    whether on a GPU, which nets alone use."""
 
     chosen: Chosen
     names: tuple[str, ...]
     is_class: bool
     seed: int
     threads: int = 1
+    on_gpu: bool = False
 
 
 _LEARNERS = {
@@ -122,6 +126,14 @@ class Patience:
     most: int
     best: int = 0
     least: float = field(default=float("inf"))
+
+    @property
+    def told(self) -> dict[str, float]:
+        """Answer what `take_up` goes on from."""
+        return {"best": self.best, "least": self.least}
+
+    def take_up(self, told: Mapping[str, float]) -> None:
+        self.best, self.least = int(told["best"]), told["least"]
 
     def is_over(self, done: int, loss: float) -> bool:
         if loss < self.least - LEAST_LOSS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -63,6 +64,10 @@ class Net(Fitted):
     is_class: bool
     best: int = 0
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
+
     def predict(self, x: F64, since: I64) -> F64:
         scaled = self.scaled(x)
         rows = np.flatnonzero(usable(x, since, self.window))
@@ -76,11 +81,11 @@ class Net(Fitted):
     def told(self, said: torch.Tensor) -> F64:
         """Answer probabilities, or numbers in their own units, of what the net says."""
         if self.is_class:
-            return np.asarray(torch.sigmoid(said).numpy(), np.float64)
-        return np.asarray(said.numpy() * self.target.deviation + self.target.mean, np.float64)
+            return np.asarray(torch.sigmoid(said).cpu().numpy(), np.float64)
+        return np.asarray(said.cpu().numpy() * self.target.deviation + self.target.mean, np.float64)
 
     def scaled(self, x: F64) -> torch.Tensor:
-        return torch.from_numpy(self.scaling(x).astype(np.float32))
+        return torch.from_numpy(self.scaling(x).astype(np.float32)).to(self.device)
 
     def content(self) -> bytes:
         scaling = {
@@ -103,12 +108,12 @@ def usable(x: F64, since: I64, window: int) -> BOOL:
 def windows(scaled: torch.Tensor, rows: I64, window: int) -> torch.Tensor:
     """Answer what a net is shown of rows: (rows, features), or with a window (rows, bars, features)."""
     if window == 1:
-        return scaled[torch.from_numpy(rows)]
-    return scaled[torch.from_numpy(rows[:, None] + np.arange(1 - window, 1)[None, :])]
+        return scaled[torch.from_numpy(rows).to(scaled.device)]
+    return scaled[torch.from_numpy(rows[:, None] + np.arange(1 - window, 1)[None, :]).to(scaled.device)]
 
 
 def arrays_of(module: nn.Module) -> Arrays:
-    return {f"net.{name}": tensor.numpy() for name, tensor in module.state_dict().items()}
+    return {f"net.{name}": tensor.cpu().numpy() for name, tensor in module.state_dict().items()}
 
 
 def put_into(module: nn.Module, found: Arrays) -> None:
@@ -145,8 +150,8 @@ class Progress:
         state["dropout"] = torch.get_rng_state().numpy()
         state |= {f"best.{name}": array for name, array in self.best.items()}
         for at, values in self.optimiser.state_dict()["state"].items():
-            state |= {f"optimiser.{at}.{name}": np.asarray(tensor) for name, tensor in values.items()}
-        told = {"done": self.done, "best": self.patience.best, "least": self.patience.least}
+            state |= {f"optimiser.{at}.{name}": np.asarray(tensor.cpu()) for name, tensor in values.items()}
+        told = {"done": self.done, **self.patience.told}
         return {"arrays": packed(state), "told": json.dumps(told).encode()}
 
     def take_up(self, saved: Saved) -> None:
@@ -161,7 +166,8 @@ class Progress:
                 _, at, which = name.split(".", 2)
                 state.setdefault(int(at), {})[which] = torch.from_numpy(array.copy())
         self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
-        self.done, self.patience.best, self.patience.least = told["done"], told["best"], told["least"]
+        self.done = told["done"]
+        self.patience.take_up(told)
 
 
 class NetLearner:
@@ -174,6 +180,7 @@ class NetLearner:
         self.numbers = task.chosen.numbers
         self.total = int(self.numbers["epochs"])
         self._made = made
+        self.device = "cuda" if task.on_gpu and torch.cuda.is_available() else "cpu"
 
     def fit(self, train: Part, stop: Part | None, watch: Watch, saved: Saved | None = None) -> Fitted:
         self._seed()
@@ -182,7 +189,7 @@ class NetLearner:
         if not len(part.rows):
             raise InvalidInput("no bar has all of its features known", "choose a longer range", "train.features")
         net = Net(
-            module=self._made(samples.x.shape[1]), scaling=Scaling.of(part.x), window=self.window,
+            module=self._made(samples.x.shape[1]).to(self.device), scaling=Scaling.of(part.x), window=self.window,
             is_class=self.task.is_class,
             target=Scaling(np.zeros(()), np.ones(())) if self.task.is_class else Scaling.of(part.y),
         )  # fmt: skip
@@ -198,13 +205,17 @@ class NetLearner:
                 break  # what half an epoch made of it is nothing to keep
             told = self._loss(net, scaled, stop_part)
             is_over = progress.note(done, loss if stop_part is None else told)
-            if not watch.step(done, (loss, told), progress.saved) or is_over:
+            if not watch.step(done, (loss, told), None if is_over else progress.saved) or is_over:
                 break
         put_into(net.module, progress.best)
+        net.module.cpu()
         net.best = patience.best
         return net
 
     def _seed(self) -> None:
+        os.environ.setdefault(
+            "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+        )  # without it some of CUDA's sums come out as they like
         torch.set_num_threads(self.task.threads)
         torch.use_deterministic_algorithms(True)
         torch.manual_seed(self.task.seed)
@@ -219,15 +230,17 @@ class NetLearner:
     ) -> tuple[float, bool]:  # fmt: skip
         """Learn from the rows, in an order that is drawn anew; answer the mean loss, and whether it was all of them."""
         progress.module.train()
-        y, weight = (torch.from_numpy(each.astype(np.float32)) for each in (net.target(part.y), part.weight))
+        given = (net.target(part.y), part.weight)
+        y, weight = (torch.from_numpy(each.astype(np.float32)).to(net.device) for each in given)
         total, seen, unit = 0.0, 0.0, float(net.target.deviation) ** 2
         for batch in torch.split(torch.randperm(len(y), generator=progress.dice), int(self.numbers["batch"])):
             progress.optimiser.zero_grad()
             said = progress.module(windows(scaled, part.rows[batch.numpy()], self.window))
-            losses = self._losses(said, y[batch]) * weight[batch]
+            here = batch.to(net.device)
+            losses = self._losses(said, y[here]) * weight[here]
             losses.mean().backward()
             progress.optimiser.step()
-            total, seen = total + float(losses.detach().sum()), seen + float(weight[batch].sum())
+            total, seen = total + float(losses.detach().sum()), seen + float(weight[here].sum())
             if not watch.batch():
                 break
         else:

@@ -42,7 +42,8 @@ class RunContext:
     """The world as a job sees it. Everything it says goes out through `send`, one message a call.
 
     `memory` is the instrument panel (see `core.panel`), shared with the worker; compiled loops write it
-    directly. `threads` is how many cores the run may use, `checkpoints` are the states saved by earlier
+    directly. `slot` is what its worker serves that it was queued for, `default` or such as `gpu`; `threads` is how
+    many cores the run may use, `checkpoints` are the states saved by earlier
     attempts, newest first, `source` is the package that the kind comes from, `secrets` are those that the run's
     snapshot names; they are masked in whatever it says, writes to its log and leaves as text. Not thread-safe but for
     `is_cancelled`.
@@ -54,6 +55,7 @@ class RunContext:
     send: Send
     memory: memoryview
     attempt: int = 1
+    slot: str = "default"
     threads: int = 1
     checkpoints: tuple[Checkpoint, ...] = ()
     checkpoint_seconds: float = 2.0
@@ -118,6 +120,7 @@ class RunContext:
 
         `gauges` name the cells of the panel from `core.panel.GAUGES` on, at most eight, for as long as the stage lasts.
         """
+        self._cells[cells.STAGE] += 1
         self._cells[cells.DONE] = done
         self._cells[cells.TOTAL] = total or 0
         self._cells[cells.CURRENT] = 0

@@ -165,7 +165,8 @@ def context_of(order: dict[str, Any], panel: Panel, out: Pipe, kind: Kind) -> Ru
     )  # fmt: skip
     return RunContext(
         world=world, params=order["params"], snapshot=order["snapshot"], send=out.say,
-        memory=panel.memory[: cells.BYTES], attempt=order["attempt"], threads=order["threads"],
+        memory=panel.memory[: cells.BYTES], attempt=order["attempt"], slot=order["slot"],
+        threads=order["threads"],
         checkpoints=tuple(Checkpoint(**saved) for saved in order["checkpoints"]),
         checkpoint_seconds=order["checkpoint_seconds"], source=order["source"], resources=kind.resources,
     )  # fmt: skip

@@ -42,7 +42,7 @@ def _order(claim: Claim, kind: Kind, config: WorkerConfig) -> dict[str, Any]:
     run = claim.run
     return {
         "token": claim.token, "run_id": run.id, "kind": kind.address, "source": kind.source,
-        "params": run.params, "snapshot": run.snapshot,
+        "params": run.params, "snapshot": run.snapshot, "slot": run.resource,
         "attempt": run.attempt, "threads": cores(), "data_dir": str(config.data_dir),
         "files_url": config.files_url, "database_url": config.database_url,
         "checkpoint_seconds": config.checkpoint_seconds,

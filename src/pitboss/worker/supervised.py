@@ -65,6 +65,7 @@ class SupervisedRun:
     ended: Move | None = None
     is_pipe_open: bool = True
     _buffer: bytearray = field(default_factory=bytearray)
+    _stages_heard: int = 0
     _last_progress: float = 0.0
     _last_written: tuple[Any, ...] = ()
 
@@ -108,6 +109,7 @@ class SupervisedRun:
     def _(self, message: said.StageBegun) -> None:
         self.meter.begin(message.stage, message.total, time.monotonic(), message.done)
         self.gauges = message.gauges
+        self._stages_heard += 1
         self._last_progress = 0.0
 
     @hear.register
@@ -168,7 +170,9 @@ class SupervisedRun:
         """Read the panel and note progress, at most five times a second and only when something moved."""
         if self.meter.stage == "starting" or (now - self._last_progress < PROGRESS_SECONDS and not is_last):
             return
-        self._note(self.panel[cells.DONE], self.panel.gauges(self.gauges), now)
+        done, shown = self.panel[cells.DONE], self.panel.gauges(self.gauges)
+        if self.panel[cells.STAGE] == self._stages_heard:  # else it shows a stage that has not been heard of yet
+            self._note(done, shown, now)
 
     def _note(self, done: int, shown: dict[str, float], now: float) -> None:
         seen = (done, shown, self.meter.stage, self.meter.message)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from pitboss.core.errors import InvalidInput
+from pitboss.kinds.training.job import caution_of
 from pitboss.kinds.training.params import TrainingParams
 from pitboss.kinds.training.prepare import asked_of, prepare, read_training, seed_of
 from pitboss.strategy.training import MODELS
@@ -58,3 +59,13 @@ def test_the_same_label_on_the_same_bars_is_compared_and_another_is_not():
     assert told(SMALL.replace("horizon: 3", "horizon: 4"))["label"] != first["label"]
     assert told(SMALL, start="2018-01-05")["label"] != first["label"]
     assert told(SMALL, shuffled=True)["all"] != first["all"]
+
+
+@pytest.mark.parametrize(
+    ("device", "slot", "said"),
+    [("cpu", "default", ""), ("cpu", "gpu", "learns on the CPU"), ("cuda", "gpu", "need not end in the same model")],
+)
+def test_what_a_gpu_does_not_promise_is_said(device, slot, said):
+    told = caution_of(SimpleNamespace(device=device), slot)
+    assert said in told
+    assert bool(told) == bool(said)

@@ -84,16 +84,34 @@ def test_an_unknown_feature_has_a_prediction_of_trees_alone(name, material):
     assert np.isfinite(said[-1])
 
 
-@pytest.mark.parametrize("net", NETS)
-def test_a_net_goes_on_after_its_last_epoch_as_if_nothing_had_happened(net, material):
-    pytest.importorskip("torch", reason="torch is not installed: pip install 'pitboss[torch]'")
+@pytest.mark.parametrize("after", [1, 3])
+@pytest.mark.parametrize("stops", [0, 4])
+def test_a_learner_goes_on_after_its_last_step_as_if_nothing_had_happened(name, material, after, stops):
     samples, fold = material
     rows, stop = stopping_split(samples, fold.train)
-    model, parts = chosen(net, dropout=0.2), (part(samples, rows), part(samples, stop))
-    whole = learner(samples, model).fit(*parts, Onlooker()).content()
-    interrupted = Onlooker(most=2)
+    more = {"dropout": 0.2} if name in NETS else {"feature_fraction": 0.5} if name == "lightgbm" else {}
+    if "early_stopping" in MODELS[name].settings:
+        more["early_stopping"] = stops
+    model, parts = chosen(name, **more), (part(samples, rows), part(samples, stop))
+    seen = Onlooker()
+    whole = learner(samples, model).fit(*parts, seen)
+    if len(seen.steps) <= after:
+        pytest.skip("it is done before it can be interrupted")
+    interrupted = Onlooker(most=after)
     learner(samples, model).fit(*parts, interrupted)
-    assert learner(samples, model).fit(*parts, Onlooker(), interrupted.saved).content() == whole
+    later = Onlooker()
+    resumed = learner(samples, model).fit(*parts, later, interrupted.saved)
+    assert (resumed.content(), resumed.best) == (whole.content(), whole.best)
+    assert np.array_equal(
+        [step[::2] for step in later.steps], [step[::2] for step in seen.steps[after:]], equal_nan=True
+    )
+
+
+def test_trees_of_which_rows_are_drawn_are_made_again_from_the_first(material):
+    samples, fold = material
+    onlooker = Onlooker()
+    learner(samples, chosen("lightgbm", row_fraction=0.5)).fit(part(samples, fold.train), None, onlooker)
+    assert onlooker.saved is None
 
 
 @pytest.mark.parametrize("name", ["logistic", *NETS])

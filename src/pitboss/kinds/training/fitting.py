@@ -26,26 +26,32 @@ class Watcher:
     """Sees a learner at work on behalf of a run; it keeps the curve of its losses. See `learning.learner.Watch`."""
 
     context: RunContext
-    keep: Callable[[Saved], None]
-    best: tuple[int, float] = (0, math.inf)
+    keep: Callable[[int, Saved], None]
+    done: int = 0
     curve: list[tuple[int, float, float]] = field(default_factory=list)
     known: dict[str, Any] = field(default_factory=dict)
+    best: tuple[float, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        told = ((stop, done) for done, _, stop in self.curve if not math.isnan(stop))
+        self.best = min(told, default=(math.inf, 0))
 
     def step(self, done: int, losses: Losses, save: Callable[[], Saved] | None = None) -> bool:
         train, stop = losses
         if not math.isnan(train) or not math.isnan(stop):
             self.curve.append((done, train, stop))
-        if stop < self.best[1]:
-            self.best = (done, stop)
+        if stop < self.best[0]:
+            self.best = (stop, done)
+        self.done = done
         told = {"train_loss": train, "loss": stop}
         self.known |= {name: round(value, 6) for name, value in told.items() if not math.isnan(value)}
-        if self.best[0]:
-            self.known["best_iteration"] = self.best[0]
+        if self.best[1]:
+            self.known["best_iteration"] = self.best[1]
         self.context.report(done, **self.known)  # whole: what is said between two reports is passed over
         if save is not None and self.context.is_checkpoint_due:
-            self.keep(save())
+            self.keep(done, save())
         elif self.context.is_suspended:
-            self.keep({})
+            self.keep(done, {})
         return not self.context.is_cancelled
 
     def batch(self) -> bool:

@@ -18,7 +18,7 @@ from pitboss.learning.scores import scores_of
 SHUFFLES = 5
 MOST_SHUFFLED, MOST_EXPLAINED = 20_000, 2_000  # rows of each fold, its last
 LEAST_ROWS = 100
-MOST_STEPS_ASKED = 100_000_000, 200_000  # rows times steps of a model for those, which bound how long that takes
+MOST_STEPS_ASKED = 30_000_000, 200_000  # rows times steps of a model for those, which bound how long that takes
 Tell = Callable[[int, str], None]  # how many features of all folds are done, and which one is next
 
 

@@ -17,7 +17,7 @@ from pitboss.kinds.training.fitting import Trial, Watcher, part_of, tried
 from pitboss.kinds.training.importance import importance_of
 from pitboss.kinds.training.params import TrainingParams
 from pitboss.kinds.training.prepare import Taught, read_training, training_identity
-from pitboss.kinds.training.results import Done, Fit, results_of
+from pitboss.kinds.training.results import GPU, Done, Fit, results_of
 from pitboss.learning.folds import Fold, folds_of
 from pitboss.learning.learner import Learner, Saved, learner_of
 from pitboss.learning.samples import F64, NEVER, Samples, samples_of
@@ -94,8 +94,8 @@ class Work:
             number = item["fold"]
             fitted = self.learner(number).read(self.saved[f"model-{number}"]) if not item["failure"] else None
             said = np.frombuffer(self.saved[f"said-{number}"], np.float64)
-            curve = [tuple(each) for each in json.loads(self.saved[f"curve-{number}"])]
-            trial = Trial(row=item, fitted=fitted, said=said, curve=_with_nan(curve))
+            curve = _with_nan(json.loads(self.saved[f"curve-{number}"]))
+            trial = Trial(row=item, fitted=fitted, said=said, curve=curve)
             self.done.trials.append(trial)
             if not self.context.has_own_checkpoint:  # what another run has learned stands in the log of this one too
                 self.context.item(str(number), item)
@@ -107,17 +107,18 @@ class Work:
     def learn_folds(self) -> None:
         """Learn each fold and test it, those that are not done."""
         context, done = self.context, self.done
+        if said := caution_of(self.learner(0), context.slot):
+            context.log(said, "warning")
         for fold in self.folds[len(done.trials) :]:
             context.check_cancel()
             learner = self.learner(fold.number)
-            saved = self._amid(fold.number)
-            context.begin_stage(f"fold {fold.number} of {len(self.folds)}", learner.total)
-            watcher = self._watcher(fold.number)
+            watcher, saved = self._watcher(fold.number)
+            context.begin_stage(f"fold {fold.number} of {len(self.folds)}", learner.total, watcher.done)
             trial = tried(fold, done.samples, self.taught.training, learner, watcher, saved)
             self._add(trial)
             context.end_stage(learner.total)
             context.check_cancel()
-            self._checkpoint()
+            context.checkpoint(self.saved)
         if all(trial.fitted is None for trial in done.trials):
             reasons = "; ".join(dict.fromkeys(trial.row["failure"] for trial in done.trials))
             raise InvalidInput(f"no fold could be learned: {reasons}"[:400], "choose other bars, or fewer folds")
@@ -132,21 +133,24 @@ class Work:
             self.saved[f"model-{number}"] = trial.fitted.content()
         self.saved["folds"] = json.dumps([each.row for each in self.done.trials]).encode()
 
-    def _watcher(self, number: int) -> Watcher:
-        def keep(saved: Saved) -> None:
-            self._checkpoint({"amid": number, **{f"amid-{name}": value for name, value in saved.items()}})
-
-        return Watcher(self.context, keep)
-
-    def _amid(self, number: int) -> Saved | None:
-        """Answer where the learner of a fold was when an earlier attempt ended, None where nothing is kept of that."""
-        was_at = self.saved.pop("amid", None)
+    def _watcher(self, number: int) -> tuple[Watcher, Saved | None]:
+        """Answer who sees the learner of a fold at work, and where that was when an earlier attempt ended, None where
+        nothing is kept of it."""
+        was_at, step, curve = (self.saved.pop(name, None) for name in ("amid", "step", "curve"))
         names = [name for name in self.saved if name.startswith("amid-")]
         found = {name.removeprefix("amid-"): self.saved.pop(name) for name in names}
-        return found if found and was_at == number else None
+        goes_on = bool(found) and was_at == number
 
-    def _checkpoint(self, amid: Saved | None = None) -> None:
-        self.context.checkpoint({**self.saved, **(amid or {})})
+        def keep(done: int, saved: Saved) -> None:
+            so_far = {"amid": number, "step": done, "curve": json.dumps(_without_nan(watcher.curve)).encode()}
+            of_learner = {f"amid-{name}": value for name, value in saved.items()}
+            self.context.checkpoint({**self.saved, **so_far, **of_learner})
+
+        if not goes_on:
+            watcher = Watcher(self.context, keep)
+            return watcher, None
+        watcher = Watcher(self.context, keep, step, _with_nan(json.loads(curve)))
+        return watcher, found
 
     def refit(self) -> None:
         """Make the last model of everything, with as many steps as the folds found best."""
@@ -154,9 +158,10 @@ class Work:
         training, samples = self.taught.training, done.samples
         best = statistics.median_low(trial.row["best"] for trial in done.trials if trial.fitted is not None)
         learner = self.learner(0, _with_steps(training.model, max(1, best)))
-        context.begin_stage("refit", learner.total)
+        watcher, saved = self._watcher(0)
+        context.begin_stage("refit", learner.total, watcher.done)
         rows = np.flatnonzero(samples.labelled)
-        fitted = learner.fit(part_of(samples, training, rows), None, self._watcher(0), self._amid(0))
+        fitted = learner.fit(part_of(samples, training, rows), None, watcher, saved)
         done.final = Fit(number=0, since=int(samples.known[samples.known < NEVER].max()), fitted=fitted)
         context.check_cancel()
         context.end_stage(learner.total)
@@ -167,6 +172,13 @@ class Work:
         self.context.begin_stage("importance", len(done.learned) * len(done.samples.names))
         done.importance = importance_of(done.samples, done.learned, self._told)
         self.context.end_stage()
+
+
+def caution_of(learner: Learner, slot: str) -> str:
+    """Answer what is to be known of what a learner learns on; empty where nothing is."""
+    if learner.device != "cpu":
+        return "this learns on a GPU: the same training need not end in the same model there, byte for byte"
+    return "queued for a GPU, this learns on the CPU: nets alone use one, where PyTorch finds it" if slot == GPU else ""
 
 
 def _with_steps(model: Chosen, steps: int) -> Chosen:

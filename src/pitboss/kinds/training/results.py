@@ -27,6 +27,7 @@ from pitboss.runs.context import RunContext
 from pitboss.strategy.evaluate import Scope
 from pitboss.strategy.training import Chosen
 
+GPU = "gpu"  # the resource that a run is queued for where it should learn on one
 _TS = pl.Datetime("us", "UTC")
 
 
@@ -59,7 +60,7 @@ class Done:
         """Answer what the learner of a fold is made for, 0 for that of everything."""
         return Task(
             chosen=chosen or self.taught.training.model, names=self.samples.names, is_class=self.samples.is_class,
-            seed=int(context.snapshot["seed"]) + number, threads=context.threads,
+            seed=int(context.snapshot["seed"]) + number, threads=context.threads, on_gpu=context.slot == GPU,
         )  # fmt: skip
 
     @property
