@@ -49,7 +49,7 @@ def rows() -> Iterator[Row]:
     for _ in range(TURNS):  # in turns, since the machine is not always as fast
         made = learner(samples, training.model)
         begun = time.perf_counter()
-        fitted = made.fit(part(samples, labelled), None, Onlooker())
+        fitted = made.fit(part(samples, labelled), None, Onlooker(pause=2.0))  # as a run saves it
         own.append(time.perf_counter() - begun)
         x, y = samples.x[labelled], samples.y[labelled]
         begun = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,16 +77,19 @@ def part(samples: Samples, rows: Any) -> Part:
 
 @dataclass
 class Onlooker:
-    """Sees every step of a learner, and stops it after so many."""
+    """Sees every step of a learner, stops it after so many, and has it saved after each, or `pause` seconds after the
+    save before."""
 
     most: int = 10**9
+    pause: float = 0.0
     steps: list[tuple[int, float, float]] = field(default_factory=list)
     saved: Any = None
+    saved_at: float = field(default_factory=time.monotonic)
 
     def step(self, done: int, losses: tuple[float, float], save: Any = None) -> bool:
         self.steps.append((done, *losses))
-        if save is not None:
-            self.saved = save()
+        if save is not None and time.monotonic() - self.saved_at >= self.pause:
+            self.saved, self.saved_at = save(), time.monotonic()
         return len(self.steps) < self.most
 
     def batch(self) -> bool:
