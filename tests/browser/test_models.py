@@ -113,3 +113,18 @@ def test_the_page_of_models_has_no_serious_fault_for_those_who_cannot_see_it(bro
             found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
             assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
             assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, page.evaluate(WIDER)
+
+
+def test_a_document_that_asks_a_model_is_previewed_with_it(browser, desk):
+    desk.wait(trained(desk))
+    text = (
+        SMALL
+        + "\nindicators: {rise: \"model('small').probability\"}\nentry: {long: rise > 0.5}\nexit: {long: rise < 0.5}\n"
+    )
+    asked = {"text": text, "symbol": "SWING"}
+    told = desk.http.post(address(desk, "/strategies/preview"), data=asked).json()
+    assert [line["name"] for line in told["lines"]] == ["rise"]
+    assert len(told["trades"]["pnl"]) > 0
+    unknown = {**asked, "text": text.replace("'small'", "'smal'")}
+    said = desk.http.post(address(desk, "/strategies/preview"), data=unknown).json()
+    assert "there is no model 'smal'" in said["message"]

@@ -12,6 +12,7 @@ from pitboss.core.clock import micros_to_iso
 from pitboss.core.errors import InvalidInput, PitbossError
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.kernel.bars import BarArrays
+from pitboss.kinds.documents.models import models_in
 from pitboss.market.dates import latest_shared
 from pitboss.market.frames import PRICES
 from pitboss.market.store import BarStore
@@ -30,19 +31,22 @@ SPARK_BARS = 40
 
 
 def criteria(
-    store: BarStore, text: str, parameters: dict[str, Any], symbol: str, low: int | None, until: int | None, count: int
+    store: BarStore, text: str, parameters: dict[str, Any], symbol: str, low: int | None, until: int | None, count: int,
+    models: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Answer the last candles of a symbol that open before `until` (microseconds): those from `low` on, at least
     `count`. Over them the indicators that are of the size of prices, and at each bar the points of every criterion, the
-    score, and whether it passes. Raises InvalidInput with every mistake."""
+    score, and whether it passes. `models` are those that the screen asks, as a snapshot has them. Raises InvalidInput
+    with every mistake."""
     screen = compile_screen(read_screen(text), parameters)
     bars = _before(store.load(symbol, screen.document.timeframe), until)
     others = _others(store, screen)
-    judged = judge(screen, {**others, symbol: bars}, symbol)
+    known = models_in({"models": models}, store.files)
+    judged = judge(screen, {**others, symbol: bars}, symbol, known)
     first = len(bars.ts) - count if low is None else min(len(bars.ts) - count, int(np.searchsorted(bars.ts, low)))
     shown = np.arange(max(0, first, len(bars.ts) - MOST_BARS), len(bars.ts))
     candles = candles_of(bars.slice(int(shown[0]), len(bars.ts)), None, None, len(shown))
-    doubled = judge(screen, {**others, symbol: _doubled(bars)}, symbol).named
+    doubled = judge(screen, {**others, symbol: _doubled(bars)}, symbol, known).named
     lines = [
         line_of(name, values, bars, shown)
         for name, values in judged.named.items()
@@ -63,10 +67,10 @@ def criteria(
     }  # fmt: skip
 
 
-def screened(store: BarStore, text: str, parameters: dict[str, Any]) -> dict[str, Any]:
+def screened(store: BarStore, text: str, parameters: dict[str, Any], models: dict[str, Any]) -> dict[str, Any]:
     """Answer what a screen says at the last bar of the symbols that trade still: of the best of them, and of how many
     it was told in the time that such a look may take. Raises InvalidInput with every mistake."""
-    screen = compile_screen(read_screen(text), parameters)
+    screen, forecasters = compile_screen(read_screen(text), parameters), models_in({"models": models}, store.files)
     length, others, ends = screen.document.timeframe, _others(store, screen), time.monotonic() + SECONDS
     known = {symbol: each for symbol, each in store.fitting(length).items() if symbol not in screen.document.symbols}
     last = latest_shared(series.last for series in known.values()) or 0
@@ -80,7 +84,7 @@ def screened(store: BarStore, text: str, parameters: dict[str, Any]) -> dict[str
         except PitbossError as error:
             rows.append({"ticker": symbol, "score": None, "passed": False, "class": "", "reasons": [str(error)]})
             continue
-        row = judge(screen, {**others, symbol: bars}, symbol).row(len(bars.ts) - 1)
+        row = judge(screen, {**others, symbol: bars}, symbol, forecasters).row(len(bars.ts) - 1)
         rows.append({"ticker": symbol, "date": micros_to_iso(int(bars.ts[-1]))[:10], **row})
     rows_by_rank = sorted(rows, key=lambda row: (not row["passed"], -(row["score"] or 0.0), row["ticker"]))
     passed = sum(row["passed"] for row in rows)

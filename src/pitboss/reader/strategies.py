@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pitboss.core.errors import InvalidInput
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.kernel.bars import BarArrays
 from pitboss.kernel.panel import new_panel
+from pitboss.kinds.documents.models import models_in
 from pitboss.market.store import BarStore, session_of
 from pitboss.reader.bars import candles_of, line_of
 from pitboss.reader.tables import window
@@ -30,12 +32,15 @@ WARM_UP = 3_000  # bars before those that are shown, so that averages have settl
 MOST_LINES = 8
 
 
-def preview(store: BarStore, text: str, symbol: str, timeframe: str | None, count: int) -> dict[str, Any]:
+def preview(
+    store: BarStore, text: str, symbol: str, timeframe: str | None, count: int, models: dict[str, Any]
+) -> dict[str, Any]:  # fmt: skip
     """Answer the last `count` candles of a symbol with the named indicators of a document over them, and the trades
-    that it makes on them. Raises InvalidInput with every mistake."""
+    that it makes on them; `models` are those that it asks, as a snapshot has them. Raises InvalidInput with every
+    mistake."""
     document = read_document(text)
     program = compile_document(document)
-    universe = _universe(store, document, symbol, timeframe)
+    universe = replace(_universe(store, document, symbol, timeframe), models=models_in({"models": models}, store.files))
     shown = universe.bars[symbol].ts[-count:]
     outcome = run(program, rules_of(program, *resolve(document, {}, {}, {})), universe, 10_000.0, new_panel())
     trades = trades_frame(outcome).filter(trades_frame(outcome)["exit_ts"].cast(int) >= int(shown[0]))
@@ -49,14 +54,17 @@ def preview(store: BarStore, text: str, symbol: str, timeframe: str | None, coun
 
 
 def overlays(
-    store: BarStore, text: str, parameters: dict[str, Any], symbol: str, timeframe: str, at: list[int]
+    store: BarStore, text: str, parameters: dict[str, Any], symbol: str, timeframe: str, at: list[int],
+    models: dict[str, Any],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Answer the named indicators of a document at some bars of a symbol; none of a document that names none."""
     document = read_document(text)
     if not document.indicators or not at:
         return []
     program = compile_document(document, parameters)
-    return _lines(document, program, _universe(store, document, symbol, timeframe, at), symbol, at)
+    universe = _universe(store, document, symbol, timeframe, at)
+    known = models_in({"models": models}, store.files)
+    return _lines(document, program, replace(universe, models=known), symbol, at)
 
 
 def _universe(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from fastapi.responses import JSONResponse
 
 from pitboss.bootstrap import Platform
 from pitboss.core.errors import InvalidInput, PitbossError, Problem
+from pitboss.core.principal import Principal
+from pitboss.kinds.documents.models import fix_models
 from pitboss.runs.model import RunQuery
 from pitboss.storage.documents import DocumentShelf
 from pitboss.web.pages import Visit
@@ -97,6 +99,12 @@ async def previewed(ask: Callable[[], Any]) -> Response:
     except PitbossError as error:
         problems = [problem.as_dict() for problem in error.problems] if isinstance(error, InvalidInput) else []
         return JSONResponse({"message": error.message, "problems": problems})
+
+
+def models_of(platform: Platform, who: Principal, references: Collection[str]) -> dict[str, Any]:
+    """Answer the models that a document asks, as a snapshot has them. Raises InvalidInput for what is not there."""
+    found: dict[str, Any] = fix_models(references, platform.sources(who).models, {}, None, None).get("models", {})
+    return found
 
 
 def difference(before: str, after: str) -> list[tuple[str, str]]:

@@ -93,7 +93,8 @@ def _bars_of(
         found: dict[str, Any] = ask("candles", home, series["symbol"], shown, *bounds, most)
         text = (run.snapshot.get("strategy") or {}).get("text", "")
         parameters = run.params.get("parameters") or {}
-        found["lines"] = ask("overlays", home, text, parameters, series["symbol"], shown, found["x"]) if text else []
+        asked = (home, text, parameters, series["symbol"], shown, found["x"], run.snapshot.get("models", {}))
+        found["lines"] = ask("overlays", *asked) if text else []
         return found
     described = {"x": chart.x, "y": chart.y, "type": chart.type, "where": chart.where, "marks": []}
     found = ask("tile", home, path_of(visit, run.id, chart.artifact), described, None, None, most)

@@ -17,7 +17,7 @@ from pitboss.kinds.screen.params import ScreenParams
 from pitboss.market.dates import range_of
 from pitboss.runs.model import Run
 from pitboss.screening.reader import KEYS, inspect_screen, read_screen
-from pitboss.web.documents import Documents, checked, previewed, text_of
+from pitboss.web.documents import Documents, checked, models_of, previewed, text_of
 from pitboss.web.pages import Desk, Visit
 from pitboss.web.results import Bound
 from pitboss.web.strategies import proposals
@@ -107,9 +107,11 @@ async def preview(visit: Desk, ask: Ask) -> Response:
     home = visit.platform.home_of(visit.me)
 
     def asked() -> dict[str, Any]:
+        models = models_of(visit.platform, visit.me, read_screen(text).models)
         return {
-            **ask("screened", home, text, {}), **ask("criteria", home, text, {}, symbol, None, None, CANDLES)
-        }  # fmt: skip
+            **ask("screened", home, text, {}, models),
+            **ask("criteria", home, text, {}, symbol, None, None, CANDLES, models),
+        }
 
     return await previewed(asked)
 
@@ -129,7 +131,8 @@ def criteria(visit: Desk, ask: Ask, run_id: str, symbol: str, low: Bound = None)
     params = ScreenParams.model_validate(run.params)
     first = None if low is None else int(low)
     home, text = visit.platform.home_of(visit.me), run.snapshot["screen"]["text"]
-    return JSONResponse(ask("criteria", home, text, params.values, symbol, first, until, CANDLES))
+    models = run.snapshot.get("models", {})
+    return JSONResponse(ask("criteria", home, text, params.values, symbol, first, until, CANDLES, models))
 
 
 @router.get("/runs/{run_id}/symbols/{symbol:path}")

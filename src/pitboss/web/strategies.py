@@ -13,11 +13,12 @@ from pitboss.bootstrap import Platform
 from pitboss.core.errors import InvalidInput
 from pitboss.core.principal import Principal
 from pitboss.http.deps import Ask
+from pitboss.strategy.document import Document
 from pitboss.strategy.functions import CALENDAR, PRICES, function_names, lookup
 from pitboss.strategy.reader import inspect_document, read_document
 from pitboss.strategy.schema import SECTIONS, TOP
 from pitboss.strategy.starters import starters
-from pitboss.web.documents import Documents, checked, previewed, text_of
+from pitboss.web.documents import Documents, checked, models_of, previewed, text_of
 from pitboss.web.pages import Desk
 
 router = APIRouter()
@@ -105,14 +106,18 @@ async def preview(visit: Desk, ask: Ask) -> Response:
     """Answer the last bars of a symbol with what a text does on them."""
     text, symbol = await text_of(visit), (await visit.form()).get("symbol", [""])[0]
     home = visit.platform.home_of(visit.me)
-    return await previewed(
-        lambda: ask("preview", home, text, symbol, _timeframe(visit.platform, visit.me, text, symbol), CANDLES)
-    )
+
+    def asked() -> Any:
+        document = read_document(text)
+        timeframe = _timeframe(visit.platform, visit.me, document, symbol)
+        models = models_of(visit.platform, visit.me, document.models)
+        return ask("preview", home, text, symbol, timeframe, CANDLES, models)
+
+    return await previewed(asked)
 
 
-def _timeframe(platform: Platform, who: Principal, text: str, symbol: str) -> str | None:
+def _timeframe(platform: Platform, who: Principal, document: Document, symbol: str) -> str | None:
     """Answer the timeframe of a document that names none: that of the symbol's bars."""
-    document = read_document(text)
     if document.timeframe is not None:
         return None
     return next((each.timeframe for each in platform.catalog_of(who).all() if each.symbol == symbol), None)

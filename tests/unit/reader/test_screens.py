@@ -29,12 +29,13 @@ pass_mark: 60
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(screens, "SECONDS", 60.0)  # however busy the machine is
     return store_days(tmp_path, ("AAA", "BBB", "CCC"), 300)
 
 
 def test_the_criteria_at_each_bar_are_those_of_the_screen(store):
-    found = screens.criteria(store, TEXT, {"days": 10}, "BBB", None, None, 50)
+    found = screens.criteria(store, TEXT, {"days": 10}, "BBB", None, None, 50, {})
     bars = store.load("BBB", DAILY)
     judged = judge(compile_screen(read_screen(TEXT), {"days": 10}), {"BBB": bars}, "BBB")
     assert found["x"] == bars.ts[-50:].tolist()
@@ -49,17 +50,17 @@ def test_the_criteria_at_each_bar_are_those_of_the_screen(store):
 def test_nothing_after_a_date_is_looked_at(store):
     bars = store.load("AAA", DAILY)
     until = int(bars.ts[200])
-    found = screens.criteria(store, TEXT, {}, "AAA", int(bars.ts[100]), until, 20)
+    found = screens.criteria(store, TEXT, {}, "AAA", int(bars.ts[100]), until, 20, {})
     assert (found["x"][0], found["x"][-1]) == (int(bars.ts[100]), int(bars.ts[199]))
-    later = screens.criteria(store, TEXT, {}, "AAA", int(bars.ts[100]), None, 20)
+    later = screens.criteria(store, TEXT, {}, "AAA", int(bars.ts[100]), None, 20, {})
     assert found["score"] == later["score"][:100]
     assert screens.sparks(store, ["AAA", "NOPE"], "1d", until) == {"AAA": bars.close[160:200].tolist()}
     with pytest.raises(InvalidInput, match="no bar before that date"):
-        screens.criteria(store, TEXT, {}, "AAA", None, int(bars.ts[0]), 20)
+        screens.criteria(store, TEXT, {}, "AAA", None, int(bars.ts[0]), 20, {})
 
 
 def test_the_symbols_are_told_best_first(store):
-    found = screens.screened(store, TEXT, {})
+    found = screens.screened(store, TEXT, {}, {})
     assert (found["judged"], found["symbols"]) == (3, 3)
     assert found["passed_count"] == sum(row["passed"] for row in found["tickers"])
     ranks = [(not row["passed"], -row["score"]) for row in found["tickers"]]
@@ -71,7 +72,7 @@ def test_a_symbol_that_cannot_be_read_is_a_row(store, tmp_path):
     told = store.describe("bars/BBB/1d.parquet")
     frame = pl.read_parquet(path).with_columns(close=pl.lit("x"))
     frame.write_parquet(path, metadata={name: str(value) for name, value in vars_of(told).items()})
-    row = next(row for row in screens.screened(store, TEXT, {})["tickers"] if row["ticker"] == "BBB")
+    row = next(row for row in screens.screened(store, TEXT, {}, {})["tickers"] if row["ticker"] == "BBB")
     assert (row["passed"], row["score"]) == (False, None)
     assert "no number" in row["reasons"][0]
 
