@@ -167,13 +167,13 @@ def test_where_the_fork_server_itself_has_no_room_runs_fail_of_memory_after_thre
         control_group("memory", "memory.limit_in_bytes", str(98 << 20)) as group,
     ):
         worker = engine.start_worker(on=lambda command: within(group, command))
-        run = engine.submit("nothing")
+        run = engine.submit("numeric")
         until(lambda: "too little memory" in api.http.get(f"http://127.0.0.1:{api.port}/readyz").text, 20, "it is told")
         ended = engine.wait(run, seconds=120)
         assert (ended.state, ended.error["kind"]) == ("failed", "memory")
         assert worker.poll() is None
         (group / "memory.limit_in_bytes").write_text(str(900 << 20))
-        assert engine.wait(engine.submit("nothing"), seconds=60).state == "completed"
+        assert engine.wait(engine.submit("numeric"), seconds=60).state == "completed"
         worker.terminate()
         worker.wait(timeout=20)
 

@@ -24,6 +24,10 @@ def nothing(params, context):
     return {"attempt": context.attempt}
 
 
+def numeric(params, context):
+    return nothing(params, context)
+
+
 def steps(params, context):
     """Does `count` steps of `seconds` each, and writes down which attempt did them, outside the database."""
     journal = Path(params["journal"]) if "journal" in params else None
@@ -173,6 +177,9 @@ class Anything(Params):
         return getattr(self, name, default)
 
 
+NUMERIC = ("numeric",)  # jobs whose process is forked from one with the libraries of numbers
+
+
 def kind_of(job):
     """A kind whose params need no preparation."""
     name = job.__name__
@@ -182,7 +189,7 @@ def kind_of(job):
         params=Anything,
         entry=f"support.jobs:{name}",
         is_resumable=name != "sleeping",
-        preload=Family.NUMERIC,
+        preload=Family.NUMERIC if name in NUMERIC else Family.BARE,
         prepare=lambda params, sources: Prepared(f"test/{name}", {}, {"version": "1"}),
         address=f"support.jobs:KIND_{name}",
     )
@@ -190,6 +197,7 @@ def kind_of(job):
 
 JOBS = (
     nothing,
+    numeric,
     steps,
     careful_steps,
     journaled,
