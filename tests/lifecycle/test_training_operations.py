@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+import pitboss
+from pitboss.core.errors import NotFound
 from pitboss.core.timeframe import parse_timeframe
 from pitboss.market.frames import to_frame
 from pitboss.market.store import Nature
@@ -141,3 +143,15 @@ def test_versions_are_listed_promoted_and_forgotten(server):
     assert server.http.delete(f"/models/small/{found[-2]['version']}").status_code == 204
     assert server.http.get("/models/other").status_code == 404
     assert {each["name"] for each in server.http.get("/models").json()} >= {"small"}
+
+
+def test_a_notebook_trains_and_promotes(server):
+    with pitboss.Client(f"http://127.0.0.1:{server.port}") as client:
+        run = client.train("small", ["SWING"], twin=False)
+        assert client.wait(run["id"])["state"] == "completed"
+        newest = client.models("small")[-1]
+        assert (newest["run"], newest["is_partial"]) == (run["id"], False)
+        assert client.promote("small", newest["version"], "night")["aliases"] == ["night"]
+        assert {each["name"] for each in client.models()} == {"small"}
+        with pytest.raises(NotFound, match="no model 'other'"):
+            client.models("other")

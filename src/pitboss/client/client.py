@@ -124,6 +124,19 @@ class Client:
         """Queue a sweep over a grid of parameters."""
         return self.submit("sweep", {"strategy": strategy, "symbols": list(symbols), "grid": dict(grid), **params})
 
+    def train(self, strategy: str, symbols: Sequence[str], **params: Any) -> dict[str, Any]:
+        """Queue the training of a document's model, and its twin with shuffled labels behind it unless `twin=False`."""
+        return self.submit("training", {"strategy": strategy, "symbols": list(symbols), **params})
+
+    def models(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Answer the versions of one's own models, or of one of them, oldest first. Raises NotFound."""
+        found: list[dict[str, Any]] = self.call("GET", f"/models/{quote(name, safe='')}" if name else "/models")
+        return found
+
+    def promote(self, name: str, version: int, alias: str = "champion") -> dict[str, Any]:
+        """Have an alias of a model mean a version, by default what the bare name means. Raises NotFound."""
+        return self._json("POST", f"/models/{quote(name, safe='')}/{version}/promote", json={"alias": alias})
+
     def get(self, run_id: str) -> dict[str, Any]:
         """Answer a run."""
         return self._json("GET", f"/runs/{run_id}")
