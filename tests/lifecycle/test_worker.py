@@ -37,7 +37,7 @@ def test_a_run_does_its_work_and_tells(engine):
 
 def test_the_slots_are_never_exceeded(engine):
     engine.start_worker()
-    runs = [engine.submit("steps", {"count": 10, "seconds": 0.02}) for _ in range(6)]
+    runs = [engine.submit("steps", {"count": 10, "seconds": 0.1}) for _ in range(6)]
     most = 0
     while not all(engine.service.get(LOCAL, run.id).state.is_terminal for run in runs):
         most = max(most, len(engine.store.queue().active))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pitboss.core.clock import to_iso
+from pitboss.runs.progress import promised
 from pitboss.runs.states import State
 
 DEFAULT_RESOURCE = "default"
@@ -99,7 +100,7 @@ class Run:
             "params": self.params,
             "options": self.options,
             "attempt": self.attempt,
-            "progress": self.progress,
+            "progress": promised(self.progress),
             "queue": queue.as_dict() if queue and self.state is State.QUEUED else None,
             "cancel": cancel,
             "partial": self.partial,

@@ -36,6 +36,13 @@ def _part_of(stage: str) -> tuple[str, int, int]:
     return (found[1], int(found[2]), max(1, int(found[3]))) if found else (stage, 1, 1)
 
 
+def promised(progress: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Answer what is promised over HTTP of a progress: of its stage, without what its run makes of that."""
+    if progress is None:
+        return None
+    return {name: value for name, value in progress.items() if not name.startswith("run_")}
+
+
 def percent_of(progress: Mapping[str, Any] | None) -> float | None:
     """Answer how far a run is as a whole; None where that is not known. Earlier versions told of the stage alone."""
     known = progress or {}
