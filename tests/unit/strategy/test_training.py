@@ -22,7 +22,6 @@ from pitboss.strategy.schema import document_schema
 from pitboss.strategy.training import LABELS, MODELS, VALIDATIONS, compile_training, reach_of
 from support.bars import random_bars
 
-EXAMPLES = Path(__file__).parents[3] / "examples" / "trainings"
 WHOLE = """
 name: direction
 timeframe: 5m
@@ -166,12 +165,3 @@ def test_a_membership_is_between_0_and_1_and_whole_at_its_top(edges, x):
     if x < a or x > d:
         assert found == 0.0
     assert np.isnan(trapezoid(np.array([np.nan]), a, b, c, d)[0])
-
-
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_documents_that_come_with_it_can_be_trained_and_traded(path):
-    document = read_document(path.read_text())
-    assert document.name == path.stem
-    assert compile_training(document.train, {}, document.indicators).features
-    assert document.has_entry
-    assert document.models == {document.name}
