@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from pitboss.learning.learner import Fitted, Part, Patience, Saved, Task, Watch
 from pitboss.learning.samples import F64, I64
 
 _FIRST, _LAST_TREE, _LAST = b"tree\n", b"\nend of trees\n", b"pandas_categorical:null"  # it crashes on half a file
+_THREADS = re.compile(rb"\[num_threads: \d+\]")  # with however many, the trees are the same
 TRAIN_LOSS_EVERY = 20  # rounds: what it costs to tell is a tenth of a round
 
 
@@ -31,7 +33,7 @@ class Boosted(Fitted):
         return found
 
     def content(self) -> bytes:
-        return self.booster.model_to_string(num_iteration=self.best).encode()
+        return _THREADS.sub(b"[num_threads: 0]", self.booster.model_to_string(num_iteration=self.best).encode())
 
     def importance(self) -> F64:
         gains = np.asarray(self.booster.feature_importance("gain", iteration=self.best), np.float64)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -17,6 +22,7 @@ FEW = {
     "mlp": {"epochs": 6, "width": 16, "batch": 128, "learning_rate": 0.01, "early_stopping": 0},
     "recurrent": {"epochs": 8, "width": 8, "window": 8, "batch": 64, "learning_rate": 0.02, "early_stopping": 0},
 }  # fmt: skip
+TESTS = Path(__file__).parents[2]
 NETS = ("mlp", "recurrent")
 
 
@@ -162,3 +168,26 @@ def test_a_forest_says_what_the_library_says(material):
     x = samples.x[fold.test]
     said = forest.predict_proba(x)[:, 1] if samples.is_class else forest.predict(x)
     assert made.predict(x, np.zeros(len(x), np.int64)) == pytest.approx(said, abs=1e-12)
+
+
+GROWN = """
+import sys
+from dataclasses import replace
+from support.learning import SMALL, Onlooker, learned, learner, part, swinging
+training, samples, folds = learned(SMALL.replace("rounds: 30", "rounds: 60"), swinging(1500))
+made = learner(samples, training.model)
+made.task = replace(made.task, threads=int(sys.argv[1]))
+print(hash(made.fit(part(samples, folds[-1].train), None, Onlooker()).content()))
+"""
+
+
+def test_trees_are_the_same_with_however_many_threads():
+    free = {name: value for name, value in os.environ.items() if name != "OMP_THREAD_LIMIT"}
+    environment = free | {"PYTHONPATH": str(TESTS), "PYTHONHASHSEED": "0"}
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", GROWN, threads], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+        for threads in ("1", "2", "3")
+    }
+    assert len(told) == 1

@@ -60,8 +60,15 @@ class Done:
         """Answer what the learner of a fold is made for, 0 for that of everything."""
         return Task(
             chosen=chosen or self.taught.training.model, names=self.samples.names, is_class=self.samples.is_class,
-            seed=int(context.snapshot["seed"]) + number, threads=context.threads, on_gpu=context.slot == GPU,
+            seed=int(context.snapshot["seed"]) + number, threads=self.threads_of(context.threads),
+            on_gpu=context.slot == GPU,
         )  # fmt: skip
+
+    def threads_of(self, cores: int) -> int:
+        """Answer with how many threads to learn: half of them where a twin does so beside it, since threads of two runs
+        that wait for each other in turns take several times as long as fewer would."""
+        has_company = self.params.twin or self.params.shuffled
+        return max(1, cores // 2) if has_company else cores
 
     @property
     def learned(self) -> list[tuple[Fold, Fitted]]:
