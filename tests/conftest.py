@@ -16,8 +16,6 @@ from pitboss.storage.migrate import bring_up_to_date
 from support.postgres import new_postgres_database
 from support.servers import PostgresServer, make_user
 
-# two trainings at once on two cores: threads that wait for each other in turns would take four times as long
-os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 logging.getLogger("pitboss").setLevel(logging.ERROR)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import lightgbm as lgb
@@ -33,6 +33,10 @@ class Boosted(Fitted):
         return found
 
     def content(self) -> bytes:
+        return self._text
+
+    @cached_property
+    def _text(self) -> bytes:
         return _THREADS.sub(b"[num_threads: 0]", self.booster.model_to_string(num_iteration=self.best).encode())
 
     def importance(self) -> F64:
@@ -134,6 +138,7 @@ class Boosting:
         booster = lgb.train(
             params, data, left, init_model=rounds.before, callbacks=[rounds.sow, rounds.note],
             valid_sets=[] if rounds.stop is None else [rounds.stop], valid_names=["stop"],
+            keep_training_booster=True,  # else it is written and read once more, which a cancel has no time for
         )  # fmt: skip
         return Boosted(booster, rounds.patience.best or booster.current_iteration())
 
