@@ -183,7 +183,7 @@ def test_killed_through_its_folds_it_ends_in_the_same_model(engine, learner):
 
 def test_a_fold_that_takes_longer_than_it_is_left_to_run_is_gone_on_with_and_ends_in_the_same_model(engine):
     worker = engine.start_worker()
-    document = text("{type: lightgbm, rounds: 1200, leaves: 15, feature_fraction: 0.7, early_stopping: 0}", folds=2)
+    document = text("{type: lightgbm, rounds: 1200, leaves: 7, feature_fraction: 0.7, early_stopping: 0}", folds=2)
     whole = done(engine, document)
     run = start(engine, document)
     for attempt in (1, 2):
