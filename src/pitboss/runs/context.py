@@ -138,6 +138,10 @@ class RunContext:
         """Say how much of the stage is done; more than five calls a second are thinned."""
         self._cells[cells.DONE] = done
         now = time.monotonic()
+        if self._unsent is not None:  # what was passed over and is not said anew still holds
+            before = self._unsent
+            current_item, message = current_item or before.current_item, message or before.message
+            metrics = {**before.metrics, **metrics}
         said_now = said.Reported(current_item, message, metrics)
         if now - self._last_report < 1 / REPORTS_PER_SECOND:
             self._unsent = said_now

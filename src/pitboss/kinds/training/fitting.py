@@ -29,7 +29,6 @@ class Watcher:
     keep: Callable[[int, Saved], None]
     done: int = 0
     curve: list[tuple[int, float, float]] = field(default_factory=list)
-    known: dict[str, Any] = field(default_factory=dict)
     best: tuple[float, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,11 +42,11 @@ class Watcher:
         if stop < self.best[0]:
             self.best = (stop, done)
         self.done = done
-        told = {"train_loss": train, "loss": stop}
-        self.known |= {name: round(value, 6) for name, value in told.items() if not math.isnan(value)}
+        known = {"train_loss": train, "loss": stop}
+        told: dict[str, Any] = {name: round(value, 6) for name, value in known.items() if not math.isnan(value)}
         if self.best[1]:
-            self.known["best_iteration"] = self.best[1]
-        self.context.report(done, **self.known)  # whole: what is said between two reports is passed over
+            told["best_iteration"] = self.best[1]
+        self.context.report(done, **told)
         if save is not None and self.context.is_checkpoint_due:
             self.keep(done, save())
         elif self.context.is_suspended:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ SHUFFLES = 5
 MOST_SHUFFLED, MOST_EXPLAINED = 20_000, 2_000  # rows of each fold, its last
 LEAST_ROWS = 100
 MOST_STEPS_ASKED = 30_000_000, 200_000  # rows times steps of a model for those, which bound how long that takes
-Tell = Callable[[int, str], None]  # how many features of all folds are done, and which one is next
+Tell = Callable[[int, str], None]  # how many features of all folds are done, and which one was the last
 
 
 def importance_of(samples: Samples, learned: Sequence[tuple[Fold, Fitted]], tell: Tell) -> pl.DataFrame:
@@ -33,9 +33,9 @@ def importance_of(samples: Samples, learned: Sequence[tuple[Fold, Fitted]], tell
     falls = np.empty((len(learned), len(samples.names)))
     for row, (fold, fitted) in enumerate(learned):
         last = replace(fold, test=fold.test[-shuffled:])
-        for column, name in enumerate(samples.names):
-            tell(row * len(samples.names) + column, name)
-            falls[row, column] = _fall(fitted, samples, last, column)
+        for column, fall in enumerate(_falls(fitted, samples, last)):
+            tell(row * len(samples.names) + column + 1, samples.names[column])
+            falls[row, column] = fall
     columns: dict[str, Any] = {
         "feature": samples.names, "gain": np.mean([fitted.importance() for _, fitted in learned], axis=0),
         "permutation": falls.mean(axis=0), "permutation_sd": falls.std(axis=0),
@@ -51,17 +51,19 @@ def _bounded(rows: int, most: int) -> int:
     return max(LEAST_ROWS, min(most, rows))
 
 
-def _fall(fitted: Fitted, samples: Samples, fold: Fold, column: int) -> float:
-    """Answer by how much the skill falls where the values of a feature are shuffled among the rows of a test."""
-    rows, dice = fold.test, np.random.default_rng([fold.number, column])
-    changed = replace(samples, x=samples.x.copy())
+def _falls(fitted: Fitted, samples: Samples, fold: Fold) -> Iterator[float]:
+    """Yield by how much the skill falls where the values of each feature are shuffled among the rows of a test."""
+    rows, changed = fold.test, replace(samples, x=samples.x.copy())
 
     def skill() -> float:
         told = predicted(fitted, changed, rows)
         return scores_of(told, samples.y[rows], samples.is_class)["skill"] or 0.0
 
-    whole, found = skill(), []
-    for _ in range(SHUFFLES):
-        changed.x[rows, column] = dice.permutation(samples.x[rows, column])
-        found.append(skill())
-    return whole - float(np.mean(found))
+    whole = skill()
+    for column in range(len(samples.names)):
+        dice, found = np.random.default_rng([fold.number, column]), []
+        for _ in range(SHUFFLES):
+            changed.x[rows, column] = dice.permutation(samples.x[rows, column])
+            found.append(skill())
+        changed.x[rows, column] = samples.x[rows, column]
+        yield whole - float(np.mean(found))
